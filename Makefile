@@ -1,0 +1,40 @@
+# `make` alone lists the targets. Paths are relative throughout: the checkout may lie below a path with spaces.
+SHELL := /bin/sh
+VENV ?= .venv
+PY = "$(VENV)/bin/python"
+export VENV
+
+.PHONY: help setup run demo test bench lint types lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+run: setup ## start everything on http://127.0.0.1:8000 (PORT=8100 changes it); Ctrl-C stops it
+	@exec $(PY) manage.py rundev
+
+demo: setup ## push a lead to the running service, connect, show what happened and how long it took
+	@exec $(PY) manage.py demo
+
+test: setup ## run the tests (ARGS="-k claim" passes arguments to pytest)
+	@exec $(PY) -m pytest $(ARGS)
+
+bench: setup ## measure claims, hand-offs and refills; prints a table and writes JSON
+	@exec $(PY) -m benchmarks $(ARGS)
+
+lint: setup ## ruff: rules and format
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+
+types: setup ## mypy
+	@exec $(PY) -m mypy .
+
+setup: ## install requirements.lock into .venv, if it changed (the other targets do this themselves)
+	@sh setup.sh
+
+lock: setup ## write requirements.lock anew from requirements*.txt
+	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		-o requirements.lock requirements.txt requirements-agent.txt requirements-dev.txt
+
+clean: ## remove .venv, caches and .data (with the development database)
+	@if [ -x "$(VENV)/bin/python" ]; then $(PY) -m breezebuddy.embedded_postgres remove .data/postgres .data/test-postgres; fi
+	rm -rf "$(VENV)" .data .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,75 @@
+"""What the admin pages of all apps share: read-only rows, links, ages and masked JSON."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from breezebuddy.masking import masked
+
+NONE = "-"
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that the service writes: people look. Every shown field is listed, so that a new one is not shown unseen."""
+
+    show_full_result_count = False  # counting a million ended rows takes longer than showing a page
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def link(target: Model | None, text: str = "") -> SafeString | str:
+    """To the admin page of a row."""
+    if target is None:
+        return NONE
+    name = f"admin:{target._meta.app_label}_{target._meta.model_name}_change"
+    return format_html('<a href="{}">{}</a>', reverse(name, args=[target.pk]), text or str(target))
+
+
+def search_link(changelist: str, query: object, text: str) -> SafeString:
+    """To the rows of another list that match; `changelist` is such as "leads_lead"."""
+    return format_html('<a href="{}?q={}">{}</a>', reverse(f"admin:{changelist}_changelist"), query, text)
+
+
+def short(uuid: object) -> str:
+    """The first eight characters tell rows apart; the search finds by the whole."""
+    return str(uuid)[:8]
+
+
+def duration(seconds: float) -> str:
+    """In the unit that people would use: 240 ms, 12.0 s, 5 min, 3 h, 2 d."""
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for limit, size, unit, digits in ((120, 1, "s", 1), (7200, 60, "min", 0), (172_800, 3600, "h", 0)):
+        if abs(seconds) < limit:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def since(moment: datetime | None) -> str:
+    """How long ago."""
+    return NONE if moment is None else duration((timezone.now() - moment).total_seconds())
+
+
+def between(start: datetime | None, end: datetime | None) -> str:
+    return NONE if start is None or end is None else duration((end - start).total_seconds())
+
+
+def json_block(value: Any) -> SafeString:
+    """JSON for reading, with phone numbers and secrets masked."""
+    return format_html("<pre>{}</pre>", json.dumps(masked(value), indent=2, ensure_ascii=False))

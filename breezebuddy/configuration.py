@@ -1,0 +1,76 @@
+"""Reading settings from the environment: typed, bounded, and refused with a message that says what is allowed.
+
+Each reader raises ImproperlyConfigured naming the variable, the value that it has and what it may be.
+"""
+
+import os
+from collections.abc import Collection
+from typing import NoReturn
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+
+def refuse(name: str, value: object, allowed: str) -> NoReturn:
+    raise ImproperlyConfigured(f"{name}={value!s:.80} is not allowed: {allowed}")
+
+
+def text(name: str, default: str) -> str:
+    """The variable as it is; an empty value counts as unset."""
+    return os.environ.get(name, "").strip() or default
+
+
+def whole_number(name: str, default: int, *, minimum: int, maximum: int) -> int:
+    value = text(name, str(default))
+    allowed = f"a whole number from {minimum} to {maximum}"
+    try:
+        number = int(value)
+    except ValueError:
+        refuse(name, value, allowed)
+    if not minimum <= number <= maximum:
+        refuse(name, value, allowed)
+    return number
+
+
+def seconds(name: str, default: float, *, minimum: float, maximum: float) -> float:
+    value = text(name, str(default))
+    allowed = f"a number of seconds from {minimum:g} to {maximum:g}"
+    try:
+        number = float(value)
+    except ValueError:
+        refuse(name, value, allowed)
+    if not minimum <= number <= maximum:  # also refuses NaN
+        refuse(name, value, allowed)
+    return number
+
+
+def switch(name: str, default: bool) -> bool:
+    value = text(name, "on" if default else "off").lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off"):
+        return False
+    refuse(name, value, "on or off (also true/false, yes/no, 1/0)")
+
+
+def choice(name: str, default: str, allowed: Collection[str]) -> str:
+    value = text(name, default)
+    if value not in allowed:
+        refuse(name, value, "one of " + ", ".join(allowed))
+    return value
+
+
+def names(name: str, default: str) -> list[str]:
+    """A comma-separated list."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def pool_sizes(size: str, cap: str, default: int) -> tuple[int, int]:
+    """A pool's target and its hard cap, in this order; a target above the cap is refused."""
+    target = whole_number(size, default, minimum=0, maximum=10_000)
+    ceiling = whole_number(cap, default, minimum=0, maximum=10_000)
+    if target > ceiling:
+        refuse(size, target, f"at most {cap}, which is {ceiling}; raise {cap} or lower {size}")
+    return target, ceiling

@@ -1,0 +1,55 @@
+"""Phone numbers and secrets in JSON that people look at: masked, the rest as it is.
+
+"+919876501234" -> "+91******1234"
+"""
+
+import re
+from typing import Any
+
+PHONE_KEY = re.compile(r"phone|mobile|msisdn|whatsapp|(contact|caller|customer|telephony|outbound)_?number", re.I)
+SECRET_KEY = re.compile(r"token|secret|password|authorization|api_?key", re.I)
+MIN_DIGITS = 9  # a number without its country code has that many; an order number rarely
+MAX_DIGITS = 15  # of E.164
+
+# Dates and UUIDs come first, so that their digits are not read as a number's.
+_WORDS = re.compile(
+    r"(?P<other>\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?"
+    r"|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
+    r"|(?P<phone>(?<![0-9A-Za-z.])\+?\(?\d(?:[ ().\-]{0,2}\d){8,14}(?![0-9A-Za-z]))",
+    re.I,
+)
+
+
+def masked(value: Any) -> Any:
+    """A copy of a JSON value in which nothing that looks like a phone number or is named as a secret can be read."""
+    if isinstance(value, dict):
+        return {mask_text(str(key)): _masked_member(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(inner) for inner in value]
+    if isinstance(value, str):
+        return mask_text(value)
+    if isinstance(value, int) and not isinstance(value, bool) and MIN_DIGITS <= len(str(abs(value))) <= MAX_DIGITS:
+        return mask_phone(str(value))
+    return value
+
+
+def mask_text(text: str) -> str:
+    """The text with its phone numbers masked."""
+    return _WORDS.sub(lambda found: found["other"] or mask_phone(found["phone"]), text)
+
+
+def mask_phone(number: str) -> str:
+    """Country code and last four digits stay; of a short one only the last two."""
+    digits = re.sub(r"\D", "", number)
+    plus = "+" if number.lstrip().startswith("+") else ""
+    if len(digits) < MIN_DIGITS:
+        return f"{plus}******{digits[-2:]}"
+    return f"{plus}{digits[:2]}******{digits[-4:]}"
+
+
+def _masked_member(key: str, value: Any) -> Any:
+    if SECRET_KEY.search(key) and value:
+        return "******"
+    if PHONE_KEY.search(key) and isinstance(value, str | int) and not isinstance(value, bool):
+        return mask_phone(str(value)) if re.search(r"\d", str(value)) else value
+    return masked(value)

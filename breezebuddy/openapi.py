@@ -1,0 +1,52 @@
+"""What the OpenAPI description says about errors and authentication, once for all views."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from rest_framework import serializers
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    detail = serializers.CharField(help_text="What was wrong, for people.")
+
+
+class ShapeProblemSerializer(serializers.Serializer[Any]):
+    loc = serializers.ListField(child=serializers.CharField(), help_text="Where, from `body` inwards.")
+    msg = serializers.CharField()
+    type = serializers.CharField()
+
+
+class ShapeProblemsSerializer(serializers.Serializer[Any]):
+    detail = ShapeProblemSerializer(many=True)
+
+
+def problem(description: str, example: str) -> OpenApiResponse:
+    return OpenApiResponse(
+        ProblemSerializer, description, examples=[OpenApiExample(description, value={"detail": example})]
+    )
+
+
+_SHAPE_EXAMPLE = {"detail": [{"loc": ["body", "reseller_id"], "msg": "This field is required.", "type": "missing"}]}
+
+UNAUTHENTICATED = {401: problem("Token missing, unknown, expired or revoked", "Could not validate credentials")}
+UNAVAILABLE = {503: problem("Try again after `Retry-After` seconds", "The database is not available.")}
+BODY_PROBLEMS = {
+    411: problem("Body without a Content-Length", "Send the body with a Content-Length."),
+    413: problem("Body too large", "The body is larger than 524288 bytes."),
+    415: problem("Not JSON", 'Unsupported media type "text/plain" in request.'),
+    422: OpenApiResponse(
+        ShapeProblemsSerializer,
+        "Malformed JSON, a missing field, a wrong type",
+        examples=[OpenApiExample("A field is missing", value=_SHAPE_EXAMPLE)],
+    ),
+}
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # registers itself
+    target_class = "leads.auth.BearerTokenAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "Made by `manage.py createtoken` or in the admin."}

@@ -1,0 +1,179 @@
+"""All settings, read from the environment; `.env.example` lists every variable with its default."""
+
+import os
+import secrets
+import socket
+from pathlib import Path
+
+from breezebuddy import configuration as conf
+from breezebuddy import embedded_postgres
+from pools.agent.launcher import PROVIDER_KEYS
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+conf.env.read_env(BASE_DIR / ".env")  # real environment variables win over the file
+
+DATA_DIR = Path(conf.text("DATA_DIR", str(BASE_DIR / ".data"))).absolute()
+
+# --- pools -------------------------------------------------------------------------------------------------
+VOICE_AGENT_POOL_SIZE, VOICE_AGENT_MAX_POOL_SIZE = conf.pool_sizes(
+    "VOICE_AGENT_POOL_SIZE", "VOICE_AGENT_MAX_POOL_SIZE", 3
+)
+DAILY_ROOM_POOL_SIZE, DAILY_ROOM_MAX_POOL_SIZE = conf.pool_sizes("DAILY_ROOM_POOL_SIZE", "DAILY_ROOM_MAX_POOL_SIZE", 5)
+VOICE_AGENT_MAX_PROCESSES = conf.whole_number("VOICE_AGENT_MAX_PROCESSES", 20, minimum=1, maximum=10_000)
+if VOICE_AGENT_MAX_POOL_SIZE > VOICE_AGENT_MAX_PROCESSES:
+    conf.refuse(
+        "VOICE_AGENT_MAX_POOL_SIZE",
+        VOICE_AGENT_MAX_POOL_SIZE,
+        f"at most VOICE_AGENT_MAX_PROCESSES, which is {VOICE_AGENT_MAX_PROCESSES}",
+    )
+
+# --- agent processes ---------------------------------------------------------------------------------------
+VOICE_AGENT_BOT = conf.text("VOICE_AGENT_BOT", "pools.agent.bots.default")
+VOICE_AGENT_BOT_DIR = Path(conf.text("VOICE_AGENT_BOT_DIR", str(BASE_DIR))).absolute()
+VOICE_AGENT_VERSION = conf.text("VOICE_AGENT_VERSION", "")
+VOICE_AGENT_START_METHOD = conf.choice("VOICE_AGENT_START_METHOD", "zygote", ("zygote", "spawn"))
+VOICE_AGENT_ENV = conf.names("VOICE_AGENT_ENV", ",".join(PROVIDER_KEYS))
+VOICE_AGENT_SPOOL_DIR = Path(conf.text("VOICE_AGENT_SPOOL_DIR", str(DATA_DIR / "spool"))).absolute()
+VOICE_AGENT_WARMUP_TIMEOUT = conf.seconds("VOICE_AGENT_WARMUP_TIMEOUT", 60, minimum=1, maximum=600)
+
+# --- sessions ----------------------------------------------------------------------------------------------
+MAX_DAILY_SESSION_LIMIT = conf.whole_number("MAX_DAILY_SESSION_LIMIT", 1800, minimum=10, maximum=86_400)
+CALLER_JOIN_TIMEOUT = conf.seconds("CALLER_JOIN_TIMEOUT", 60, minimum=1, maximum=3600)
+BOT_JOIN_TIMEOUT = conf.seconds("BOT_JOIN_TIMEOUT", 8, minimum=1, maximum=120)
+AUTOMATIC_SESSION_INACTIVITY_TIMEOUT = conf.seconds(
+    "AUTOMATIC_SESSION_INACTIVITY_TIMEOUT", 900, minimum=5, maximum=86_400
+)
+WAITING_SESSION_TIMEOUT = conf.seconds("WAITING_SESSION_TIMEOUT", 10, minimum=1, maximum=120)
+DRAIN_TIMEOUT = conf.seconds("DRAIN_TIMEOUT", MAX_DAILY_SESSION_LIMIT, minimum=0, maximum=86_400)
+
+# --- Daily -------------------------------------------------------------------------------------------------
+DAILY_API_KEY = conf.text("DAILY_API_KEY", "")
+DAILY_API_URL = conf.text("DAILY_API_URL", "https://api.daily.co")
+if not DAILY_API_URL.startswith(("https://", "http://")):
+    conf.refuse("DAILY_API_URL", DAILY_API_URL, "an address that begins with https:// (or http:// for a sandbox)")
+DAILY_ROOM_PREFIX = conf.text("DAILY_ROOM_PREFIX", "bb")
+if not DAILY_ROOM_PREFIX.replace("-", "").replace("_", "").isalnum() or len(DAILY_ROOM_PREFIX) > 60:
+    conf.refuse("DAILY_ROOM_PREFIX", DAILY_ROOM_PREFIX, "up to 60 letters, digits, - and _")
+DAILY_ROOM_GEO = conf.text("DAILY_ROOM_GEO", "")
+DAILY_ROOM_POOL_LIFE = conf.whole_number("DAILY_ROOM_POOL_LIFE", 3600, minimum=60, maximum=7 * 86_400)
+DAILY_SELF_SIGNED_TOKENS = conf.switch("DAILY_SELF_SIGNED_TOKENS", True)
+
+# --- one pod -----------------------------------------------------------------------------------------------
+POD_NAME = conf.text("POD_NAME", socket.gethostname())
+RUNPOOLS_HEALTH_PORT = conf.whole_number("RUNPOOLS_HEALTH_PORT", 8001, minimum=0, maximum=65_535)
+
+# --- Django ------------------------------------------------------------------------------------------------
+DEBUG = conf.switch("DEBUG", False)
+DATABASE_URL = conf.text("DATABASE_URL", "")
+ALLOWED_HOSTS = conf.names("ALLOWED_HOSTS", "*" if DEBUG or not DATABASE_URL else "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = conf.names("CSRF_TRUSTED_ORIGINS", "")
+STATUS_REQUIRE_TOKEN = conf.switch("STATUS_REQUIRE_TOKEN", False)
+MAX_REQUEST_BODY_BYTES = conf.whole_number("MAX_REQUEST_BODY_BYTES", 512 * 1024, minimum=1024, maximum=16 * 1024 * 1024)
+
+SECRET_KEY = conf.text("SECRET_KEY", "")
+if not SECRET_KEY:
+    if DATABASE_URL:
+        conf.refuse(
+            "SECRET_KEY", "(unset)", "a long random value, the same in every process, where DATABASE_URL is set"
+        )
+    SECRET_KEY = secrets.token_urlsafe(48)  # development: `make run` sets one for all its processes
+
+ROOT_URLCONF = "breezebuddy.urls"
+WSGI_APPLICATION = "breezebuddy.wsgi.application"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "breezebuddy",
+    "pools",
+    "leads",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_REQUEST_BODY_BYTES
+APPEND_SLASH = False
+
+# --- database ----------------------------------------------------------------------------------------------
+# gunicorn's threads borrow from a pool of connections (a connection a request costs 8 ms); `runpools` and the
+# other commands keep one connection for their whole life. CONN_HEALTH_CHECKS: a killed backend is replaced
+# instead of becoming a 500. The choice is made by the process that serves HTTP (gunicorn.conf.py).
+DATABASES = {"default": conf.env.db_url_config(DATABASE_URL or embedded_postgres.database_url(DATA_DIR / "postgres"))}
+DATABASES["default"] |= {"CONN_HEALTH_CHECKS": True}
+DATABASE_POOL_SIZE = conf.whole_number("DATABASE_POOL_SIZE", 0, minimum=0, maximum=1000)
+if DATABASE_POOL_SIZE:
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["OPTIONS"] = {
+        **DATABASES["default"].get("OPTIONS", {}),
+        "pool": {"min_size": min(2, DATABASE_POOL_SIZE), "max_size": DATABASE_POOL_SIZE, "timeout": 2},
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+
+# --- language, time, static files --------------------------------------------------------------------------
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True  # the admin's few files need no collectstatic
+WHITENOISE_AUTOREFRESH = False
+
+# --- HTTP API ----------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["leads.auth.BearerTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "breezebuddy.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Breeze Buddy pools",
+    "DESCRIPTION": "Push leads, connect voice sessions to a warm room and a warm agent process.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- logs --------------------------------------------------------------------------------------------------
+LOG_LEVEL = conf.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"urllib3": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+}
+
+os.environ.setdefault("PYTHONUNBUFFERED", "1")

@@ -1,0 +1,21 @@
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from breezebuddy.views import HealthView, ReadinessView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="docs")),
+    path("health", HealthView.as_view(), name="health"),
+    path("health/ready", ReadinessView.as_view(), name="ready"),
+    path("agent/voice/breeze-buddy/", include("leads.urls")),
+    path("agent/voice/automatic/", include("pools.urls")),
+    path("openapi.json", SpectacularJSONAPIView.as_view(authentication_classes=[]), name="openapi"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="openapi", authentication_classes=[]), name="docs"),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "breezebuddy.errors.handler400"
+handler404 = "breezebuddy.errors.handler404"
+handler500 = "breezebuddy.errors.handler500"

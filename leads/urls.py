@@ -1,0 +1,9 @@
+from django.urls import path
+
+from leads.views import ConnectView, LeadsView, LeadView
+
+urlpatterns = [
+    path("leads", LeadsView.as_view(), name="leads"),
+    path("leads/<str:lead_id>", LeadView.as_view(), name="lead"),
+    path("connect", ConnectView.as_view(), name="connect"),
+]

@@ -1,0 +1,9 @@
+"""Agent processes: what the supervisor holds of them (launcher, channel) and what runs inside them.
+
+Nothing in this package imports Django; launcher, channel, environment and spool import only the standard library.
+A bot may `from pools.agent import report`.
+"""
+
+from pools.agent.reporting import report
+
+__all__ = ["report"]

@@ -1,0 +1,52 @@
+"""What an agent has to know before it exists; handed to its process in the environment, which holds no secret of ours."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+_BOT = "VOICE_AGENT_BOT"
+_BOT_DIR = "VOICE_AGENT_BOT_DIR"
+_PROJECT_DIR = "VOICE_AGENT_PROJECT_DIR"
+_VERSION = "VOICE_AGENT_VERSION"
+_SPOOL_DIR = "VOICE_AGENT_SPOOL_DIR"
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """Which bot to run, from where.
+
+    `bot` is the name of a module with `async def bot(runner_args)`, found from `bot_dir`, which becomes the working
+    directory and the first entry of `sys.path`. `project_dir` is where our own `pools` package lies. `env` is the
+    result of `agent_environment()`. Without a `spool_dir`, an agent whose supervisor has died keeps its report to itself.
+    """
+
+    bot: str
+    bot_dir: Path
+    project_dir: Path
+    version: str = ""
+    spool_dir: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def process_environment(self) -> dict[str, str]:
+        """The complete environment of an agent's process."""
+        return {
+            **self.env,
+            _BOT: self.bot,
+            _BOT_DIR: os.fspath(self.bot_dir),
+            _PROJECT_DIR: os.fspath(self.project_dir),
+            _VERSION: self.version,
+            _SPOOL_DIR: os.fspath(self.spool_dir or ""),
+        }
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Inside the agent: what the supervisor has set. Raises KeyError."""
+        return cls(
+            bot=environ[_BOT],
+            bot_dir=Path(environ[_BOT_DIR]),
+            project_dir=Path(environ[_PROJECT_DIR]),
+            version=environ[_VERSION],
+            spool_dir=Path(environ[_SPOOL_DIR]) if environ[_SPOOL_DIR] else None,
+        )

@@ -1,0 +1,102 @@
+"""The environment of an agent process: allow-listed, because whatever is in it can be read by the bot and its libraries."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+# What any program needs to find its files, its time zone, its certificates and its way out of the network.
+BASICS = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    "XDG_CACHE_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "LOGURU_LEVEL",
+)
+
+# Default of VOICE_AGENT_ENV: the keys of the speech and language providers that Pipecat knows.
+PROVIDER_KEYS = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "ANTHROPIC_API_KEY",
+    "GOOGLE_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_SPEECH_API_KEY",
+    "AZURE_SPEECH_REGION",
+    "AZURE_CHATGPT_API_KEY",
+    "AZURE_CHATGPT_ENDPOINT",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "GROQ_API_KEY",
+    "CEREBRAS_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "MISTRAL_API_KEY",
+    "OPENROUTER_API_KEY",
+    "TOGETHER_API_KEY",
+    "DEEPGRAM_API_KEY",
+    "ASSEMBLYAI_API_KEY",
+    "GLADIA_API_KEY",
+    "SONIOX_API_KEY",
+    "SPEECHMATICS_API_KEY",
+    "CARTESIA_API_KEY",
+    "CARTESIA_VOICE_ID",
+    "ELEVENLABS_API_KEY",
+    "ELEVENLABS_VOICE_ID",
+    "RIME_API_KEY",
+    "SARVAM_API_KEY",
+    "SMALLEST_API_KEY",
+)
+
+# Ours alone. A bot that had them could read every call, open rooms at our cost or sign itself in as anybody.
+_FORBIDDEN = re.compile(
+    r"DATABASE_URL|DAILY_API_KEY|(DJANGO_)?SECRET_KEY(_.*)?|SIGNING_KEY|PG(PASSWORD|PASSFILE|SERVICE|SERVICEFILE)"
+    r"|JWT_.*|.*_(JWT_SECRET|SIGNING_KEY|PRIVATE_KEY)"
+)
+
+_ALWAYS = {
+    # numpy and onnxruntime otherwise start threads when they are imported, and a process with threads must not fork.
+    "ORT_DISABLE_TELEMETRY": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # load_dotenv() searches upwards from the calling file and would find the service's own .env.
+    "PYTHON_DOTENV_DISABLED": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def is_forbidden(name: str) -> bool:
+    """Whether a variable of this name may never be in an agent's environment."""
+    return _FORBIDDEN.fullmatch(name) is not None
+
+
+def agent_environment(environ: Mapping[str, str], names: Iterable[str] = PROVIDER_KEYS) -> dict[str, str]:
+    """What an agent gets of `environ`: the basics, the variables in `names`, and the settings that forking needs.
+
+    Raises ValueError naming the first of `names` that is forbidden.
+    """
+    names = tuple(names)
+    for name in names:
+        if is_forbidden(name):
+            raise ValueError(f"VOICE_AGENT_ENV: {name} is a secret of the service and is never given to a bot")
+    environment = {name: environ[name] for name in (*BASICS, *names) if name in environ}
+    environment.setdefault("LOGURU_LEVEL", "INFO")  # Pipecat's own default is DEBUG, which logs what callers say
+    return {**environment, **_ALWAYS}

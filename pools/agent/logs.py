@@ -1,0 +1,163 @@
+"""The output of an agent in a session: prefixed, redacted, bounded, and never in the way of the call.
+
+Everything that the process writes to its standard output and error, native libraries included, goes into a pipe
+that a thread of the same process drains into the pod's standard error. A pipe that nobody drains stops a call after 64 KB,
+and so would a pod's standard error that nobody reads: therefore it is written without blocking, and what it does not
+take is lost and counted.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import select
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from pools.agent.redaction import Redactor, process_redactor
+
+MAX_LINE = 4096  # bytes with prefix and newline: as much as a pipe takes from one writer in one piece (PIPE_BUF)
+LINES_PER_SECOND = 200
+BURST_LINES = 1000
+_PIPE_BYTES = 256 * 1024  # native code that prints while it holds the interpreter's lock cannot be drained meanwhile
+_LONGEST_UNREAD_LINE = 64 * 1024
+_CUT = b" [cut]"
+_CLOSE_SECONDS = 0.5
+
+
+class SessionLog:
+    """Standard output and error of this process, from now until `close`."""
+
+    def __init__(self, prefix: str, redactor: Redactor) -> None:
+        """`prefix` begins every line, e.g. `agent=1a2b3c4d pid=17 session=...`."""
+        self._lines = _Lines(prefix.encode(), redactor, _open_sink())
+        read_end, write_end = os.pipe()
+        with contextlib.suppress(OSError):  # a user's pipes may be limited; the default size works too
+            fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._saved = os.dup(2)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(write_end, 1)
+        os.dup2(write_end, 2)
+        os.close(write_end)
+        self._thread = threading.Thread(target=self._drain, args=(read_end,), name="session-log", daemon=True)
+        self._thread.start()
+
+    def _drain(self, read_end: int) -> None:
+        while data := os.read(read_end, 64 * 1024):
+            self._lines.feed(data)
+        self._lines.finish()
+
+    def close(self) -> None:
+        """Write what is still in the pipe; wait for it half a second at most (a child of the bot may hold the pipe open)."""
+        with contextlib.suppress(OSError, ValueError):  # the bot may have closed or replaced them
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os.dup2(self._saved, 1)
+        os.dup2(self._saved, 2)
+        self._thread.join(_CLOSE_SECONDS)
+
+
+class _Lines:
+    """Cuts a stream of bytes into lines, and passes on as many as are allowed."""
+
+    def __init__(self, prefix: bytes, redactor: Redactor, sink: Callable[[bytes], bool]) -> None:
+        self._prefix = prefix
+        self._redactor = redactor
+        self._sink = sink
+        self._partial = b""
+        self._skipping = False  # the rest of a line that was too long to keep
+        self._allowance = float(BURST_LINES)
+        self._refilled = time.monotonic()
+        self._dropped = 0
+
+    def feed(self, data: bytes) -> None:
+        *lines, rest = (self._partial + data).split(b"\n")
+        for line in lines:
+            if not self._skipping:
+                self._pass_on(line)
+            self._skipping = False
+        if len(rest) > _LONGEST_UNREAD_LINE:
+            if not self._skipping:
+                self._pass_on(rest)
+            rest, self._skipping = b"", True
+        self._partial = rest
+
+    def finish(self) -> None:
+        if self._partial and not self._skipping:
+            self._pass_on(self._partial)
+        self._tell_dropped()
+
+    def _pass_on(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        now = time.monotonic()
+        self._allowance = min(BURST_LINES, self._allowance + (now - self._refilled) * LINES_PER_SECOND)
+        self._refilled = now
+        if self._allowance < 1:
+            self._dropped += 1
+            return
+        self._allowance -= 1
+        self._tell_dropped()
+        if not self._write(self._redactor.line(line)):
+            self._dropped += 1
+
+    def _tell_dropped(self) -> None:
+        if self._dropped and self._write(b"log lines dropped=%d (too many, or nobody reads)" % self._dropped):
+            self._dropped = 0
+
+    def _write(self, line: bytes) -> bool:
+        room = MAX_LINE - len(self._prefix) - 2
+        if len(line) > room:
+            line = line[: room - len(_CUT)] + _CUT
+        return self._sink(b"%s %s\n" % (self._prefix, line))
+
+
+def _open_sink() -> Callable[[bytes], bool]:
+    """A writer to the pod's standard error that never blocks; it says whether the line went out.
+
+    Not O_NONBLOCK on descriptor 2: that flag belongs to the open file, and all processes of the pod share it.
+    """
+    mode = os.fstat(2).st_mode
+    if stat.S_ISSOCK(mode):  # cannot be opened anew, but has a flag for a single write
+        connection = socket.socket(fileno=os.dup(2))
+        return lambda line: _written(lambda: connection.send(line, socket.MSG_DONTWAIT))
+    if stat.S_ISREG(mode):  # never blocks; opened anew it would have a position of its own, and we would be written over
+        file = os.dup(2)
+        return lambda line: _written(lambda: os.write(file, line))
+    try:
+        own = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # e.g. opened by root before the privileges were dropped
+        shared = os.dup(2)
+        poll = select.poll()
+        poll.register(shared, select.POLLOUT)
+        # A pipe that is writable takes PIPE_BUF bytes; only a race with another process could make this wait.
+        return lambda line: bool(poll.poll(0)) and _written(lambda: os.write(shared, line))
+    return lambda line: _written(lambda: os.write(own, line))
+
+
+def _written(write: Callable[[], int]) -> bool:
+    try:
+        write()
+    except OSError:  # full, gone or broken: the line is lost, the call goes on
+        return False
+    return True
+
+
+class _RedactingFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return process_redactor().text(super().format(record))
+
+
+def log_to_stderr() -> None:
+    """Our own loggers write to standard error, redacted; a bot may configure the root logger as it likes."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    ours = logging.getLogger("pools")
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    ours.propagate = False

@@ -1,0 +1,84 @@
+"""Seeing, from outside an unchanged bot, when it joins, when callers come and go, and when it first speaks.
+
+Every Pipecat transport announces what happens in its room through `BaseTransport._call_event_handler(name, ...)`,
+whether or not the bot has a handler for it, and every output transport pushes a `BotStartedSpeakingFrame`. Both are
+wrapped once, before the fork, in the process that has imported Pipecat; the session of the child listens.
+"""
+
+import sys
+from typing import Any, Protocol
+
+_DAILY = "pipecat.transports.daily.transport"
+
+_JOINED = {"on_joined", "on_connected"}
+_CAME = {"on_first_participant_joined", "on_participant_joined", "on_client_connected"}
+_WENT = {"on_participant_left", "on_client_disconnected"}
+
+
+class Listener(Protocol):
+    """What a session wants to know. `caller` tells participants apart."""
+
+    def bot_joined(self) -> None: ...
+    def caller_joined(self, caller: str) -> None: ...
+    def caller_left(self, caller: str) -> None: ...
+    def bot_spoke(self) -> None: ...
+
+
+_listener: Listener | None = None
+_installed = False
+
+
+def listen(listener: Listener | None) -> None:
+    """From now on, tell `listener` (or nobody) what the transports of this process see."""
+    global _listener
+    _listener = listener
+
+
+def sees_joins() -> bool:
+    """Whether a bot that joins a Daily room in this process would be noticed (and its absence means something)."""
+    return _installed and _DAILY in sys.modules
+
+
+def install() -> None:
+    """Wrap Pipecat's transports. Call it once Pipecat has been imported; calling it again does nothing."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    from pipecat.frames.frames import BotStartedSpeakingFrame
+    from pipecat.transports.base_output import BaseOutputTransport
+    from pipecat.transports.base_transport import BaseTransport
+
+    call_event_handler = BaseTransport._call_event_handler
+    push_frame = BaseOutputTransport.push_frame
+
+    async def observed_call(self: Any, event_name: str, *args: Any, **kwargs: Any) -> None:
+        _note(event_name, args)
+        await call_event_handler(self, event_name, *args, **kwargs)
+
+    async def observed_push(self: Any, frame: Any, *args: Any, **kwargs: Any) -> None:
+        if _listener is not None and isinstance(frame, BotStartedSpeakingFrame):
+            _listener.bot_spoke()
+        await push_frame(self, frame, *args, **kwargs)
+
+    BaseTransport._call_event_handler = observed_call
+    BaseOutputTransport.push_frame = observed_push
+
+
+def _note(event_name: str, args: tuple[Any, ...]) -> None:
+    if _listener is None:
+        return
+    if event_name in _JOINED:
+        _listener.bot_joined()
+    elif event_name in _CAME:
+        _listener.caller_joined(_identity(args))
+    elif event_name in _WENT:
+        _listener.caller_left(_identity(args))
+
+
+def _identity(args: tuple[Any, ...]) -> str:
+    """Daily's participants are dictionaries with an id; other transports pass their connection."""
+    subject = args[0] if args else None
+    if isinstance(subject, dict):
+        return str(subject.get("id", ""))
+    return str(id(subject))

@@ -1,0 +1,238 @@
+"""An agent process: warm, handed one session, gone.
+
+`main` is entered right after the fork (or, spawned, after the warm-up) and never returns. Until `Go` the process
+lives by its control socket: EOF, a `Stop`, or a `Go` that does not come within a second ends it at once, so that a late or
+fenced supervisor cannot put a second bot into a room. From `Go` on it belongs to the session: EOF then means that the
+supervisor is gone, and the call is finished without it, its report left in the spool (`pools.agent.spool`).
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from typing import NoReturn, cast
+
+from pools.agent.config import AgentConfig
+from pools.agent.logs import SessionLog, log_to_stderr
+from pools.agent.redaction import process_redactor
+from pools.agent.session import Session
+from pools.agent.spool import SpoolFile
+from pools.agent.warmup import WarmBot
+from pools.protocol import (
+    Ended,
+    FrameReader,
+    Go,
+    Message,
+    Ping,
+    Pong,
+    ProtocolError,
+    Ready,
+    Start,
+    Started,
+    Stop,
+    encode_frame,
+)
+
+__all__ = ["after_fork", "ignore_signals", "log_to_stderr", "main"]
+
+logger = logging.getLogger(__name__)
+
+GO_SECONDS = 1.0
+_FLUSH_SECONDS = 2.0
+_OVERTIME_SECONDS = 30  # after the session limit, for a loop that no longer turns
+
+
+class Agent(asyncio.Protocol):
+    """The agent's end of the control socket."""
+
+    def __init__(self, agent: str, config: AgentConfig, bot: WarmBot) -> None:
+        self._agent = agent
+        self._config = config
+        self._bot = bot
+        self._frames = FrameReader()
+        self._supervised = True
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._start: Start | None = None
+        self._go_until = 0.0
+        self._log: SessionLog | None = None
+        self._session: Session | None = None
+        self._spool: SpoolFile | None = None
+        self._redactor = process_redactor()
+
+    # --- asyncio.Protocol --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)  # so that resume_writing means: everything has gone out
+        self._send(Ready(pid=os.getpid(), version=self._config.version, warm=self._bot.facts))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._frames.feed(data):
+                self._handle(message)
+        except ProtocolError as error:
+            logger.error("agent=%.8s unreadable message error=%s", self._agent, error)
+            self._supervisor_gone()
+
+    def pause_writing(self) -> None:
+        self._drained.clear()
+
+    def resume_writing(self) -> None:
+        self._drained.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._supervisor_gone()
+
+    # --- hand-off ----------------------------------------------------------------------------------------
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Ping):
+            self._send(Pong(message.number))
+        elif isinstance(message, Stop):
+            self._stop(message)
+        elif isinstance(message, Start) and self._start is None:
+            self._accept(message)
+        elif isinstance(message, Go) and self._start is not None and self._session is None:
+            self._go(message, self._start)
+        else:
+            raise ProtocolError(f"{message.type} out of turn")
+
+    def _accept(self, start: Start) -> None:
+        self._start = start
+        self._send(Started(start.session, start.attempt))
+        # The clock itself decides, not only the timer: after a pause, Go and the timer are both due.
+        self._go_until = time.monotonic() + GO_SECONDS
+        self._loop.call_later(GO_SECONDS, self._exit_without_go)
+        self._take_over_output(start)
+
+    def _take_over_output(self, start: Start) -> None:
+        self._redactor.add(start.token)
+        self._log = SessionLog(f"agent={self._agent:.8} pid={os.getpid()} session={start.session}", self._redactor)
+
+    def _go(self, go: Go, start: Start) -> None:
+        if (go.session, go.attempt) != (start.session, start.attempt):
+            return  # for an earlier hand-off
+        if time.monotonic() > self._go_until:
+            self._exit_without_go()
+            return
+        self._take_charge(start)
+        self._session = Session(start, self._bot.run, self._send, self._redactor)
+        self._running = self._loop.create_task(self._run(self._session))
+
+    def _exit_without_go(self) -> None:
+        if self._session is None:
+            logger.warning("agent=%.8s no Go in time", self._agent)
+            self._exit(1)
+
+    def _stop(self, stop: Stop) -> None:
+        if self._session is None:
+            self._exit(0)
+        else:
+            self._session.stop(stop.reason, stop.deadline)
+
+    def _supervisor_gone(self) -> None:
+        self._supervised = False
+        self._drained.set()
+        if self._session is None:
+            self._exit(0)
+        self._transport.close()
+
+    def loop_interrupted(self, error: BaseException) -> None:
+        """SystemExit or KeyboardInterrupt came out of a task that the bot had started."""
+        if self._session is None:
+            self._exit(1)
+        else:
+            self._session.fail(error)
+
+    # --- session -----------------------------------------------------------------------------------------
+
+    def _take_charge(self, start: Start) -> None:
+        """From now on the call must end, and end in a report, even if nobody is left to see to it."""
+        # The kernel's own clock, for a bot that blocks the loop in a process without a supervisor.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, start.session_limit + _OVERTIME_SECONDS)
+        if self._config.spool_dir is None:
+            return
+        try:
+            self._spool = SpoolFile(self._config.spool_dir, start.session, start.attempt)
+        except (OSError, ValueError) as error:  # not worth the call: only an orphan's report is at stake
+            logger.error("session=%s no spool file error=%s", start.session, error)
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await self._hand_in(await session.run())
+            self._exit(0)
+        except BaseException:
+            logger.exception("agent=%.8s failed", self._agent)
+            self._exit(1)
+
+    async def _hand_in(self, ended: Ended) -> None:
+        """To the spool first: what has been written to a socket may die with its reader."""
+        logger.info("session=%s ended reason=%s error=%s", ended.session, ended.reason, ended.error)
+        if self._spool is not None:
+            try:
+                self._spool.write(ended)
+            except OSError as error:
+                logger.error("session=%s report not spooled error=%s", ended.session, error)
+        self._send(ended)
+        try:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._drained.wait()
+        except TimeoutError:
+            logger.error("session=%s the supervisor did not take the report", ended.session)
+
+    def _send(self, message: Message) -> None:
+        if self._supervised:
+            self._transport.write(encode_frame(message))
+
+    def _exit(self, status: int) -> NoReturn:
+        """Without Python's teardown: it takes a third of a second, and native libraries do not always survive it."""
+        if self._log is not None:
+            self._log.close()
+        os._exit(status)
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+
+def ignore_signals() -> None:
+    """Ctrl-C and a signal to the whole group or service are the supervisor's to answer; we follow its orders and its EOF.
+
+    A handler that does nothing, because programs that a bot starts would inherit "ignore" but not a handler.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+
+def after_fork() -> None:
+    """What a child must not share with its siblings."""
+    ignore_signals()
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed()  # `random` and `ssl` reseed themselves
+
+
+def main(agent: str, config: AgentConfig, control: socket.socket, bot: WarmBot) -> NoReturn:
+    """Be the agent named `agent`, over `control`, until the process ends."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    control.setblocking(False)
+    protocol: Agent | None = None
+
+    async def connect() -> None:
+        nonlocal protocol
+        _, protocol = await loop.create_unix_connection(lambda: Agent(agent, config, bot), sock=control)
+
+    loop.run_until_complete(connect())
+    while True:
+        try:
+            loop.run_forever()  # until os._exit; a bot that stops the loop has stopped it for one turn
+        except (SystemExit, KeyboardInterrupt) as error:
+            cast(Agent, protocol).loop_interrupted(error)

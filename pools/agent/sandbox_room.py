@@ -1,0 +1,128 @@
+"""Being in a room of the sandbox.
+
+Real Daily rooms are joined by the bot's transport, over WebRTC, and have `https://` URLs. The sandbox has no media; there the
+agent's shell is present in the bot's place, over a WebSocket that is held for as long as the session lasts: the
+connection is the presence. It tells who comes and goes.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+Participant = dict[str, Any]
+"""`{"id", "user_id", "user_name", "owner"}`"""
+
+Callback = Callable[[str, Participant], None]
+"""Called with "joined" or "left" and the participant, on the event loop."""
+
+
+class JoinError(Exception):
+    """The sandbox did not let us in; the message is its error type and text."""
+
+
+class SandboxRoom:
+    """Our presence in one room."""
+
+    def __init__(self, room_url: str, token: str) -> None:
+        self._address = _join_address(room_url)
+        self._token = token
+        self._callbacks: list[Callback] = []
+        self._others: dict[str, Participant] = {}
+        self._http: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self.participant_id = ""
+
+    def subscribe(self, callback: Callback) -> None:
+        """Tell `callback` who is here already, and from now on who comes and goes."""
+        self._callbacks.append(callback)
+        for participant in list(self._others.values()):
+            callback("joined", participant)
+
+    async def join(self) -> None:
+        """Enter the room. Raises JoinError."""
+        self._http = aiohttp.ClientSession()
+        try:
+            self._socket = await self._http.ws_connect(self._address)
+            await self._socket.send_json({"token": self._token})
+            answer = await self._socket.receive_json()
+        except (aiohttp.ClientError, TypeError, ValueError, OSError) as error:
+            raise JoinError(f"no answer from the sandbox ({type(error).__name__})") from error
+        if not isinstance(answer, dict) or answer.get("event") != "joined":
+            kind, message = (answer.get("type"), answer.get("message")) if isinstance(answer, dict) else ("", "")
+            raise JoinError(f"{kind}: {message}")
+        self.participant_id = str(answer["id"])
+        for participant in answer.get("participants", []):
+            self._joined(participant)
+
+    async def watch(self) -> str:
+        """Follow the room until we are no longer in it; returns "ejected" or "room_lost"."""
+        if self._socket is None:
+            raise RuntimeError("watch() before join()")
+        async for message in self._socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                continue
+            event = message.json()
+            if event.get("event") == "participant-joined":
+                self._joined(event["participant"])
+            elif event.get("event") == "participant-left":
+                self._left(event["participant"])
+            elif event.get("event") == "ejected":
+                return "ejected"
+        return "room_lost"
+
+    async def leave(self) -> None:
+        """Be gone, within a second."""
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async with asyncio.timeout(1):
+                if self._socket is not None:
+                    await self._socket.close()
+                if self._http is not None:
+                    await self._http.close()
+
+    def _joined(self, participant: Participant) -> None:
+        if participant["id"] != self.participant_id:
+            self._others[participant["id"]] = participant
+            self._tell("joined", participant)
+
+    def _left(self, participant: Participant) -> None:
+        if self._others.pop(participant["id"], None) is not None:
+            self._tell("left", participant)
+
+    def _tell(self, event: str, participant: Participant) -> None:
+        for callback in self._callbacks:
+            callback(event, participant)
+
+
+_current: SandboxRoom | None = None
+
+
+def is_sandbox(room_url: str) -> bool:
+    """Whether the room is one of the sandbox's, to be joined by us."""
+    return room_url.startswith("http://")
+
+
+def current_room() -> SandboxRoom | None:
+    """The sandbox room that this process is in, if any."""
+    return _current
+
+
+async def join_room(room_url: str, token: str) -> SandboxRoom:
+    """Enter a room and make it the current one. Raises JoinError."""
+    global _current
+    room = SandboxRoom(room_url, token)
+    try:
+        await room.join()
+    except BaseException:
+        await room.leave()
+        raise
+    _current = room
+    return room
+
+
+def _join_address(room_url: str) -> str:
+    parts = urlsplit(room_url)
+    return f"ws://{parts.netloc}/sandbox/rooms/{parts.path.strip('/')}/join"

@@ -1,0 +1,174 @@
+"""One voice session: the bot called, watched and ended.
+
+How a session ends (`Ended.reason`), besides the reasons that the supervisor gives in `Stop`:
+
+    bot_ended            the bot returned while the caller was there, or nobody can tell
+    caller_left          the bot returned after the caller had gone
+    bot_error            the bot raised; `Ended.error` says what
+    session_limit        it lasted as long as a session may
+    join_timeout         the bot was not in the room in time (only where the shell can see the room)
+    join_failed          the sandbox refused the bot
+    caller_never_joined  nobody came (only where the shell can see the room)
+    idle_timeout         the caller went and the bot stayed
+    ejected              the room's owner or its expiry put the bot out (sandbox only)
+    room_lost            the connection to the sandbox broke
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pools.agent import observe
+from pools.agent.arguments import runner_arguments
+from pools.agent.redaction import Redactor
+from pools.agent.reporting import current_report
+from pools.agent.sandbox_room import JoinError, SandboxRoom, is_sandbox, join_room
+from pools.agent.warmup import Bot
+from pools.protocol import CallerJoined, Ended, FirstAudio, Joined, Message, Start
+
+logger = logging.getLogger(__name__)
+
+CANCEL_SECONDS = 5.0  # what a bot gets to clean up when we end the session ourselves
+_RESERVE_SECONDS = 0.5  # of a Stop's deadline, for leaving the room and handing in the report
+_LONGEST_ERROR = 500
+
+
+class Session:
+    """Hosts the bot until the session is over, for whichever reason comes first."""
+
+    def __init__(self, start: Start, bot: Bot, send: Callable[[Message], None], redactor: Redactor) -> None:
+        self._start = start
+        self._bot = bot
+        self._send = send
+        self._redactor = redactor
+        self._loop = asyncio.get_running_loop()
+        self._decided: asyncio.Future[str] = self._loop.create_future()
+        self._grace = CANCEL_SECONDS
+        self._error = ""
+        self._room: SandboxRoom | None = None
+        self._joined = self._caller_came = self._spoke = False
+        self._callers: set[str] = set()
+        self._waiting: asyncio.TimerHandle | None = None
+
+    # --- from outside ------------------------------------------------------------------------------------
+
+    async def run(self) -> Ended:
+        """Call the bot; returns when it is over, with the bot cancelled and the room left."""
+        observe.listen(self)
+        limit = self._loop.call_later(self._start.session_limit, self._decide, "session_limit")
+        if is_sandbox(self._start.room_url) or observe.sees_joins():
+            self._expect(self._start.join_timeout, "join_timeout")
+        hosting = self._loop.create_task(self._host())
+        await asyncio.wait({hosting, self._decided}, return_when=asyncio.FIRST_COMPLETED)
+        if not hosting.done():
+            hosting.cancel()
+            await asyncio.wait({hosting}, timeout=self._grace)
+        limit.cancel()
+        self._stop_waiting()
+        if self._room is not None:
+            await self._room.leave()
+        return self._ended(hosting)
+
+    def stop(self, reason: str, deadline: float) -> None:
+        """End it within `deadline` seconds."""
+        self._grace = max(0.0, deadline - _RESERVE_SECONDS)
+        self._decide(reason)
+
+    def fail(self, error: BaseException) -> None:
+        """The bot has torn down the event loop's run, e.g. by sys.exit() in a task of its own."""
+        self._error = self._describe(error)
+        self._decide("bot_error")
+
+    # --- observe.Listener --------------------------------------------------------------------------------
+
+    def bot_joined(self) -> None:
+        if not self._joined:
+            self._joined = True
+            self._send(Joined(self._start.session))
+            self._expect(self._start.caller_timeout, "caller_never_joined")
+
+    def caller_joined(self, caller: str) -> None:
+        self.bot_joined()
+        self._callers.add(caller)
+        self._stop_waiting()
+        if not self._caller_came:
+            self._caller_came = True
+            self._send(CallerJoined(self._start.session))
+
+    def caller_left(self, caller: str) -> None:
+        self._callers.discard(caller)
+        if self._caller_came and not self._callers:
+            self._expect(self._start.idle_timeout, "idle_timeout")
+
+    def bot_spoke(self) -> None:
+        if not self._spoke:
+            self._spoke = True
+            self._send(FirstAudio(self._start.session))
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    async def _host(self) -> str:
+        """Returns why the bot is no longer running."""
+        try:
+            if is_sandbox(self._start.room_url):
+                await self._enter_sandbox()
+            await self._bot(runner_arguments(self._start))
+        except JoinError as error:
+            self._error = self._describe(error)
+            return "join_failed"
+        except asyncio.CancelledError:
+            return "bot_ended"
+        except BaseException as error:  # SystemExit too: it would end the loop, not only the session
+            logger.exception("session=%s the bot raised", self._start.session)
+            self._error = self._describe(error)
+            return "bot_error"
+        return "caller_left" if self._caller_came and not self._callers else "bot_ended"
+
+    async def _enter_sandbox(self) -> None:
+        self._room = await join_room(self._start.room_url, self._start.token)
+        self.bot_joined()
+        self._room.subscribe(self._room_changed)
+        self._watching = self._loop.create_task(self._watch(self._room))
+
+    async def _watch(self, room: SandboxRoom) -> None:
+        self._decide(await room.watch())
+
+    def _room_changed(self, event: str, participant: dict[str, Any]) -> None:
+        if event == "joined":
+            self.caller_joined(participant["id"])
+        else:
+            self.caller_left(participant["id"])
+
+    def _decide(self, reason: str) -> None:
+        if not self._decided.done():
+            self._decided.set_result(reason)
+
+    def _expect(self, seconds: float, otherwise: str) -> None:
+        """The next thing has to happen within `seconds`; whatever we waited for before has happened."""
+        self._stop_waiting()
+        self._waiting = self._loop.call_later(seconds, self._decide, otherwise)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _ended(self, hosting: "asyncio.Task[str]") -> Ended:
+        if self._decided.done():
+            reason = self._decided.result()
+        else:
+            reason = hosting.result()
+        report = current_report()
+        return Ended(
+            session=self._start.session,
+            reason=reason,
+            outcome=report.outcome,
+            transcript=report.transcript,
+            detail=report.detail,
+            error=self._error,
+        )
+
+    def _describe(self, error: BaseException) -> str:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return self._redactor.text(text)[:_LONGEST_ERROR]

@@ -1,0 +1,37 @@
+"""One agent in an interpreter of its own: `python -m pools.agent.spawn <control socket> <agent>`.
+
+What an agent becomes when there is no zygote to fork it (a bot that starts threads when it is imported, or
+`VOICE_AGENT_START_METHOD=spawn`): a second or more of imports instead of milliseconds, then exactly the same.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+
+from pools.agent import process
+from pools.agent.config import AgentConfig
+from pools.agent.warmup import WarmupError, warm_up
+from pools.protocol import WarmupFailed, encode_frame
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    control, agent = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+    process.ignore_signals()
+    process.log_to_stderr()
+    config = AgentConfig.from_environment()
+    try:
+        bot = warm_up(config)
+    except WarmupError as error:
+        logger.error("agent=%.8s warm-up failed reason=%s", agent, error, exc_info=error.__cause__)
+        with contextlib.suppress(ConnectionError):
+            control.sendall(encode_frame(WarmupFailed(reason=str(error))))
+        os._exit(1)
+    process.main(agent, config, control, bot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Making a process ready to host sessions: the bot imported, its models loaded, nothing left to import."""
+
+import importlib
+import inspect
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pools.agent import observe
+from pools.agent.config import AgentConfig
+from pools.agent.environment import is_forbidden
+from pools.agent.preload import preload
+from pools.agent.redaction import process_redactor
+
+Bot = Callable[[Any], Awaitable[None]]
+
+_LONGEST_REASON = 300
+
+
+class WarmupError(Exception):
+    """The bot cannot be run; the message is one line for people."""
+
+
+@dataclass(frozen=True)
+class WarmBot:
+    """The bot's entry point, and what was done before it is called (milliseconds; the models' answers)."""
+
+    run: Bot
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def warm_up(config: AgentConfig) -> WarmBot:
+    """Import the bot and everything that its first session would import or load. Raises WarmupError."""
+    started = time.monotonic()
+    _enter(config)
+    run = _import_bot(config.bot)
+    imported = time.monotonic()
+    _forget_secrets()
+    facts: dict[str, Any] = {"import_ms": _milliseconds(imported - started)}
+    if "pipecat" in sys.modules:
+        facts |= _warm_pipecat()
+    preload()
+    _forget_secrets()
+    return WarmBot(run, {**facts, "modules": len(sys.modules), "total_ms": _milliseconds(time.monotonic() - started)})
+
+
+def _enter(config: AgentConfig) -> None:
+    """Become a program that lies in the bot's directory; ours stays importable, after everything of the bot's."""
+    try:
+        os.chdir(config.bot_dir)
+    except OSError as error:
+        raise WarmupError(f"bot directory {config.bot_dir}: {error.strerror}") from error
+    ours, theirs = os.fspath(config.project_dir), os.fspath(config.bot_dir)
+    sys.path[:] = [theirs, *(entry for entry in sys.path if entry not in ("", ours, theirs)), ours]
+    sys.argv = [config.bot]
+
+
+def _import_bot(name: str) -> Bot:
+    try:
+        module = importlib.import_module(name)
+    except BaseException as error:  # a module may raise anything, and may call sys.exit()
+        raise WarmupError(_reason(f"bot module {name} does not import", error)) from error
+    bot = getattr(module, "bot", None)
+    if not inspect.iscoroutinefunction(inspect.unwrap(bot) if callable(bot) else bot):
+        raise WarmupError(f"bot module {name} has no `async def bot(runner_args)`")
+    return bot  # type: ignore[no-any-return]
+
+
+def _warm_pipecat() -> dict[str, Any]:
+    started = time.monotonic()
+    try:
+        import pipecat.runner.types  # noqa: F401  the arguments of a session
+
+        from pools.agent import models
+
+        answers = models.load_and_run()
+        observe.install()
+    except Exception as error:
+        raise WarmupError(_reason("the voice models do not load", error)) from error
+    return {"models_ms": _milliseconds(time.monotonic() - started), "models": answers}
+
+
+def _forget_secrets() -> None:
+    """Importing a bot may read an .env file of the service; what is ours is not for the session."""
+    for name in [name for name in os.environ if is_forbidden(name)]:
+        del os.environ[name]
+
+
+def _reason(what: str, error: BaseException) -> str:
+    """One line, without secrets."""
+    text = " ".join(f"{what}: {type(error).__name__}: {error}".split())
+    return process_redactor().text(text)[:_LONGEST_REASON]
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -1,0 +1,171 @@
+"""The fork server: `python -m pools.agent.zygote <control socket>`.
+
+Synchronous and single-threaded for as long as it lives, because a fork copies only the thread that calls it: locks held by any
+other would stay locked in the child for ever. So it has no event loop, no log thread (it writes its few lines directly)
+and counts its threads before every fork.
+"""
+
+import array
+import contextlib
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from pools.agent import process
+from pools.agent.config import AgentConfig
+from pools.agent.hugepages import collapse_heap
+from pools.agent.rehearsal import rehearse
+from pools.agent.warmup import WarmBot, WarmupError, warm_up
+from pools.protocol import (
+    AgentExited,
+    Fork,
+    Forked,
+    ForkRefused,
+    Message,
+    ProtocolError,
+    WarmupFailed,
+    ZygoteReady,
+    decode,
+    encode,
+)
+
+logger = logging.getLogger(__name__)
+
+_MAX_PACKET = 64 * 1024
+_FD_BYTES = array.array("i").itemsize
+
+
+class ForkServer:
+    """Forks an agent for every Fork message, reaps the dead, and is gone when its supervisor is."""
+
+    def __init__(self, control: socket.socket, config: AgentConfig, bot: WarmBot) -> None:
+        self._control = control
+        self._config = config
+        self._bot = bot
+        self._children: dict[int, tuple[str, int]] = {}  # pidfd -> (agent, pid)
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+
+    def serve(self) -> None:
+        """Until the supervisor closes its end."""
+        ready = ZygoteReady(pid=os.getpid(), version=self._config.version, threads=_threads(), warm=self._bot.facts)
+        if not self._send(ready):
+            return
+        while True:
+            events = dict(self._poll.poll())
+            for pidfd in events.keys() & self._children.keys():
+                self._reap(pidfd)
+            if self._control.fileno() in events and not self._serve_request():
+                return
+
+    def _serve_request(self) -> bool:
+        """Take one message. False: the supervisor is gone."""
+        try:
+            packet, ancillary, _, _ = self._control.recvmsg(
+                _MAX_PACKET, socket.CMSG_SPACE(_FD_BYTES), socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionError:
+            return False
+        if not packet:
+            return False
+        descriptors = array.array("i")
+        for _, _, data in ancillary:
+            descriptors.frombytes(data)
+        try:
+            message = decode(packet)
+        except ProtocolError as error:
+            logger.error("zygote unreadable message error=%s", error)
+            return False
+        if not isinstance(message, Fork):
+            logger.error("zygote unexpected message type=%s", message.type)
+            return False
+        if not descriptors:  # the kernel drops them where this process has too many open
+            return self._send(ForkRefused(agent=message.agent, reason="no control socket came with the request"))
+        return self._fork(message.agent, descriptors[0])
+
+    def _fork(self, agent: str, descriptor: int) -> bool:
+        control = socket.socket(fileno=descriptor)
+        threads = _threads()
+        if threads != 1:
+            control.close()
+            return self._send(ForkRefused(agent=agent, reason=f"the zygote has {threads} threads; forking is not safe"))
+        try:
+            pid = os.fork()
+        except OSError as error:
+            control.close()
+            return self._send(ForkRefused(agent=agent, reason=f"fork: {error.strerror}"))
+        if pid == 0:
+            self._become_agent(agent, control)
+        control.close()
+        # Our child, and reaped by nobody but us: this pid cannot be anybody else's.
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = (agent, pid)
+        self._poll.register(pidfd, select.POLLIN)
+        return self._send(Forked(agent=agent, pid=pid), pidfd)
+
+    def _become_agent(self, agent: str, control: socket.socket) -> NoReturn:
+        """In the child: give up what is the zygote's, then be an agent. Files that the bot opened at import stay open."""
+        try:
+            self._control.close()
+            for pidfd in self._children:
+                os.close(pidfd)
+            os.setsid()
+            process.after_fork()
+            process.main(agent, self._config, control, self._bot)
+        except BaseException:
+            logger.exception("agent=%.8s failed", agent)
+        finally:
+            os._exit(1)  # never return into the zygote's loop, whatever happens
+
+    def _reap(self, pidfd: int) -> None:
+        agent, pid = self._children.pop(pidfd)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        _, status = os.waitpid(pid, 0)
+        self._send(AgentExited(agent=agent, pid=pid, status=os.waitstatus_to_exitcode(status)))
+
+    def _send(self, message: Message, *descriptors: int) -> bool:
+        """False: the supervisor is gone."""
+        try:
+            if descriptors:
+                socket.send_fds(self._control, [encode(message)], descriptors)
+            else:
+                self._control.send(encode(message))
+        except ConnectionError:
+            return False
+        return True
+
+
+def _threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    process.ignore_signals()
+    process.log_to_stderr()
+    config = AgentConfig.from_environment()
+    try:
+        bot = warm_up(config)
+        rehearse(config, bot)
+    except WarmupError as error:
+        logger.error("zygote warm-up failed reason=%s", error, exc_info=error.__cause__)
+        with contextlib.suppress(ConnectionError):
+            control.send(encode(WarmupFailed(reason=str(error))))
+        os._exit(1)
+    # What is alive now stays alive: without this a child's first collection copies all of it (43 MB).
+    gc.collect()
+    gc.freeze()
+    collapse_heap()
+    logger.info("zygote ready pid=%d bot=%s total_ms=%s", os.getpid(), config.bot, bot.facts["total_ms"])
+    ForkServer(control, config, bot).serve()
+    os._exit(0)  # interpreter teardown with native libraries loaded takes longer than everything we did
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""The agent processes of one pod: started, kept at their target, pinged, ended, buried.
+
+Messages and deaths only change memory (`Agent`); rows follow in steps that can be repeated, so that a database that
+is away loses nothing. The rows of these processes are written by this pod alone, except for the claim
+(available -> in_use) and for other pods' reapers when this pod has been silent too long.
+"""
+
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django.db.models.functions import Now
+
+from pools import planner
+from pools.agent.launcher import AgentChannel, ZygoteUnavailable, spawn
+from pools.models import AgentProcess, Pod, StockStatus
+from pools.protocol import ForkRefused, Message, Ping, Pong, ProtocolError, Ready, Stop, WarmupFailed
+from pools.zygote_keeper import ZygoteKeeper
+
+if TYPE_CHECKING:
+    from pools.handoff import Handoff
+    from pools.supervisor_config import SupervisorConfig
+
+logger = logging.getLogger(__name__)
+
+DRAINED = "pod drained"
+STOPPED = "pod stopped"
+PLANNED_ENDS = (DRAINED, STOPPED)
+
+PING_IDLE_S = 1.0
+PING_IN_CALL_S = 20.0
+PONG_IDLE_S = 2.0
+PONG_IN_CALL_S = 20.0
+
+
+@dataclass(eq=False)
+class Agent:
+    """One process of ours. `row.status` is not kept up to date: the claim changes it behind our back."""
+
+    row: AgentProcess
+    channel: AgentChannel
+    since: float
+    ready: Ready | None = None
+    recorded_ready: bool = False
+    handoff: "Handoff | None" = None
+    inbox: deque[Message] = field(default_factory=deque)
+    verdict: str = ""  # why it was killed or is known to have failed; empty: it ended by itself
+    ping_number: int = 0
+    ping_sent: float | None = None
+    ping_due: float = 0.0
+
+    def __str__(self) -> str:
+        return f"agent={self.row.uuid} pid={self.channel.pid}"
+
+    @property
+    def warming(self) -> bool:
+        return self.ready is None and self.handoff is None and not self.verdict
+
+    @property
+    def idle(self) -> bool:
+        """As far as we know: a claim may have taken it a moment ago."""
+        return self.ready is not None and self.handoff is None and not self.verdict and not self.channel.eof
+
+    @property
+    def dead(self) -> bool:
+        return self.channel.eof and (self.channel.exited or self.channel.pid is None)
+
+    def condemn(self, verdict: str, number: int = signal.SIGKILL) -> None:
+        """Kill it; the first reason stands."""
+        if not self.verdict:
+            self.verdict = verdict
+        self.channel.kill(number)
+
+
+class AgentPool:
+    """All processes of a pod, in memory; `agents` by their row's primary key."""
+
+    def __init__(self, config: "SupervisorConfig", pod: Pod) -> None:
+        self._config = config
+        self._pod = pod
+        self.agents: dict[int, Agent] = {}
+        self.zygote = ZygoteKeeper(config.agent, config.start_method, config.warmup_timeout)
+        self.backoff = planner.Backoff(base=2.0, ceiling=60.0, steady=True)
+        self.trouble = ""
+        self.orphans = 0  # calls of this host that have outlived their supervisor
+
+    # --- counts -------------------------------------------------------------------------------------------
+
+    @property
+    def warming(self) -> int:
+        return sum(agent.warming for agent in self.agents.values())
+
+    @property
+    def available(self) -> int:
+        return sum(agent.idle for agent in self.agents.values())
+
+    @property
+    def alive(self) -> int:
+        """All that count against VOICE_AGENT_MAX_PROCESSES."""
+        return len(self.agents) + self.orphans
+
+    @property
+    def free_slots(self) -> int:
+        return max(0, self._config.max_processes - self.alive)
+
+    def busy(self) -> list[Agent]:
+        return [agent for agent in self.agents.values() if agent.handoff]
+
+    # --- start --------------------------------------------------------------------------------------------
+
+    def can_start(self, now: float) -> bool:
+        return self.backoff.allows(now) and self.zygote.can_start
+
+    def replenish(self, now: float) -> None:
+        """Start what is missing, as soon as it can be started; end what is above the cap."""
+        if not self.can_start(now):
+            return
+        missing = planner.agents_to_start(
+            target=self._config.agent_target,
+            cap=self._config.agent_cap,
+            warming=self.warming,
+            available=self.available,
+            alive=self.alive,
+            max_processes=self._config.max_processes,
+        )
+        for _ in range(min(missing, self.zygote.at_once - self.warming)):
+            if self.start(now) is None:
+                return
+
+    def start(self, now: float, *, on_demand: bool = False) -> Agent | None:
+        """Row first, process after: what dies in between is known. One on demand is never stock. None: the zygote or
+        the machine cannot now."""
+        row = AgentProcess.objects.create(
+            pod=self._pod,
+            status=StockStatus.IN_USE if on_demand else StockStatus.WARMING,
+            in_use_at=Now() if on_demand else None,
+            on_demand=on_demand,
+            start_method=self.zygote.method,
+            version=self._config.agent.version,
+        )
+        zygote = self.zygote.zygote
+        try:
+            channel = zygote.fork(str(row.uuid)) if zygote else spawn(self._config.agent, str(row.uuid))
+        except (ZygoteUnavailable, OSError) as error:
+            row.end("could not be started")
+            self._start_failed(str(error), now)
+            return None
+        agent = self.agents[row.pk] = Agent(row, channel, since=now)
+        return agent
+
+    # --- what they say ------------------------------------------------------------------------------------
+
+    def read(self, agent: Agent, now: float) -> None:
+        """Take what has arrived from one agent. Answers to pings and warm-up news are dealt with here; the rest
+        waits in its inbox for the hand-off."""
+        try:
+            messages = agent.channel.receive()
+        except ProtocolError as error:
+            logger.error('event=agent_protocol_error %s problem="%s"', agent, error)
+            agent.condemn("protocol error")
+            return
+        for message in messages:
+            self._take(agent, message, now)
+
+    def read_zygote(self, now: float) -> None:
+        """Its news about single agents; about itself it is the keeper's business."""
+        refused = {
+            message.agent: message.reason for message in self.zygote.read(now) if isinstance(message, ForkRefused)
+        }
+        for agent in self.agents.values() if refused else ():
+            if reason := refused.get(str(agent.row.uuid)):
+                agent.condemn(f"fork refused: {reason}")
+
+    def _take(self, agent: Agent, message: Message, now: float) -> None:
+        match message:
+            case Ready():
+                agent.ready = message
+                agent.ping_due = now + PING_IDLE_S
+                self.backoff = self.backoff.succeeded()
+                self.trouble = ""
+            case WarmupFailed():
+                agent.condemn(f"warm-up failed: {message.reason}")
+            case Pong():
+                if message.number == agent.ping_number:
+                    agent.ping_sent = None
+            case _:
+                agent.inbox.append(message)
+
+    # --- who hangs ----------------------------------------------------------------------------------------
+
+    def judge(self, now: float) -> None:
+        """Ping those whose turn it is; kill those that did not answer, or do not get warm."""
+        for agent in self.agents.values():
+            if agent.verdict or agent.channel.eof:
+                continue
+            if agent.ready is None:
+                if now - agent.since > self._config.warmup_timeout:
+                    agent.condemn(f"not ready within {self._config.warmup_timeout:g} s")
+            elif agent.ping_sent is None:
+                if now >= agent.ping_due:
+                    self._ping(agent, now)
+            elif now - agent.ping_sent > (PONG_IN_CALL_S if agent.handoff else PONG_IDLE_S):
+                logger.warning("event=agent_hangs %s", agent)
+                agent.condemn("hung: no answer to a ping")
+
+    def _ping(self, agent: Agent, now: float) -> None:
+        agent.ping_number += 1
+        agent.channel.send(Ping(agent.ping_number))  # a full buffer is a hang too: the answer will be missed
+        agent.ping_sent = now
+        agent.ping_due = now + (PING_IN_CALL_S if agent.handoff else PING_IDLE_S)
+
+    def forgive(self, now: float) -> None:
+        """We were late ourselves: all deadlines start again."""
+        for agent in self.agents.values():
+            if agent.ping_sent is not None:
+                agent.ping_sent = now
+            if agent.ready is None:
+                agent.since = now
+            if agent.handoff:
+                agent.handoff.forgive(now)
+
+    def next_deadline(self) -> float:
+        """When `judge` has something to do, on its clock."""
+        return min((agent.ping_due for agent in self.agents.values() if agent.ping_sent is None), default=float("inf"))
+
+    # --- rows follow --------------------------------------------------------------------------------------
+
+    def record_ready(self, now: float) -> bool:
+        """warming -> available for those that have become ready; whether there were any."""
+        changed = False
+        for agent in self.agents.values():
+            if agent.ready is None or agent.recorded_ready:
+                continue
+            rows = AgentProcess.objects.filter(pk=agent.row.pk)
+            ready = {"os_pid": agent.ready.pid, "warmup_ms": (now - agent.since) * 1000}
+            if agent.row.on_demand or agent.handoff:
+                rows.update(**ready)
+            elif not rows.warming().update(status=StockStatus.AVAILABLE, available_at=Now(), **ready):
+                agent.condemn("its row was ended")
+            agent.recorded_ready = changed = True
+        return changed
+
+    def graves(self) -> Iterator[Agent]:
+        """Those whose death is proved. The caller settles their sessions, then calls `bury`."""
+        for agent in list(self.agents.values()):
+            if agent.channel.eof and not agent.dead and not agent.verdict and not self._leaving(agent):
+                agent.condemn("closed its control socket")
+            if agent.dead:
+                yield agent
+
+    @staticmethod
+    def _leaving(agent: Agent) -> bool:
+        """It has said its last word and is on its way out."""
+        return agent.handoff is not None and agent.handoff.final is not None
+
+    def bury(self, agent: Agent, now: float) -> None:
+        """The process is gone: its row ends, and if it never became ready that counts as a failed start."""
+        status = agent.channel.exit_status()
+        reason = agent.verdict or ("session over" if self._leaving(agent) else f"exited{_in_words(status)}")
+        agent.row.end(reason[:100])
+        agent.channel.close()
+        del self.agents[agent.row.pk]
+        if agent.ready is None and agent.channel.pid is not None:  # without a pid it never was: the zygote's failure
+            self._start_failed(reason, now)
+        elif agent.ready and agent.handoff is None and reason not in PLANNED_ENDS:
+            logger.warning("event=idle_agent_gone %s reason=%r", agent, reason)
+
+    def _start_failed(self, reason: str, now: float) -> None:
+        self.backoff = self.backoff.failed(now)
+        if reason != self.trouble:
+            logger.error("event=agent_start_failed reason=%r retry_in=%.1f", reason, self.backoff.until - now)
+        self.trouble = reason
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    def end_stock(self, reason: str) -> None:
+        """available -> ended, but not for those that a claim has taken meanwhile: they are handed off."""
+        for agent in self.agents.values():
+            if agent.idle and agent.recorded_ready and agent.row.end(reason, was=StockStatus.AVAILABLE):
+                agent.verdict = reason
+                agent.channel.send(Stop(reason))
+            elif agent.warming:
+                agent.row.end(reason, was=StockStatus.WARMING)
+                agent.condemn(reason)
+
+
+def _in_words(status: int | None) -> str:
+    if status is None:
+        return ""
+    return f" by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f" with code {status}"
+
+
+def reap_strays(known: set[int]) -> None:
+    """As their subreaper we inherit the children of dead agents: leave no zombies of those that nobody waits for."""
+    while True:
+        try:
+            stray = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if stray is None or stray.si_pid in known:
+            return  # a known one is waited for by its owner
+        os.waitpid(stray.si_pid, 0)

@@ -1,0 +1,156 @@
+"""claim(): one available agent process and one available room for one caller, in the caller's transaction.
+
+The hot path: few statements, no network, nothing waited for (SKIP LOCKED). Rows are taken in the order
+process, room; a process of the pod with the most free slots, so that calls spread over the pods, and the newest
+row of a kind, so that the claim never walks over the dead index entries of those before it.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, Exists, F, OuterRef, Q, Sum
+from django.db.models.functions import Now
+
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
+
+
+class PoolExhausted(Exception):
+    """Nothing can be had, not even slowly. `retry_after`: seconds after which it is worth trying again."""
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class RoomNeeded(Exception):
+    """A process can be had but no room is in stock: make one (pools.on_demand), then claim again with it."""
+
+
+@dataclass(frozen=True)
+class SessionRequest:
+    """What is asked for. `life`: how long the session may last; `stored_tokens`: only rooms with fresh tokens.
+
+    `reference` is the caller's own id (the lead's), `request_key` makes a retry find the session again.
+    """
+
+    body: dict[str, Any] = field(repr=False)
+    life: timedelta
+    reference: uuid.UUID | None = None
+    request_key: str | None = None
+    stored_tokens: bool = False
+
+
+def claim(request: SessionRequest, made_on_demand: Room | None = None) -> VoiceSession:
+    """Take a pair, bind it to a new voice session. Without a process the session waits for one.
+
+    Must run inside a transaction; call `notifications.wake_supervisors()` after its commit.
+    Raises PoolExhausted and RoomNeeded; nothing is taken then (the caller's transaction is to be rolled back).
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("claim() needs a transaction around it")
+    process = _take_process()
+    if process is None:
+        _admit_waiting()
+    room = _take_reserved(made_on_demand) if made_on_demand else _take_room(request)
+    if room is None:
+        raise RoomNeeded
+    kind, reason = _start(process is not None, made_on_demand is None)
+    return VoiceSession.objects.create(
+        room=room,
+        agent_process=process,
+        status=SessionStatus.ASSIGNED if process else SessionStatus.WAITING,
+        assigned_at=Now() if process else None,
+        start_kind=kind,
+        start_reason=reason,
+        reference=request.reference,
+        request_key=request.request_key,
+        body=request.body,
+    )
+
+
+def _take_process() -> AgentProcess | None:
+    available = AgentProcess.objects.available()
+    pods = list(
+        Pod.objects.taking()
+        .filter(Exists(available.filter(pod=OuterRef("pk"))))
+        .order_by("-free_slots", "?")
+        .values_list("pk", flat=True)
+    )
+    if not pods:
+        return None
+    claimable = available.select_for_update(skip_locked=True).order_by("-id")
+    process = claimable.filter(pod=pods[0]).first() or claimable.filter(pod__in=pods[1:]).first()
+    if process is None:
+        return None
+    AgentProcess.objects.filter(pk=process.pk).update(status=StockStatus.IN_USE, in_use_at=Now())
+    return process
+
+
+def _take_room(request: SessionRequest) -> Room | None:
+    rooms = Room.objects.available().lasting(request.life)
+    if request.stored_tokens:
+        rooms = rooms.with_fresh_tokens(request.life)
+    room = rooms.select_for_update(skip_locked=True).order_by("-id").first()
+    if room is None:
+        return None
+    Room.objects.filter(pk=room.pk).update(status=StockStatus.IN_USE, in_use_at=Now())
+    return room
+
+
+def _take_reserved(room: Room) -> Room:
+    taken = (
+        Room.objects.warming()
+        .filter(pk=room.pk, reserved=True)
+        .update(status=StockStatus.IN_USE, in_use_at=Now(), reserved=False)
+    )
+    if not taken:
+        raise PoolExhausted("the room made for this request was given up meanwhile", retry_after=1)
+    return room
+
+
+def _admit_waiting() -> None:
+    """Let a session wait only if a process can come: a free slot or an unbound warming process for each one that
+    waits. Callers take their turns here, otherwise N at once would all see the last slot."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('waiting sessions'))")
+    pods = Pod.objects.taking()
+    if not pods.exists():
+        raise PoolExhausted("no live pod takes sessions", retry_after=5)
+    working = pods.filter(agent_trouble="")
+    slots = working.aggregate(total=Sum("max_processes"))["total"] or 0
+    busy = (
+        AgentProcess.objects.current()
+        .filter(pod__in=working)
+        .aggregate(total=Count("pk"), warming=Count("pk", filter=Q(status=StockStatus.WARMING)))
+    )
+    if slots - busy["total"] + busy["warming"] <= VoiceSession.objects.waiting().count():
+        trouble = "" if slots else " (agent processes do not start)"
+        raise PoolExhausted(f"all pods are at their limit of processes{trouble}", retry_after=2 if slots else 10)
+
+
+def _start(warm_process: bool, warm_room: bool) -> tuple[StartKind, str]:
+    if warm_process and warm_room:
+        return StartKind.WARM, ""
+    if warm_process:
+        return StartKind.PARTIAL, "no room in stock"
+    if warm_room:
+        return StartKind.PARTIAL, "no agent process in stock"
+    return StartKind.COLD, "neither room nor agent process in stock"
+
+
+def return_to_waiting(session: VoiceSession) -> bool:
+    """A hand-off failed: the session waits for another process. Counts the attempt; the room stays.
+
+    Inside a transaction, with the session's row locked. The session must be the caller's to judge: its process is
+    dead or was never told to go.
+    """
+    return (
+        VoiceSession.objects.filter(pk=session.pk, status=SessionStatus.ASSIGNED).update(
+            status=SessionStatus.WAITING, agent_process=None, assigned_at=None, attempt=F("attempt") + 1
+        )
+        == 1
+    )

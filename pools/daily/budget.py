@@ -1,0 +1,82 @@
+"""One budget of Daily calls for all pods: sliding windows over rows in PostgreSQL.
+
+Daily limits a domain to so many calls in a window, per group of endpoints. We spend at most 90 % of each: a
+token bucket of the same rate would exceed the window by its burst. Calls are counted in slices of a twentieth
+of the window, and a slice that the window cuts counts whole, so that the sum is never too small. The least
+urgent stop first: on-demand creation may use all of it, replenishing stops at 75 %, clean-up at 50 %.
+Limits: https://docs.daily.co/docs/rest-api/authentication (the one for batches is not published; assumed).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from django.db import connection, transaction
+
+from pools.models import DailyBudgetSlot
+
+SHARE = 0.9
+SLICES = 20
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `calls` in any `window` seconds."""
+
+    name: str
+    calls: int
+    window: float
+
+
+class Group(Enum):
+    GENERAL = Limit("general", 100, 5.0)
+    DELETE = Limit("delete", 50, 30.0)
+    BATCH = Limit("batch", 10, 30.0)
+
+
+class Priority(Enum):
+    """The share of the budget up to which a call of this kind is made."""
+
+    ON_DEMAND = 1.0
+    REPLENISH = 0.75
+    CLEAN_UP = 0.5
+
+
+def allowance(group: Group, priority: Priority) -> int:
+    """Calls in a window up to which this priority may go on calling."""
+    return int(group.value.calls * SHARE * priority.value)
+
+
+def take(group: Group, priority: Priority, calls: int = 1) -> int:
+    """Take up to `calls` calls from the budget; return how many may be made now, possibly none.
+
+    Short transaction of its own; pods take their turns under an advisory lock.
+    """
+    length = group.value.window / SLICES
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"daily budget {group.value.name}"])
+        cursor.execute(
+            "SELECT now.slot, coalesce(sum(budget.used), 0)"
+            " FROM (SELECT floor(extract(epoch FROM clock_timestamp()) / %s)::bigint AS slot) AS now"
+            " LEFT JOIN pools_dailybudgetslot AS budget"
+            ' ON budget."group" = %s AND budget.slot >= now.slot - %s GROUP BY now.slot',
+            [length, group.value.name, SLICES],
+        )
+        slot, used = cursor.fetchone()
+        granted = max(0, min(calls, allowance(group, priority) - int(used)))
+        if granted:
+            cursor.execute(
+                'INSERT INTO pools_dailybudgetslot AS budget ("group", slot, used) VALUES (%s, %s, %s)'
+                ' ON CONFLICT ("group", slot) DO UPDATE SET used = budget.used + excluded.used',
+                [group.value.name, slot, granted],
+            )
+    return granted
+
+
+def forget_old_slots() -> None:
+    """Delete the slices that no window reaches any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        now = float(cursor.fetchone()[0])
+    for group in Group:
+        oldest = int(now / (group.value.window / SLICES)) - 10 * SLICES
+        DailyBudgetSlot.objects.filter(group=group.value.name, slot__lt=oldest).delete()

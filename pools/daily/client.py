@@ -1,0 +1,209 @@
+"""Daily's REST API: one keep-alive session, timeouts on everything, errors of ours (see errors.py).
+
+Knows nothing of Django, of budgets or of retries: its callers decide when to ask and whether to ask again.
+Creating a room is idempotent because the names are ours: after an unknown outcome the same request either
+makes the room or finds it. Source of the facts: https://docs.daily.co/reference/rest-api
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from pools.daily.errors import (
+    DailyError,
+    DailyKeyRefused,
+    DailyRateLimited,
+    DailyRejected,
+    DailyUnavailable,
+    RoomExists,
+    RoomNotFound,
+)
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = (4.0, 10.0)  # to connect, to answer
+MAX_BATCH = 1000
+PAGE = 100
+
+
+def normalise_url(url: str) -> str:
+    """The base with `/v1`, whether or not it was given (both forms are in use)."""
+    url = url.rstrip("/")
+    return url if url.endswith("/v1") else f"{url}/v1"
+
+
+@dataclass(frozen=True)
+class Domain:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class DailyRoom:
+    """`expires_at` is None for a room that lives for ever."""
+
+    name: str
+    url: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class NewRoom:
+    """A room to be made: private, gone at `expires_at`, whoever is in it is ejected then."""
+
+    name: str
+    expires_at: datetime
+    geo: str = ""
+
+    def body(self) -> dict[str, Any]:
+        properties: dict[str, Any] = {
+            "exp": int(self.expires_at.timestamp()),
+            "eject_at_room_exp": True,
+            "enforce_unique_user_ids": True,
+        }
+        if self.geo:
+            properties["geo"] = self.geo
+        return {"name": self.name, "privacy": "private", "properties": properties}
+
+
+@dataclass
+class DailyClient:
+    """Safe to share between threads. Every method raises DailyError."""
+
+    api_url: str
+    api_key: str = field(repr=False)
+    connections: int = 8
+
+    def __post_init__(self) -> None:
+        self._base = normalise_url(self.api_url)
+        self._http = requests.Session()
+        self._http.trust_env = False  # no .netrc: it would replace our Authorization header
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=self.connections, max_retries=0)
+        self._http.mount("https://", adapter)
+        self._http.mount("http://", adapter)
+        self._http.headers["Authorization"] = f"Bearer {self.api_key}"
+
+    def domain(self) -> Domain:
+        body = self._call("GET", "/", "/")
+        return Domain(id=str(body.get("domain_id") or ""), name=str(body.get("domain_name") or ""))
+
+    def create_room(self, room: NewRoom) -> DailyRoom:
+        """Make it, or find the one that an earlier attempt made."""
+        try:
+            return _room(self._call("POST", "/rooms", "/rooms", room.body()))
+        except RoomExists:
+            return self.get_room(room.name)
+
+    def create_rooms(self, rooms: Sequence[NewRoom]) -> list[DailyRoom]:
+        """Make up to 1000 rooms in one call, all or none; or find those that an earlier attempt made."""
+        try:
+            answer = self._call("POST", "/batch/rooms", "/batch/rooms", {"rooms": [room.body() for room in rooms]})
+        except RoomExists:
+            return self._find({room.name for room in rooms})
+        made = answer if isinstance(answer, list) else answer.get("data", [])
+        return [_room(room) for room in made]
+
+    def _find(self, names: set[str]) -> list[DailyRoom]:
+        found = []
+        for room in self.rooms():  # newest first: ours are on the first pages
+            if room.name in names:
+                found.append(room)
+                if len(found) == len(names):
+                    break
+        return found
+
+    def get_room(self, name: str) -> DailyRoom:
+        return _room(self._call("GET", "/rooms/:name", f"/rooms/{quote(name, safe='')}"))
+
+    def rooms(self) -> Iterator[DailyRoom]:
+        """All rooms of the domain, newest first, page by page."""
+        after = ""
+        while True:
+            page = self._call("GET", "/rooms", f"/rooms?limit={PAGE}{after}").get("data", [])
+            for room in page:
+                yield _room(room)
+            if len(page) < PAGE:
+                return
+            after = f"&starting_after={page[-1]['id']}"
+
+    def delete_room(self, name: str) -> None:
+        """Gone afterwards; people inside are put out. That it was gone already is success."""
+        try:
+            self._call("DELETE", "/rooms/:name", f"/rooms/{quote(name, safe='')}")
+        except RoomNotFound:
+            return
+
+    def delete_rooms(self, names: Sequence[str]) -> None:
+        """Up to 1000 in one call. Raises DailyRejected if Daily will not take one of the names."""
+        self._call("DELETE", "/batch/rooms", "/batch/rooms", {"room_names": list(names)})
+
+    def presence(self) -> dict[str, list[dict[str, Any]]]:
+        """Who is where, by room name; at most 15 s old. Rooms without people are absent."""
+        return self._call("GET", "/presence", "/presence")
+
+    def mint_token(self, properties: dict[str, Any]) -> str:
+        return str(self._call("POST", "/meeting-tokens", "/meeting-tokens", {"properties": properties})["token"])
+
+    def validate_token(self, token: str) -> dict[str, Any]:
+        """The token's properties as Daily reads them. Raises DailyRejected for a token that it refuses."""
+        return self._call("GET", "/meeting-tokens/:token", f"/meeting-tokens/{quote(token, safe='')}")
+
+    def _call(self, method: str, pattern: str, path: str, body: Any = None) -> Any:
+        route = f"{method} {pattern}"
+        try:
+            answer = self._http.request(method, self._base + path, json=body, timeout=TIMEOUT_S, allow_redirects=False)
+        except requests.RequestException as error:  # its text quotes the address, which may hold a token
+            raise DailyUnavailable(route, None, f"no answer ({type(error).__name__})") from None
+        if answer.status_code != 200:
+            raise _error(route, answer)
+        try:
+            return answer.json()
+        except ValueError:
+            raise DailyUnavailable(route, 200, "the answer is not JSON") from None
+
+
+def _room(body: Any) -> DailyRoom:
+    if not (isinstance(body, dict) and isinstance(body.get("name"), str) and isinstance(body.get("url"), str)):
+        raise DailyUnavailable("room object", 200, "without name or url")
+    exp = (body.get("config") or {}).get("exp")
+    return DailyRoom(body["name"], body["url"], datetime.fromtimestamp(exp, UTC) if exp else None)
+
+
+def _error(route: str, answer: requests.Response) -> DailyError:
+    """Daily answers {"error", "info"}, both optional; the text of `info` may change, but nothing else tells a
+    duplicate name from other bad requests."""
+    try:
+        body = json.loads(answer.text)
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    kind, info = str(body.get("error") or ""), str(body.get("info") or "")
+    status, problem = answer.status_code, f"{kind} {info}".strip()[:300] or "without an explanation"
+    if status == 429:
+        limited = DailyRateLimited(route, status, problem)
+        limited.retry_after = _seconds(answer.headers.get("Retry-After"))
+        logger.warning('event=daily_rate_limited route="%s" retry_after=%s', route, limited.retry_after)
+        return limited
+    if status in (401, 403) or kind == "authorization-header-error":
+        return DailyKeyRefused(route, status, problem)
+    if status == 404:
+        return RoomNotFound(route, status, problem)
+    if status == 400 and "already exists" in info:
+        return RoomExists(route, status, problem)
+    if status == 400:
+        return DailyRejected(route, status, problem)
+    return DailyUnavailable(route, status, problem)
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None

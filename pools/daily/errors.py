@@ -1,0 +1,48 @@
+"""What can go wrong with Daily, in our words. Foreign errors stop here.
+
+    DailyError
+     +- DailyUnavailable   no answer, a broken answer or 5xx: the outcome of the call is unknown
+     |   +- DailyRateLimited   429: the call was not carried out
+     +- DailyKeyRefused    401, 403 or the header error: no call will work before somebody mends the key
+     +- DailyRejected      400: the request is wrong
+     |   +- RoomExists     a room of that name exists already
+     +- RoomNotFound       404
+
+Messages name the route and Daily's `error` and `info`, never a key or a token (routes are named by their
+pattern, because a token can be part of a path).
+"""
+
+
+class DailyError(Exception):
+    """Base. `route` is the pattern of the endpoint, `status` the HTTP status or None without an answer."""
+
+    def __init__(self, route: str, status: int | None, problem: str) -> None:
+        super().__init__(f"Daily {route}: {problem}" if status is None else f"Daily {route}: {status} {problem}")
+        self.route = route
+        self.status = status
+
+
+class DailyUnavailable(DailyError):
+    pass
+
+
+class DailyRateLimited(DailyUnavailable):
+    """`retry_after`: seconds that Daily asked us to wait, or None (none is documented)."""
+
+    retry_after: float | None = None
+
+
+class DailyKeyRefused(DailyError):
+    pass
+
+
+class DailyRejected(DailyError):
+    pass
+
+
+class RoomExists(DailyRejected):
+    pass
+
+
+class RoomNotFound(DailyError):
+    pass

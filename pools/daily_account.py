@@ -1,0 +1,85 @@
+"""How this process talks to Daily: the client, and the signer if Daily accepts tokens that we sign.
+
+`runpools` verifies the key and a self-signed token at its start (`verify`) and records the result in the one
+DailyAccount row; everybody else reads that row.
+"""
+
+import functools
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from pools.daily.client import DailyClient
+from pools.daily.errors import DailyRejected
+from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
+from pools.models import DailyAccount
+
+
+@functools.cache
+def daily_client() -> DailyClient:
+    """One for the whole process: it keeps connections alive."""
+    return DailyClient(settings.DAILY_API_URL, settings.DAILY_API_KEY)
+
+
+@dataclass(frozen=True)
+class DailyAccess:
+    client: DailyClient
+    signer: TokenSigner | None
+
+    @classmethod
+    def read(cls) -> "DailyAccess":
+        """From the row; without one, or with one about another key, tokens are not signed by us."""
+        account = DailyAccount.objects.filter(pk=1).first()
+        return cls(daily_client(), _signer(account))
+
+
+def _signer(account: DailyAccount | None) -> TokenSigner | None:
+    if account is None or not account.self_signed_tokens:
+        return None
+    if account.key_fingerprint != fingerprint(settings.DAILY_API_KEY):
+        return None
+    return TokenSigner(settings.DAILY_API_KEY, account.domain_id)
+
+
+@dataclass(frozen=True)
+class Verification:
+    domain_id: str
+    domain_name: str
+    self_signed_tokens: bool
+    problem: str = ""
+
+
+def verify(client: DailyClient, *, prefix: str, allow_self_signing: bool) -> Verification:
+    """Ask Daily who we are, and whether it accepts a token that we sign: signed here, read back there, compared.
+
+    Network only, no database. Raises DailyError when Daily cannot be asked or the key is refused.
+    """
+    domain = client.domain()
+    if not allow_self_signing:
+        return Verification(domain.id, domain.name, False, "switched off (DAILY_SELF_SIGNED_TOKENS)")
+    if not domain.id:
+        return Verification(domain.id, domain.name, False, "Daily does not say its domain_id")
+    request = TokenRequest(f"{prefix}-self-test", "self-test", "self-test", owner=True, lifetime=60)
+    try:
+        read = client.validate_token(TokenSigner(client.api_key, domain.id).sign(request, time.time()))
+    except DailyRejected:
+        return Verification(domain.id, domain.name, False, "Daily refused a token that we signed")
+    understood = read.get("room_name") == request.room_name and read.get("is_owner") is True
+    problem = "" if understood else "Daily read another room or role in a token that we signed"
+    return Verification(domain.id, domain.name, understood, problem)
+
+
+def record(verification: Verification, api_key: str) -> None:
+    DailyAccount.objects.update_or_create(
+        pk=1,
+        defaults={
+            "key_fingerprint": fingerprint(api_key),
+            "domain_id": verification.domain_id,
+            "domain_name": verification.domain_name,
+            "self_signed_tokens": verification.self_signed_tokens,
+            "verified_at": Now(),
+            "trouble": "",
+        },
+    )

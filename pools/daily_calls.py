@@ -1,0 +1,64 @@
+"""Calls to Daily beside the supervisor's loop: a few threads do HTTP and nothing else, never the ORM.
+
+A job is a function without arguments; its result (or its DailyError) comes back to the loop, which calls `done` with
+it in its own thread. `fileno()` becomes readable when there is something to collect.
+"""
+
+import logging
+import os
+import queue
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pools.daily.errors import DailyError
+
+logger = logging.getLogger(__name__)
+
+Done = Callable[[Any, DailyError | None], None]
+
+
+class DailyCalls:
+    def __init__(self, threads: int = 4) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="daily")
+        self._results: queue.SimpleQueue[tuple[Done, Any, DailyError | None]] = queue.SimpleQueue()
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.in_flight = 0
+
+    def fileno(self) -> int:
+        return self._wakeup
+
+    def submit(self, job: Callable[[], Any], done: Done) -> None:
+        """Run `job()` in a thread; later, in the loop, `done(result, None)` or `done(None, error)`."""
+        self.in_flight += 1
+        self._threads.submit(self._run, job, done)
+
+    def _run(self, job: Callable[[], Any], done: Done) -> None:
+        try:
+            outcome: tuple[Any, DailyError | None] = (job(), None)
+        except DailyError as error:
+            outcome = (None, error)
+        except Exception as error:  # a bug of ours must come back too, or its rooms stay warming for ever
+            logger.exception("event=daily_job_failed")
+            outcome = (None, DailyError("job", None, type(error).__name__))
+        self._results.put((done, *outcome))
+        os.eventfd_write(self._wakeup, 1)
+
+    def collect(self) -> int:
+        """Call `done` for everything that has come back; how many."""
+        try:
+            os.eventfd_read(self._wakeup)
+        except BlockingIOError:
+            return 0
+        collected = 0
+        while not self._results.empty():
+            done, result, error = self._results.get()
+            self.in_flight -= 1
+            collected += 1
+            done(result, error)
+        return collected
+
+    def close(self) -> None:
+        """Wait for nothing: what Daily makes of calls under way is found by the next reconcile."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        os.close(self._wakeup)

@@ -1,0 +1,309 @@
+"""The hand-off: a claimed session reaches its process, which acknowledges, is told to go, and reports until the end.
+
+    assigned -> Start -> Started -> (assigned -> active, guarded) -> Go -> Joined ... Ended
+
+Only the process that the database names is told to go, and only once: so there are never two bots in one room. A
+process that does not acknowledge in time is killed; when its death is proved the session goes to another one.
+"""
+
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from pools import planner
+from pools.agent_pool import Agent, AgentPool
+from pools.daily.tokens import TokenSigner
+from pools.meeting_tokens import owner_token
+from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
+from pools.protocol import CallerJoined, Ended, FirstAudio, Go, Joined, Message, Start, Started, Stop
+from pools.sessions import OnSessionEnded, Result, end_session, hand_off_failed
+
+if TYPE_CHECKING:
+    from pools.supervisor_config import SupervisorConfig
+
+logger = logging.getLogger(__name__)
+events = logging.getLogger("pools.events")
+
+LAST_WORDS_S = 5.0  # from Ended to the exit of the process
+OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
+PROGRESS: dict[type[Message], str] = {
+    Joined: "bot_joined_at",
+    CallerJoined: "caller_joined_at",
+    FirstAudio: "first_audio_at",
+}
+
+
+@dataclass(eq=False)
+class Handoff:
+    """A session in the hands of one process, as far as this attempt goes."""
+
+    pk: int
+    uuid: str
+    attempt: int
+    claimed_at: datetime
+    sent: float | None = None  # when Start was written
+    started: bool = False
+    go: float | None = None  # when Go was written
+    joined: bool = False
+    news: dict[str, datetime] = field(default_factory=dict)  # columns not yet written
+    final: Ended | None = None
+    final_since: float = 0.0
+    settled: bool = False  # the end is in the database
+
+    def forgive(self, now: float) -> None:
+        if self.sent is not None and not self.started:
+            self.sent = now
+
+
+class HandOffs:
+    """All hand-offs of a pod. Every method is one step: small, repeatable, cheap when there is nothing to do."""
+
+    def __init__(
+        self,
+        config: "SupervisorConfig",
+        pod: Pod,
+        pool: AgentPool,
+        signer: Callable[[], TokenSigner | None],
+        on_session_ended: OnSessionEnded,
+    ) -> None:
+        self._config = config
+        self._pod = pod
+        self._pool = pool
+        self._signer = signer
+        self._on_session_ended = on_session_ended
+
+    # --- messages and clocks (memory only) ----------------------------------------------------------------
+
+    def listen(self, now: float) -> None:
+        """Take what the processes have said."""
+        for agent in self._pool.busy():
+            handoff = agent.handoff
+            while handoff and agent.inbox:
+                self._take(handoff, agent.inbox.popleft(), now)
+
+    def _take(self, handoff: Handoff, message: Message, now: float) -> None:
+        match message:
+            case Started(session=session, attempt=attempt):
+                handoff.started |= (session, attempt) == (handoff.uuid, handoff.attempt)
+            case Ended():
+                handoff.final, handoff.final_since = message, now
+            case Joined() | CallerJoined() | FirstAudio():
+                handoff.joined |= isinstance(message, Joined)
+                handoff.news.setdefault(PROGRESS[type(message)], datetime.now(UTC))
+            case _:
+                logger.warning("event=unexpected_message session=%s type=%s", handoff.uuid, message.type)
+
+    def judge(self, now: float) -> None:
+        """Kill those that do not acknowledge, outstay the limit, or do not leave after their last words."""
+        for agent in self._pool.busy():
+            handoff = agent.handoff
+            if handoff is None or agent.verdict:
+                continue
+            limit = planner.acknowledgement_timeout(handoff.attempt)
+            if handoff.sent is not None and not handoff.started and now - handoff.sent > limit:
+                events.warning("event=not_acknowledged session=%s %s within_s=%g", handoff.uuid, agent, limit)
+                agent.condemn("did not acknowledge its session")
+            elif handoff.final and now - handoff.final_since > LAST_WORDS_S:
+                agent.condemn("did not exit after its session")
+            elif handoff.go is not None and now - handoff.go > self._config.session_limit + OVERTIME_S:
+                agent.condemn("outstayed the session limit")
+
+    # --- rows ---------------------------------------------------------------------------------------------
+
+    def record(self, now: float) -> bool:
+        """Bring the rows up to date with what the processes have said; acknowledgements first."""
+        changed = False
+        for agent in self._pool.busy():
+            handoff = agent.handoff
+            if handoff and handoff.started and handoff.go is None and not agent.verdict:
+                self._acknowledge(agent, handoff, now)
+                changed = True
+        for agent in self._pool.busy():
+            handoff = agent.handoff
+            if handoff and handoff.news:
+                VoiceSession.objects.active().filter(pk=handoff.pk, attempt=handoff.attempt).update(**handoff.news)
+                handoff.news = {}
+            if handoff and handoff.final and not handoff.settled:
+                self._settle(agent, handoff)
+                changed = True
+        return changed
+
+    def _acknowledge(self, agent: Agent, handoff: Handoff, now: float) -> None:
+        """Guarded: this session, this attempt, this process, this incarnation of the pod. Only then Go."""
+        active = (
+            VoiceSession.objects.assigned()
+            .filter(
+                pk=handoff.pk, attempt=handoff.attempt, agent_process=agent.row.pk, agent_process__pod__ended_at=None
+            )
+            .update(status=SessionStatus.ACTIVE, active_at=Now())
+        )
+        if not active:
+            agent.condemn("its session went elsewhere")
+            return
+        handoff.go = now
+        agent.channel.send(Go(handoff.uuid, handoff.attempt))
+        waited = (datetime.now(UTC) - handoff.claimed_at) / timedelta(milliseconds=1)
+        events.info(
+            "event=session_active session=%s %s attempt=%d ms=%.1f", handoff.uuid, agent, handoff.attempt, waited
+        )
+
+    def _settle(self, agent: Agent, handoff: Handoff) -> None:
+        """The process has reported the end. If its bot never got into the room, the start is tried again elsewhere,
+        but not before the process is dead (see `bury`)."""
+        final = handoff.final
+        if final is None or (not handoff.joined and final.reason in ("join_timeout", "bot_error")):
+            return
+        result = Result(final.reason, final.outcome, final.transcript, final.detail | _error(final))
+        end_session(handoff.pk, result, self._on_session_ended)
+        handoff.settled = True
+
+    def bury(self, agent: Agent, now: float) -> None:
+        """The process is dead: settle the session that it had, if it has not been settled.
+
+        A bot whose joining cannot be observed counts as joined when the time for it is over.
+        """
+        handoff = agent.handoff
+        if handoff is None:
+            self._orphaned_claim(agent)
+        elif not handoff.settled:
+            final = handoff.final
+            problem = agent.verdict or (final.error or final.reason if final else "the process died")
+            settled_in = handoff.go is not None and now - handoff.go > self._config.join_timeout + LAST_WORDS_S
+            if handoff.joined or settled_in:
+                detail = {"problem": problem}
+                end_session(handoff.pk, Result("agent_lost", detail=detail), self._on_session_ended)
+            else:
+                hand_off_failed(handoff.pk, handoff.attempt, problem, self._on_session_ended)
+            handoff.settled = True
+
+    def _orphaned_claim(self, agent: Agent) -> None:
+        """A claim may have taken the process before its death was seen and its session read."""
+        session = VoiceSession.objects.assigned().filter(agent_process=agent.row.pk).first()
+        if session:
+            hand_off_failed(session.pk, session.attempt, "the process died before the hand-off", self._on_session_ended)
+
+    # --- sessions for processes ---------------------------------------------------------------------------
+
+    def look(self, now: float, *, draining: bool) -> None:
+        """Start what has been assigned to our processes; take waiting sessions, oldest first."""
+        sessions = list(
+            VoiceSession.objects.filter(
+                Q(status=SessionStatus.ASSIGNED, agent_process__pod=self._pod) | Q(status=SessionStatus.WAITING)
+            )
+            .select_related("room")
+            .order_by("id")
+        )
+        for session in sessions:
+            if session.status == SessionStatus.ASSIGNED and session.agent_process_id is not None:
+                self._bind(session, session.agent_process_id, now)
+        waiting = sum(session.status == SessionStatus.WAITING for session in sessions)
+        if waiting and not draining:
+            self._take_waiting(waiting, now)
+
+    def _bind(self, session: VoiceSession, agent_pk: int, now: float) -> None:
+        agent = self._pool.agents.get(agent_pk)
+        if agent is None:
+            hand_off_failed(session.pk, session.attempt, "the process is gone", self._on_session_ended)
+        elif agent.handoff is None:
+            self._hand(agent, session)
+        if agent:
+            self._send_start(agent, session, now)
+
+    def _hand(self, agent: Agent, session: VoiceSession) -> None:
+        agent.handoff = Handoff(session.pk, str(session.uuid), session.attempt, session.created_at)
+
+    def _send_start(self, agent: Agent, session: VoiceSession, now: float) -> None:
+        """Write Start as soon as the process is ready; the clock of the acknowledgement runs from here."""
+        handoff = agent.handoff
+        if handoff is None or handoff.sent is not None or agent.ready is None or agent.verdict:
+            return
+        config = self._config
+        life = timedelta(seconds=config.session_limit)
+        try:
+            token = owner_token(session, session.room, self._signer(), life)
+        except LookupError as error:
+            logger.error("event=no_token session=%s problem=%r", session.uuid, str(error))
+            end_session(session.pk, Result("no_meeting_token"), self._on_session_ended)
+            handoff.settled = True
+            agent.condemn("no meeting token for its session")
+            return
+        start = Start(
+            session=handoff.uuid,
+            attempt=handoff.attempt,
+            room_url=session.room.url,
+            token=token,
+            body=session.body,
+            session_limit=config.session_limit,
+            join_timeout=config.join_timeout,
+            caller_timeout=config.caller_timeout,
+            idle_timeout=config.idle_timeout,
+        )
+        handoff.sent = now
+        if not agent.channel.send(start):
+            agent.condemn("cannot be written to")
+
+    def _take_waiting(self, waiting: int, now: float) -> None:
+        idle = [agent for agent in self._pool.agents.values() if agent.idle and agent.recorded_ready]
+        warming = [agent for agent in self._pool.agents.values() if agent.warming]
+        sources = planner.sources_for_waiting(
+            waiting=waiting,
+            available=len(idle),
+            warming=len(warming),
+            alive=self._pool.alive,
+            max_processes=self._config.max_processes if self._pool.can_start(now) else 0,
+        )
+        for source in sources:
+            match source:
+                case planner.Source.AVAILABLE:
+                    taken = self._take_one(idle.pop(), StockStatus.AVAILABLE, now)
+                case planner.Source.WARMING:
+                    taken = self._take_one(warming.pop(0), StockStatus.WARMING, now)
+                case planner.Source.NEW:
+                    new = self._pool.start(now, on_demand=True)
+                    taken = new is not None and self._take_one(new, StockStatus.IN_USE, now)
+            if not taken:
+                return
+
+    def _take_one(self, agent: Agent, status: StockStatus, now: float) -> bool:
+        """Assign the oldest waiting session to this process. False: no session waits any more."""
+        with transaction.atomic():
+            session = (
+                VoiceSession.objects.waiting()
+                .select_for_update(skip_locked=True, of=("self",))
+                .select_related("room")
+                .order_by("id")
+                .first()
+            )
+            process = AgentProcess.objects.filter(pk=agent.row.pk, status=status)
+            if session is None or not process.update(status=StockStatus.IN_USE, in_use_at=Now()):
+                return self._spare(agent) if session is None else True
+            session.status, session.agent_process, session.assigned_at = SessionStatus.ASSIGNED, agent.row, Now()
+            session.save(update_fields=["status", "agent_process", "assigned_at"])
+        self._hand(agent, session)
+        self._send_start(agent, session, now)
+        return True
+
+    def _spare(self, agent: Agent) -> bool:
+        """Another pod was faster: a process that was made for the session is not stock and goes."""
+        if agent.row.on_demand:
+            agent.condemn("its session was taken by another pod")
+        return False
+
+    def stop_calls(self, reason: str, deadline: float) -> None:
+        """Tell every call to end; what has not even started is killed and handed off elsewhere."""
+        for agent in self._pool.busy():
+            if agent.handoff and agent.handoff.go is not None:
+                agent.channel.send(Stop(reason, deadline))
+            else:
+                agent.condemn(reason, signal.SIGKILL)
+
+
+def _error(final: Ended) -> dict[str, str]:
+    return {"error": final.error} if final.error else {}

@@ -1,0 +1,159 @@
+"""`manage.py runpools`: arguments, logging, signals, composition. Everything else is the Supervisor's."""
+
+import os
+import socket
+import time
+from argparse import ArgumentTypeError
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+
+from breezebuddy.health import readiness
+from leads.outcomes import session_ended
+from pools.agent.launcher import AgentConfig, agent_environment
+from pools.daily_account import daily_client
+from pools.pod_identity import PodNameTaken
+from pools.probes import Probes
+from pools.supervisor import DATABASE_AWAY, Supervisor
+from pools.supervisor_config import SupervisorConfig
+
+RETRY_S = 2.0
+
+
+def stock_size(text: str) -> int:
+    try:
+        size = int(text)
+    except ValueError:
+        size = -1
+    if not 0 <= size <= 10_000:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 to 10000")
+    return size
+
+
+class Command(BaseCommand):
+    help = (
+        "Keep the pools of this pod warm: rooms at Daily and agent processes, handed to voice sessions as they are "
+        "claimed. Runs until SIGTERM (drains: takes no more, lets calls finish for up to DRAIN_TIMEOUT seconds) or "
+        "SIGINT (drains for 5 seconds); a second signal stops at once. Settings come from the environment, see .env.example."
+    )
+    requires_system_checks = []  # they need the database, for which we wait ourselves
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--processes",
+            type=stock_size,
+            metavar="N",
+            help="warm agent processes to keep (instead of VOICE_AGENT_POOL_SIZE; raises the cap if need be)",
+        )
+        parser.add_argument(
+            "--rooms",
+            type=stock_size,
+            metavar="N",
+            help="warm rooms to keep (instead of DAILY_ROOM_POOL_SIZE; raises the cap if need be)",
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="heal, reap, fill the rooms, make no agent processes, and exit"
+        )
+        parser.add_argument(
+            "--pod-name",
+            default=settings.POD_NAME,
+            metavar="NAME",
+            help="name of this pod, unique among those running (instead of POD_NAME; default: the host's name)",
+        )
+        parser.add_argument(
+            "--health-port",
+            type=int,
+            default=settings.RUNPOOLS_HEALTH_PORT,
+            metavar="PORT",
+            help="port for /health and /health/ready (instead of RUNPOOLS_HEALTH_PORT; 0 takes any free one)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DAILY_API_KEY:
+            raise CommandError(
+                "DAILY_API_KEY is not set. `make run` uses a sandbox instead of Daily; see .env.example."
+            )
+        config = self._config(options)
+        probes = self._probes(options["health_port"])
+        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness)
+        self._start(supervisor)
+        if options["once"]:
+            if not supervisor.run_until_filled():
+                raise CommandError(f"the room pool is not full: {supervisor.rooms.trouble or 'Daily was too slow'}")
+        else:
+            supervisor.run()
+
+    def _config(self, options: dict[str, Any]) -> SupervisorConfig:
+        agents = settings.VOICE_AGENT_POOL_SIZE if options["processes"] is None else options["processes"]
+        rooms = settings.DAILY_ROOM_POOL_SIZE if options["rooms"] is None else options["rooms"]
+        if agents > settings.VOICE_AGENT_MAX_PROCESSES:
+            raise CommandError(
+                f"--processes {agents}: at most VOICE_AGENT_MAX_PROCESSES={settings.VOICE_AGENT_MAX_PROCESSES}"
+            )
+        if options["once"]:
+            agents = 0
+        try:
+            environment = agent_environment(os.environ, settings.VOICE_AGENT_ENV)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        return SupervisorConfig(
+            pod_name=options["pod_name"],
+            host=socket.gethostname(),
+            agent=AgentConfig(
+                bot=settings.VOICE_AGENT_BOT,
+                bot_dir=settings.VOICE_AGENT_BOT_DIR,
+                project_dir=settings.BASE_DIR,
+                version=settings.VOICE_AGENT_VERSION,
+                spool_dir=settings.VOICE_AGENT_SPOOL_DIR,
+                env=environment,
+            ),
+            start_method=settings.VOICE_AGENT_START_METHOD,
+            agent_target=agents,
+            agent_cap=max(agents, settings.VOICE_AGENT_MAX_POOL_SIZE),
+            room_target=rooms,
+            room_cap=max(rooms, settings.DAILY_ROOM_MAX_POOL_SIZE),
+            max_processes=0 if options["once"] else settings.VOICE_AGENT_MAX_PROCESSES,
+            warmup_timeout=settings.VOICE_AGENT_WARMUP_TIMEOUT,
+            join_timeout=settings.BOT_JOIN_TIMEOUT,
+            caller_timeout=settings.CALLER_JOIN_TIMEOUT,
+            idle_timeout=settings.AUTOMATIC_SESSION_INACTIVITY_TIMEOUT,
+            waiting_timeout=settings.WAITING_SESSION_TIMEOUT,
+            session_limit=settings.MAX_DAILY_SESSION_LIMIT,
+            drain_timeout=settings.DRAIN_TIMEOUT,
+            room_prefix=settings.DAILY_ROOM_PREFIX,
+            room_geo=settings.DAILY_ROOM_GEO,
+            room_pool_life=settings.DAILY_ROOM_POOL_LIFE,
+            self_signed_tokens=settings.DAILY_SELF_SIGNED_TOKENS,
+            database=listener_parameters(),
+        )
+
+    def _probes(self, port: int) -> Probes:
+        try:
+            return Probes("0.0.0.0", port)  # noqa: S104 (probes come from outside the container)
+        except (OSError, OverflowError) as error:
+            raise CommandError(
+                f"port {port} for probes cannot be used ({error}); choose another --health-port"
+            ) from None
+
+    def _start(self, supervisor: Supervisor) -> None:
+        """Wait for a database that is not there yet; refuse a name that is taken."""
+        while True:
+            try:
+                supervisor.start()
+            except PodNameTaken as error:
+                raise CommandError(str(error)) from None
+            except DATABASE_AWAY as error:
+                self.stderr.write(f"The database does not answer ({' '.join(str(error).split())[:200]}); trying again.")
+                connection.close()
+                time.sleep(RETRY_S)
+            else:
+                return
+
+
+def listener_parameters() -> dict[str, Any]:
+    """Django's own way to psycopg's parameters, without those of its cursors and of its pool."""
+    parameters = connection.get_connection_params()
+    wanted = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "options", "connect_timeout")
+    return {name: parameters[name] for name in wanted if name in parameters}

@@ -1,0 +1,99 @@
+"""End what has no owner: rows of pods that are gone, rooms reserved for nobody, sessions that wait for nothing.
+
+Any pod may reap; every step is guarded, so that two at once do no harm.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.sessions import NOT_STARTED, OnSessionEnded, Result, end_session, hand_off_failed
+
+logger = logging.getLogger(__name__)
+
+RESERVED_LIFE = timedelta(seconds=60)
+
+
+def reap_lost_pods(on_session_ended: OnSessionEnded, *, but: Pod) -> int:
+    """Pods silent for longer than the lease: their processes and unacknowledged sessions are nobody's now."""
+    lost = list(Pod.objects.lost().exclude(pk=but.pk))
+    for pod in lost:
+        logger.warning("event=pod_reaped pod=%s host=%s former_pid=%d", pod.name, pod.host, pod.os_pid)
+        reap_pod(pod, "no heartbeat", on_session_ended)
+    return len(lost)
+
+
+def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
+    """First the pod's own row ends: from then on it can acknowledge nothing. Then what it had.
+
+    Its idle processes die with it by themselves. Calls under way go on without it, so that active sessions are left
+    to `end_abandoned_calls`; its rooms are adopted by the others.
+    """
+    pod.end(reason)
+    for session in VoiceSession.objects.assigned().filter(agent_process__pod=pod):
+        hand_off_failed(session.pk, session.attempt, f"its pod: {reason}", on_session_ended)
+    AgentProcess.objects.current().filter(pod=pod).exclude(voice_session__status=SessionStatus.ACTIVE).update(
+        status=StockStatus.ENDED, ended_at=Now(), end_reason=f"pod: {reason}"
+    )
+    Room.objects.warming().filter(pod=pod).update(
+        status=StockStatus.ENDED, ended_at=Now(), end_reason="its pod went while it was made"
+    )
+    Room.objects.available().filter(pod=pod).update(pod=None)
+
+
+def reap_reserved_rooms() -> int:
+    """Made for a request that never claimed them."""
+    return (
+        Room.objects.warming()
+        .filter(reserved=True, created_at__lt=Now() - RESERVED_LIFE)
+        .update(status=StockStatus.ENDED, ended_at=Now(), end_reason="reserved and never claimed", reserved=False)
+    )
+
+
+def end_overdue_waiting(patience: float, on_session_ended: OnSessionEnded) -> int:
+    """Sessions that have waited too long for a process; their leads go back to the backlog."""
+    overdue = VoiceSession.objects.waiting().filter(created_at__lt=Now() - timedelta(seconds=patience))
+    ended = 0
+    for pk in list(overdue.values_list("pk", flat=True)):
+        with transaction.atomic():
+            if VoiceSession.objects.waiting().select_for_update(skip_locked=True).filter(pk=pk).first():
+                result = Result(NOT_STARTED, detail={"problem": "no agent process became free in time"})
+                ended += end_session(pk, result, on_session_ended)
+    return ended
+
+
+def abandoned_calls() -> list[VoiceSession]:
+    """Active sessions whose pod is gone: the call may well be going on."""
+    gone = Q(agent_process__pod__ended_at__isnull=False)
+    return list(VoiceSession.objects.active().filter(gone).select_related("room", "agent_process"))
+
+
+def end_abandoned_calls(
+    sessions: list[VoiceSession], present: set[str], join_timeout: float, on_session_ended: OnSessionEnded
+) -> int:
+    """End those whose bot is not in its room. `present`: user ids of all participants at Daily, read after `sessions`.
+
+    One whose bot never joined is handed to another process once the time for joining is over: with its pod fenced and
+    its bot absent, there is no first bot that a second could meet.
+    """
+    ended = 0
+    for session in sessions:
+        if str(session.uuid) in present or session.room.name[-36:] in present:
+            continue
+        if session.bot_joined_at is None and session.agent_process:
+            overdue = VoiceSession.objects.active().filter(
+                pk=session.pk, active_at__lt=Now() - timedelta(seconds=join_timeout)
+            )
+            if not overdue.exists():
+                continue
+            hand_off_failed(session.pk, session.attempt, "its pod was lost before the bot joined", on_session_ended)
+        else:
+            end_session(session.pk, Result("supervisor_lost"), on_session_ended)
+        if session.agent_process:
+            session.agent_process.end("its pod was lost")
+        ended += 1
+    return ended

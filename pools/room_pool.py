@@ -1,0 +1,293 @@
+"""The stock of rooms of one pod: adopted, made, kept young, with meeting tokens where we cannot sign them.
+
+Rows first, Daily after (in threads, see daily_calls), rows again with what came of it. A row whose call failed is asked
+for again under the same name, so that an unknown outcome costs nothing: Daily either makes the room or has it.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, Q
+from django.db.models.functions import Now
+
+from pools import daily_account, planner
+from pools.daily import budget
+from pools.daily.client import DailyClient, DailyRoom, NewRoom
+from pools.daily.errors import DailyError, DailyKeyRefused, DailyRateLimited, DailyRejected
+from pools.daily.tokens import TokenSigner
+from pools.daily_calls import DailyCalls
+from pools.meeting_tokens import mint_pair
+from pools.models import DailyAccount, Pod, Room, StockStatus, StoredTokens
+from pools.names import room_name
+from pools.supervisor_config import SupervisorConfig
+
+logger = logging.getLogger(__name__)
+
+RETIRE_MARGIN = timedelta(seconds=60)
+KEEP_ALIVE_S = 40.0  # Daily closes connections that have been idle for somewhat more than a minute
+MAX_AT_ONCE = 100
+
+
+class RoomPool:
+    """`trouble`: why rooms cannot be made now, for people; empty when they can."""
+
+    def __init__(self, config: SupervisorConfig, pod: Pod, client: DailyClient, calls: DailyCalls) -> None:
+        self._config = config
+        self._pod = pod
+        self._client = client
+        self._calls = calls
+        self._life = timedelta(seconds=config.session_limit)
+        self.backoff = planner.Backoff(base=0.5, ceiling=30.0)
+        self.trouble = ""
+        self._recorded_trouble: str | None = None
+        self.account: daily_account.Verification | None = None
+        self._verifying = False
+        self._account_recorded = True
+        self._last_call = 0.0
+        self._unasked: list[Room] = []  # rows without a call under way
+        self._asked: dict[str, Room] = {}  # by name
+        self._made: list[tuple[Room, DailyRoom, StoredTokens | None]] = []
+        self._refused: list[tuple[Room, str]] = []
+        self._renewing: set[int] = set()
+        self._renewed: list[tuple[Room, StoredTokens]] = []
+
+    @property
+    def signer(self) -> TokenSigner | None:
+        if self.account is None or not self.account.self_signed_tokens:
+            return None
+        return TokenSigner(self._client.api_key, self.account.domain_id)
+
+    # --- steps --------------------------------------------------------------------------------------------
+
+    def record(self) -> bool:
+        """Write what has come back from Daily; whether there was anything."""
+        changed = bool(self._made or self._refused or self._renewed)
+        while self._made:
+            room, made, tokens = self._made[0]
+            if not room.become_available(url=made.url, expires_at=room.expires_at, tokens=tokens):
+                room.end("came too late")
+            self._made.pop(0)
+        while self._refused:
+            room, problem = self._refused[0]
+            room.end(problem[:100])
+            self._refused.pop(0)
+        while self._renewed:
+            room, tokens = self._renewed[0]
+            Room.objects.available().filter(pk=room.pk).update(**tokens.fields())
+            self._renewed.pop(0)
+        if self.account and not self._account_recorded:
+            daily_account.record(self.account, self._client.api_key)
+            self._account_recorded = changed = True
+        if self.trouble != self._recorded_trouble:
+            DailyAccount.objects.update_or_create(pk=1, defaults={"trouble": self.trouble})
+            self._recorded_trouble = self.trouble
+        return changed
+
+    def replenish(self, now: float) -> None:
+        """Verify the account, then make up the shortfall, retire the old, renew stored tokens."""
+        if self.account is None:
+            self._verify(now)
+            return
+        warming, available, old = self._stock()
+        retire = planner.rooms_to_retire(old=old, warming=warming, target=self._config.room_target)
+        if retire:
+            available -= self._retire(retire)
+        if self._shortfall(warming, available):
+            self._reserve_names()
+        if self._unasked and self.backoff.allows(now):
+            self._ask()
+        if self.signer is None:
+            self._renew(now)
+        self._keep_connection_alive(now)
+
+    @property
+    def full(self) -> bool:
+        warming, available, _ = self._stock()
+        return warming == 0 and available >= min(self._config.room_target, self._config.room_cap)
+
+    # --- stock --------------------------------------------------------------------------------------------
+
+    def _stock(self) -> tuple[int, int, int]:
+        """Ours: warming, available, and how many of the available are near their end."""
+        counts = (
+            Room.objects.stock()
+            .filter(pod=self._pod)
+            .aggregate(
+                warming=Count("pk", filter=Q(status=StockStatus.WARMING)),
+                available=Count("pk", filter=Q(status=StockStatus.AVAILABLE)),
+                old=Count(
+                    "pk",
+                    filter=Q(status=StockStatus.AVAILABLE, expires_at__lte=Now() + self._life + RETIRE_MARGIN),
+                ),
+            )
+        )
+        return counts["warming"], counts["available"], counts["old"]
+
+    def _shortfall(self, warming: int, available: int) -> int:
+        return planner.shortfall(
+            target=self._config.room_target, cap=self._config.room_cap, warming=warming, available=available
+        )
+
+    def _reserve_names(self) -> None:
+        """Adopt rooms that no pod counts, then write rows for the rest; pods and requests take their turns, so that
+        the stock is never above the caps."""
+        expires_at = datetime.now(UTC) + timedelta(seconds=self._config.room_life)
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('room stock'))")
+            warming, available, _ = self._stock()
+            missing = self._shortfall(warming, available)
+            adoptable = Room.objects.available().filter(pod=None).lasting(self._life + RETIRE_MARGIN)
+            adopted = list(
+                adoptable.select_for_update(skip_locked=True).order_by("-id").values_list("pk", flat=True)[:missing]
+            )
+            Room.objects.filter(pk__in=adopted).update(pod=self._pod)
+            rows = Room.objects.bulk_create(
+                Room(name=room_name(self._config.room_prefix), pod=self._pod, expires_at=expires_at)
+                for _ in range(missing - len(adopted))
+            )
+        self._unasked += rows
+
+    def _retire(self, number: int) -> int:
+        old = Room.objects.available().filter(pod=self._pod, expires_at__lte=Now() + self._life + RETIRE_MARGIN)
+        with transaction.atomic():
+            chosen = list(old.select_for_update(skip_locked=True).order_by("id").values_list("pk", flat=True)[:number])
+            return Room.objects.filter(pk__in=chosen).update(
+                status=StockStatus.ENDED, ended_at=Now(), end_reason="near its end"
+            )
+
+    # --- Daily --------------------------------------------------------------------------------------------
+
+    def _verify(self, now: float) -> None:
+        if self._verifying or not self.backoff.allows(now):
+            return
+        if budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2) < 2:
+            return
+        self._verifying = True
+
+        def job() -> daily_account.Verification:
+            return daily_account.verify(
+                self._client, prefix=self._config.room_prefix, allow_self_signing=self._config.self_signed_tokens
+            )
+
+        self._submit(job, self._verified)
+
+    def _verified(self, verification: daily_account.Verification | None, error: DailyError | None) -> None:
+        self._verifying = False
+        if verification is None:
+            return
+        self.account, self._account_recorded = verification, False
+        logger.info(
+            "event=daily_verified domain=%s self_signed_tokens=%s %s",
+            verification.domain_name,
+            verification.self_signed_tokens,
+            f"problem={verification.problem!r}" if verification.problem else "",
+        )
+
+    def _ask(self) -> None:
+        """One batch for many, else a call for each, as far as the budget goes."""
+        rooms = self._unasked[:MAX_AT_ONCE]
+        minting = self.signer is None
+        if (
+            len(rooms) >= planner.BATCH_FROM
+            and not minting
+            and budget.take(budget.Group.BATCH, budget.Priority.REPLENISH)
+        ):
+            self._ask_for(rooms, lambda new: [(room, None) for room in self._client.create_rooms(new)])
+            return
+        calls = 3 if minting else 1
+        for room in rooms:
+            if budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, calls) < calls:
+                return
+            self._ask_for([room], self._make_one)
+
+    def _make_one(self, new: list[NewRoom]) -> list[tuple[DailyRoom, StoredTokens | None]]:
+        made = self._client.create_room(new[0])
+        tokens = None
+        if self.signer is None:
+            tokens = mint_pair(self._client, made.name, timedelta(seconds=self._config.room_life))
+        return [(made, tokens)]
+
+    def _ask_for(
+        self,
+        rooms: list[Room],
+        make: Callable[[list[NewRoom]], list[tuple[DailyRoom, StoredTokens | None]]],
+    ) -> None:
+        new = [NewRoom(room.name, room.expires_at, self._config.room_geo) for room in rooms]
+        for room in rooms:
+            self._unasked.remove(room)
+            self._asked[room.name] = room
+
+        def done(result: list[tuple[DailyRoom, StoredTokens | None]] | None, error: DailyError | None) -> None:
+            for made, tokens in result or []:
+                row = self._asked.pop(made.name, None)
+                if row:
+                    self._made.append((row, made, tokens))
+            left = [self._asked.pop(room.name) for room in rooms if room.name in self._asked]
+            if isinstance(error, DailyRejected):
+                self._refused += [(room, str(error)) for room in left]
+            else:
+                self._unasked += left
+
+        self._submit(lambda: make(new), done)
+
+    def _renew(self, now: float) -> None:
+        """Stored tokens must outlast a session at the hand-out; rooms without any get theirs."""
+        if not self.backoff.allows(now):
+            return
+        fresh = Room.objects.with_fresh_tokens(self._life + RETIRE_MARGIN)
+        stale = Room.objects.available().filter(pod=self._pod).exclude(pk__in=fresh.values("pk"))
+        for room in stale.exclude(pk__in=self._renewing)[:MAX_AT_ONCE]:
+            if budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2) < 2:
+                return
+            self._renewing.add(room.pk)
+            self._submit(self._mint_job(room), self._renewal_done(room))
+
+    def _mint_job(self, room: Room) -> Callable[[], StoredTokens]:
+        return lambda: mint_pair(self._client, room.name, timedelta(seconds=self._config.room_life))
+
+    def _renewal_done(self, room: Room) -> Callable[[StoredTokens | None, DailyError | None], None]:
+        def done(tokens: StoredTokens | None, error: DailyError | None) -> None:
+            self._renewing.discard(room.pk)
+            if tokens:
+                self._renewed.append((room, tokens))
+
+        return done
+
+    def _keep_connection_alive(self, now: float) -> None:
+        """A new connection costs three times a call: the next room must not pay for it."""
+        quiet = now - self._last_call > KEEP_ALIVE_S and self.backoff.allows(now)
+        if quiet and budget.take(budget.Group.GENERAL, budget.Priority.CLEAN_UP):
+            self._submit(self._client.domain, lambda domain, error: None)
+
+    def _submit(self, job: Callable[[], Any], done: Callable[[Any, DailyError | None], None]) -> None:
+        def finished(result: Any, error: DailyError | None) -> None:
+            if error:
+                self._failed(error, time.monotonic())
+            else:
+                self._succeeded()
+            done(result, error)
+
+        self._last_call = time.monotonic()
+        self._calls.submit(job, finished)
+
+    def _succeeded(self) -> None:
+        if self.trouble:
+            logger.info("event=daily_back")
+        self.backoff, self.trouble = self.backoff.succeeded(), ""
+
+    def _failed(self, error: DailyError, now: float) -> None:
+        """Back off; say it once, and again when the reason changes."""
+        retry_after = error.retry_after if isinstance(error, DailyRateLimited) else None
+        self.backoff = self.backoff.failed(now, at_least=retry_after or 0.0)
+        trouble = str(error)
+        if isinstance(error, DailyKeyRefused):
+            trouble = f"Daily refuses the API key: check DAILY_API_KEY ({error})"
+            self.account = None
+        if trouble != self.trouble:
+            logger.error('event=daily_trouble problem="%s" retry_in=%.1f', trouble, self.backoff.until - now)
+        self.trouble = trouble

@@ -1,0 +1,169 @@
+"""Joining a room: by WebSocket, where the connection is the presence, or as a caller that the sandbox simulates.
+
+Both forms are authorised by the meeting token itself, not by the API key.
+"""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from pools.sandbox.auth import bearer, same
+from pools.sandbox.errors import DailyError, JoinRefused, invalid_request, quoted
+from pools.sandbox.presence import Participant
+from pools.sandbox.properties import is_number
+from pools.sandbox.routing import Call, Route
+from pools.sandbox.world import World
+
+logger = logging.getLogger(__name__)
+
+FIRST_MESSAGE_SECONDS = 10.0
+HEARTBEAT_SECONDS = 20.0
+CLOSE_SECONDS = 0.3
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_WAITING_EVENTS = 1000
+USER_NAME_CHARS = 256
+MAX_STAY_SECONDS = 7 * 86_400.0
+
+
+class Outbox:
+    """Events on their way to one WebSocket. A client that does not read loses its connection, not our memory."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(MAX_WAITING_EVENTS)
+        self._request = request
+
+    def put(self, event: dict[str, Any] | None) -> None:
+        try:
+            self._events.put_nowait(event)
+        except asyncio.QueueFull:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+
+    async def drain(self, socket: web.WebSocketResponse) -> None:
+        """Send until the last event, None, has come."""
+        while (event := await self._events.get()) is not None:
+            await socket.send_json(event)
+
+
+async def join_by_socket(world: World, request: web.Request, room_name: str) -> web.WebSocketResponse:
+    """Serve `GET /sandbox/rooms/{name}/join` until the participant goes, is thrown out or loses the connection.
+
+    The client's first message is `{"token"?: str, "user_name"?: str}`; later ones are ignored. It gets `joined`
+    or `error` (then the connection is closed), and `participant-joined`, `participant-left`, `ejected` events.
+    """
+    socket = web.WebSocketResponse(
+        heartbeat=HEARTBEAT_SECONDS, timeout=CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+    )
+    await socket.prepare(request)
+    outbox = Outbox(request)
+    try:
+        token, user_name = await _first_message(socket)
+        participant, others = world.join(room_name, token, outbox.put, user_name=user_name)
+    except JoinRefused as refusal:
+        await socket.send_json({"event": "error", "type": refusal.type, "message": refusal.message})
+        await socket.close(code=WSCloseCode.POLICY_VIOLATION)
+        return socket
+    await _stay(world, socket, outbox, participant, others)
+    return socket
+
+
+async def _stay(
+    world: World, socket: web.WebSocketResponse, outbox: Outbox, me: Participant, others: list[Participant]
+) -> None:
+    joined = {"event": "joined", "id": me.id, "owner": me.owner, "participants": [p.as_event() for p in others]}
+    sender = asyncio.ensure_future(_send(socket, joined, outbox))
+    receiver = asyncio.ensure_future(_receive(socket))
+    try:
+        await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (sender, receiver):
+            task.cancel()
+        results = await asyncio.gather(sender, receiver, return_exceptions=True)
+        lost = socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE)
+        world.leave(me.id, "connection-lost" if lost else "left")
+        for error in results:
+            if isinstance(error, Exception) and not isinstance(error, ConnectionError):
+                logger.error("join=%s room=%s failed", me.id, me.room_name, exc_info=error)
+    await socket.close(code=WSCloseCode.OK)
+
+
+async def _send(socket: web.WebSocketResponse, joined: dict[str, Any], outbox: Outbox) -> None:
+    await socket.send_json(joined)
+    await outbox.drain(socket)
+
+
+async def _receive(socket: web.WebSocketResponse) -> None:
+    """Until the connection is closed, in order or not."""
+    async for _ in socket:
+        pass
+
+
+async def _first_message(socket: web.WebSocketResponse) -> tuple[str | None, str | None]:
+    try:
+        message = await socket.receive(FIRST_MESSAGE_SECONDS)
+    except TimeoutError:
+        raise JoinRefused("not-allowed", f"no message came within {FIRST_MESSAGE_SECONDS:g} s") from None
+    if message.type is not WSMsgType.TEXT:
+        raise JoinRefused("not-allowed", "the first message should be a JSON text")
+    try:
+        wanted = json.loads(message.data)
+    except (ValueError, RecursionError):
+        raise JoinRefused("not-allowed", "the first message is not valid JSON") from None
+    try:
+        return _who(wanted)
+    except DailyError as error:
+        raise JoinRefused("not-allowed", error.body["info"]) from None
+
+
+def _who(wanted: object) -> tuple[str | None, str | None]:
+    """The meeting token and the user's name out of a join request."""
+    if not isinstance(wanted, dict):
+        raise invalid_request("a join should be an object")
+    token, user_name = wanted.get("token"), wanted.get("user_name")
+    if token is not None and not isinstance(token, str):
+        raise invalid_request("token should be a string")
+    if user_name is not None and (not isinstance(user_name, str) or len(user_name) > USER_NAME_CHARS):
+        raise invalid_request(f"user_name should be a string of at most {USER_NAME_CHARS} characters")
+    return token, user_name
+
+
+# --- simulated callers -------------------------------------------------------------------------------------
+
+
+def add_caller(call: Call) -> Any:
+    """`{"token"?, "user_name"?, "stay_s"?}` -> `{"id"}`. Without `stay_s` the caller stays until it is removed."""
+    body = call.json()
+    token, user_name = _who(body)
+    stay_s = body.get("stay_s")
+    if stay_s is not None and not (is_number(stay_s) and 0 < stay_s <= MAX_STAY_SECONDS):
+        raise invalid_request(f"stay_s was {quoted(stay_s)} but should be a number of seconds")
+    caller, _ = call.world.join(
+        call.params["name"], token, _listen_to_nothing, user_name=user_name, simulated=True, stay_s=stay_s
+    )
+    return {"id": caller.id}
+
+
+def remove_caller(call: Call) -> Any:
+    """Let a simulated caller leave, by the API key or by the token with which it joined."""
+    given, caller = bearer(call.authorization), call.world.presence.find(call.params["id"])
+    own_token = caller is not None and caller.token is not None and same(caller.token, given)
+    if not own_token and not same(call.world.options.api_key, given):
+        raise DailyError(401, "authentication-error")
+    if caller is None or not caller.simulated or caller.room_name != call.params["name"]:
+        raise DailyError(404, "not-found", "no such simulated caller")
+    call.world.leave(caller.id, "left")
+    return {"id": caller.id}
+
+
+def _listen_to_nothing(event: dict[str, Any] | None) -> None:
+    """Simulated callers hear no events."""
+
+
+JOIN_PATTERN = "/sandbox/rooms/{name}/join"
+ROUTES = (
+    Route("POST", "/sandbox/rooms/{name}/participants", add_caller),
+    Route("DELETE", "/sandbox/rooms/{name}/participants/{id}", remove_caller),
+)

@@ -1,0 +1,158 @@
+"""Who is in which room. State only: time is an argument, and what a participant is told goes through `deliver`.
+
+A meeting begins with the first join of a room and ends with the last leave. When somebody has to go (`eject_at`)
+is settled at the join and not changed by later changes of the room, as measured at Daily.
+"""
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+Deliver = Callable[[dict[str, Any] | None], None]
+"""Takes an event for a participant; None means that no more will come. Must not block."""
+
+MAX_LAG_SECONDS = 15.0
+REMEMBERED_LEAVERS = 20_000
+
+
+@dataclass(eq=False)
+class Participant:
+    """One connection to a room, or a caller that the sandbox simulates.
+
+    `eject_at` and `leave_at` are Unix seconds or None: when they are thrown out, or go by themselves.
+    """
+
+    room_id: str
+    room_name: str
+    user_id: str | None
+    user_name: str | None
+    owner: bool
+    joined_at: float
+    deliver: Deliver = field(repr=False)
+    eject_at: float | None = None
+    eject_reason: str = ""
+    leave_at: float | None = None
+    simulated: bool = False
+    token: str | None = field(default=None, repr=False)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    meeting_id: str = ""
+    left_at: float | None = None
+
+    def as_event(self) -> dict[str, Any]:
+        return {"id": self.id, "user_id": self.user_id, "user_name": self.user_name, "owner": self.owner}
+
+    def as_presence(self, now: float) -> dict[str, Any]:
+        """The object of Daily's presence endpoints."""
+        joined = datetime.fromtimestamp(self.joined_at, UTC).isoformat(timespec="milliseconds")
+        return {
+            "room": self.room_name,
+            "id": self.id,
+            "userId": self.user_id,
+            "userName": self.user_name,
+            "mtgSessionId": self.meeting_id,
+            "joinTime": joined.replace("+00:00", "Z"),
+            "duration": max(0, int(now - self.joined_at)),
+        }
+
+
+@dataclass
+class Meeting:
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    participants: dict[str, Participant] = field(default_factory=dict)
+    banned_user_ids: set[str] = field(default_factory=set)
+
+
+class Presence:
+    """All meetings, by room id; a room that was deleted and made again is another room."""
+
+    def __init__(self) -> None:
+        self._meetings: dict[str, Meeting] = {}
+        self._participants: dict[str, Participant] = {}
+        self._leavers: deque[Participant] = deque(maxlen=REMEMBERED_LEAVERS)
+        self.joined = self.left = self.peak = 0
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def find(self, id: str) -> Participant | None:
+        return self._participants.get(id)
+
+    def in_room(self, room_id: str) -> list[Participant]:
+        meeting = self._meetings.get(room_id)
+        return list(meeting.participants.values()) if meeting else []
+
+    def is_banned(self, room_id: str, user_id: str | None) -> bool:
+        meeting = self._meetings.get(room_id)
+        return meeting is not None and user_id in meeting.banned_user_ids
+
+    def occupied_room_ids(self) -> set[str]:
+        return set(self._meetings)
+
+    def seen(self, now: float, lag: float) -> list[Participant]:
+        """Who was there `lag` seconds ago: what the presence endpoints know."""
+        then = now - lag
+        gone = [p for p in self._leavers if p.left_at is not None and p.left_at > then] if lag else []
+        return [p for p in (*gone, *self._participants.values()) if not lag or p.joined_at <= then]
+
+    def counts(self) -> dict[str, int]:
+        return {"joined": self.joined, "left": self.left, "present": len(self._participants), "peak": self.peak}
+
+    # --- joining and leaving -------------------------------------------------------------------------------
+
+    def join(self, participant: Participant) -> list[Participant]:
+        """Let somebody in and tell the others, who are returned."""
+        meeting = self._meetings.setdefault(participant.room_id, Meeting())
+        participant.meeting_id = meeting.id
+        others = list(meeting.participants.values())
+        meeting.participants[participant.id] = participant
+        self._participants[participant.id] = participant
+        self.joined += 1
+        self.peak = max(self.peak, len(self._participants))
+        _tell(others, {"event": "participant-joined", "participant": participant.as_event()})
+        return others
+
+    def leave(self, id: str, reason: str, now: float) -> None:
+        """Somebody is gone, by themselves or with their connection. Nothing happens if they were gone already."""
+        participant = self._participants.pop(id, None)
+        if participant is None:
+            return
+        meeting = self._meetings[participant.room_id]
+        del meeting.participants[id]
+        if not meeting.participants:
+            del self._meetings[participant.room_id]
+        participant.left_at = now
+        self._leavers.append(participant)
+        self.left += 1
+        participant.deliver(None)
+        left = {"event": "participant-left", "participant": participant.as_event(), "reason": reason}
+        _tell(meeting.participants.values(), left)
+
+    def eject(self, participants: Iterable[Participant], reason: str, now: float) -> None:
+        for participant in list(participants):
+            participant.deliver({"event": "ejected", "reason": reason})
+            self.leave(participant.id, reason, now)
+
+    def eject_all(self, reason: str, now: float) -> None:
+        self.eject(self._participants.values(), reason, now)
+
+    def ban(self, room_id: str, user_ids: Iterable[str]) -> None:
+        """Keep these users out of the meeting that is going on there, until it ends."""
+        self._meetings[room_id].banned_user_ids.update(user_ids)
+
+    # --- time ----------------------------------------------------------------------------------------------
+
+    def end_what_is_due(self, now: float) -> None:
+        for participant in list(self._participants.values()):
+            if participant.eject_at is not None and participant.eject_at <= now:
+                self.eject([participant], participant.eject_reason, now)
+            elif participant.leave_at is not None and participant.leave_at <= now:
+                self.leave(participant.id, "left", now)
+        while self._leavers and (self._leavers[0].left_at or 0) < now - MAX_LAG_SECONDS:
+            self._leavers.popleft()
+
+
+def _tell(participants: Iterable[Participant], event: dict[str, Any]) -> None:
+    for participant in list(participants):
+        participant.deliver(event)

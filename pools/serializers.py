@@ -1,0 +1,63 @@
+"""The shape of the status endpoints' answers, for the OpenAPI description."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class CountsSerializer(serializers.Serializer[Any]):
+    pool_size = serializers.IntegerField(help_text="Targets of the live pods that take sessions, together.")
+    available = serializers.IntegerField(help_text="What a claim would be given now.")
+    in_use = serializers.IntegerField()
+    warming = serializers.IntegerField()
+
+
+class PodCountsSerializer(CountsSerializer):
+    max_pool_size = serializers.IntegerField()
+
+
+class PodSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    live = serializers.BooleanField()
+    draining = serializers.BooleanField()
+    heartbeat_age_seconds = serializers.FloatField()
+    started_at = serializers.DateTimeField()
+    version = serializers.CharField()
+    start_method = serializers.CharField()
+    free_slots = serializers.IntegerField(help_text="Processes that it could still start.")
+    trouble = serializers.CharField(help_text="Why agent processes do not become ready, if they don't.")
+    agent_processes = PodCountsSerializer()
+    rooms = PodCountsSerializer()
+
+
+class VoicePoolStatsSerializer(serializers.Serializer[Any]):
+    managed_processes = serializers.IntegerField()
+    available_processes = serializers.IntegerField()
+    active_processes = serializers.IntegerField()
+    managed_active = serializers.IntegerField(help_text="In use, from stock.")
+    ephemeral_active = serializers.IntegerField(help_text="In use, made on demand.")
+    is_creating_process = serializers.BooleanField()
+    pool_size = serializers.IntegerField()
+    max_pool_size = serializers.IntegerField()
+
+
+class RoomPoolStatsSerializer(serializers.Serializer[Any]):
+    available_rooms = serializers.IntegerField()
+    active_rooms = serializers.IntegerField()
+    is_creating_room = serializers.BooleanField()
+    pool_size = serializers.IntegerField()
+    max_pool_size = serializers.IntegerField()
+    max_session_limit = serializers.IntegerField(help_text="Seconds.")
+    recording_enabled = serializers.BooleanField()
+
+
+class PoolStatusSerializer(CountsSerializer):
+    status = serializers.ChoiceField(choices=["healthy", "degraded"])
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="Why it is degraded.")
+    waiting_sessions = serializers.IntegerField(help_text="Sessions that wait for a process.")
+    oldest_transaction_seconds = serializers.FloatField(
+        allow_null=True, help_text="Age of the oldest transaction that is open in the database."
+    )
+    voice_pool_stats = VoicePoolStatsSerializer(help_text="Older names of the same counts.")
+    room_pool_stats = RoomPoolStatsSerializer(help_text="Older names of the same counts.")
+    pods = PodSerializer(many=True)

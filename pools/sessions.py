@@ -1,0 +1,89 @@
+"""The end of a voice session, and a hand-off that failed: the two transactions that touch several models.
+
+Lock order: session, process, room, pod, lead. What leads need happens in the same transaction: the composition root
+hands `SessionEnd` a function for it (`pools` never imports `leads`).
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Extract, Now
+
+from pools import planner
+from pools.models import SessionStatus, VoiceSession
+
+events = logging.getLogger("pools.events")
+
+NOT_STARTED = "not_started"
+OnSessionEnded = Callable[[VoiceSession], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a session ended; `reason` is one of the end reasons of the glossary."""
+
+    reason: str
+    outcome: str = ""
+    transcript: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    detail: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+def end_session(pk: int, result: Result, on_session_ended: OnSessionEnded) -> bool:
+    """Ends it, its room with it, and tells the lead. False: it was over already. The process has its own end."""
+    with transaction.atomic():
+        session = VoiceSession.objects.select_for_update(of=("self",)).select_related("room").get(pk=pk)
+        if session.status == SessionStatus.ENDED:
+            return False
+        _end(session, result, on_session_ended)
+    return True
+
+
+def hand_off_failed(pk: int, attempt: int, problem: str, on_session_ended: OnSessionEnded) -> bool:
+    """The process of this attempt is dead, or will never be told to go, and its bot never joined: the session waits
+    for another process, or ends as not started. False: somebody else has settled it already.
+    """
+    with transaction.atomic():
+        session = (
+            VoiceSession.objects.select_for_update(of=("self",))
+            .select_related("room")
+            .annotate(age=Extract(Now() - F("created_at"), "epoch"))
+            .filter(pk=pk, attempt=attempt, status__in=[SessionStatus.ASSIGNED, SessionStatus.ACTIVE])
+            .first()
+        )
+        if session is None:
+            return False
+        if not planner.may_hand_off_again(attempt=session.attempt, age=float(session.age)):
+            _end(session, Result(NOT_STARTED, detail={"problem": problem}), on_session_ended)
+            return True
+        session.status, session.agent_process, session.assigned_at, session.active_at = (
+            SessionStatus.WAITING,
+            None,
+            None,
+            None,
+        )
+        session.attempt += 1
+        session.save(update_fields=["status", "agent_process", "assigned_at", "active_at", "attempt"])
+    events.warning("event=session_handed_back session=%s attempt=%d problem=%r", session.uuid, attempt, problem)
+    return True
+
+
+def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded) -> None:
+    session.status = SessionStatus.ENDED
+    session.end_reason = result.reason[:100]
+    session.outcome = result.outcome[:50]
+    session.transcript = result.transcript
+    session.detail = result.detail
+    if result.reason == NOT_STARTED:
+        session.request_key = None  # the lead goes back to its backlog: a retry with this key may start it anew
+    session.ended_at = Now()
+    session.save(update_fields=["status", "end_reason", "outcome", "transcript", "detail", "request_key", "ended_at"])
+    session.room.end(f"session {result.reason}")
+    on_session_ended(session)
+    uuid, kind = session.uuid, session.start_kind
+    transaction.on_commit(
+        lambda: events.info("event=session_ended session=%s reason=%s start=%s", uuid, result.reason, kind)
+    )

@@ -1,0 +1,59 @@
+"""Reports of calls whose supervisor has died: taken in by the next one on the same host."""
+
+import logging
+from pathlib import Path
+
+from django.db import transaction
+
+from pools.agent import spool
+from pools.models import SessionStatus, VoiceSession
+from pools.sessions import OnSessionEnded, Result, end_session
+
+logger = logging.getLogger(__name__)
+
+
+def take_in(directory: Path | None, on_session_ended: OnSessionEnded) -> int:
+    """Store the reports of sessions whose pod is gone; returns how many such calls still run on this host."""
+    running = 0
+    if directory is None:
+        return running
+    for report in spool.spooled_reports(directory):
+        session = (
+            VoiceSession.objects.select_related("agent_process__pod").filter(uuid=report.session).first()
+            if _is_uuid(report.session)
+            else None
+        )
+        process = session.agent_process if session else None
+        if process and process.pod.ended_at is None:
+            continue  # its supervisor lives and is told by the process itself
+        if report.running:
+            running += 1
+            continue
+        if session and session.attempt == report.attempt:
+            _store(session, report, on_session_ended)
+            if process:
+                process.end("session over")
+        report.path.unlink(missing_ok=True)
+    return running
+
+
+def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended: OnSessionEnded) -> None:
+    ended = report.ended
+    result = Result("agent_lost", detail={"problem": "the process died after its supervisor"})
+    if ended:
+        result = Result(ended.reason, ended.outcome, ended.transcript, ended.detail)
+    if session.status == SessionStatus.ACTIVE:
+        end_session(session.pk, result, on_session_ended)
+    elif ended and session.end_reason == "supervisor_lost":
+        with transaction.atomic():  # once: afterwards the reason is another
+            completed = VoiceSession.objects.filter(pk=session.pk, end_reason="supervisor_lost").update(
+                end_reason=ended.reason[:100],
+                outcome=ended.outcome[:50],
+                transcript=ended.transcript,
+                detail=ended.detail,
+            )
+        logger.info("event=late_report session=%s completed=%s", session.uuid, bool(completed))
+
+
+def _is_uuid(text: str) -> bool:
+    return len(text) == 36

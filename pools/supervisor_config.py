@@ -1,0 +1,41 @@
+"""Everything a supervisor is told, in one frozen value, built once by `manage.py runpools`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pools.agent.launcher import AgentConfig
+
+
+@dataclass(frozen=True)
+class SupervisorConfig:
+    """Sizes are numbers of rooms or processes of this pod; times are seconds."""
+
+    pod_name: str
+    host: str
+    agent: AgentConfig
+    start_method: str
+    agent_target: int
+    agent_cap: int
+    room_target: int
+    room_cap: int
+    max_processes: int
+    warmup_timeout: float
+    join_timeout: float
+    caller_timeout: float
+    idle_timeout: float
+    waiting_timeout: float
+    session_limit: int
+    drain_timeout: float
+    room_prefix: str
+    room_geo: str
+    room_pool_life: int
+    self_signed_tokens: bool
+    database: Mapping[str, Any] = field(repr=False)  # psycopg's connection parameters
+    poll_interval: float = 1.0
+    heartbeat_interval: float = 1.0
+
+    @property
+    def room_life(self) -> int:
+        """From its making to its expiry at Daily: the time in the pool and a session after that."""
+        return self.room_pool_life + self.session_limit

@@ -1,0 +1,59 @@
+"""The status of the pools over HTTP: open, unless STATUS_REQUIRE_TOKEN."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from pools.serializers import PoolStatusSerializer
+from pools.status import PoolState, Stock, UnknownPod, read_state, report
+
+
+def described(summary: str) -> Callable[[Any], Any]:
+    return extend_schema(
+        summary=summary,
+        description="Counts of all live pods together, read from the database. `?pod=` for one pod.",
+        tags=["pools"],
+        parameters=[OpenApiParameter("pod", str, description="Name of a pod.")],
+        responses={
+            200: PoolStatusSerializer,
+            401: UNAUTHENTICATED[401],
+            404: problem("No such pod", "Pod not found: pod-7"),
+            **UNAVAILABLE,
+        },
+    )
+
+
+class PoolView(APIView):
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        return super().get_authenticators() if settings.STATUS_REQUIRE_TOKEN else []
+
+    def get_permissions(self) -> Sequence[Any]:
+        return super().get_permissions() if settings.STATUS_REQUIRE_TOKEN else []
+
+    def answer(self, request: Request, pool: Callable[[PoolState], Stock]) -> Response:
+        name = request.query_params.get("pod")
+        try:
+            state = read_state(name)
+        except UnknownPod:
+            raise NotFound(f"Pod not found: {str(name)[:100]}") from None
+        return Response(report(state, pool(state)))
+
+
+class PoolStatusView(PoolView):
+    @described("Status of the pool of agent processes")
+    def get(self, request: Request) -> Response:
+        return self.answer(request, lambda state: state.agents)
+
+
+class RoomPoolStatusView(PoolView):
+    @described("Status of the pool of rooms")
+    def get(self, request: Request) -> Response:
+        return self.answer(request, lambda state: state.rooms)

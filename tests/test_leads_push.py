@@ -1,0 +1,138 @@
+"""POST .../leads: what is made from what is sent."""
+
+import uuid
+
+import pytest
+
+from leads.models import ExecutionMode, Lead, LeadStatus
+from tests.api import LEADS, check_problem, lead_body, post
+from tests.make import bearer, make_template
+
+pytestmark = pytest.mark.django_db
+
+
+def test_pushed_lead_is_answered_with_the_four_published_fields_and_waits_in_backlog():
+    template = make_template("demo")
+    response = post(LEADS, lead_body(), bearer())
+    assert response.status_code == 201
+    lead = Lead.objects.get()
+    assert response.json() == {
+        "status": "queued",
+        "lead_call_tracker_id": str(lead.uuid),
+        "order_id": "order-1",
+        "message": "Call request added to queue for processing",
+    }
+    assert (lead.template, lead.status, lead.attempt_count) == (template, LeadStatus.BACKLOG, 0)
+    assert (lead.reseller_id, lead.merchant_id, lead.payload) == ("acme", "", {"customer_name": "Asha"})
+
+
+@pytest.mark.parametrize("mode", ExecutionMode.values)
+def test_every_published_mode_is_accepted(mode):
+    make_template("demo")
+    assert post(LEADS, lead_body(execution_mode=mode), bearer()).status_code == 201
+    assert Lead.objects.get().execution_mode == mode
+
+
+def test_a_lead_is_for_the_telephone_unless_it_says_otherwise():
+    make_template("demo")
+    post(LEADS, lead_body(execution_mode=None), bearer())
+    assert Lead.objects.get().execution_mode == ExecutionMode.TELEPHONY
+
+
+def test_request_id_is_a_tag_and_may_come_twice():
+    make_template("demo")
+    headers = bearer()
+    assert {post(LEADS, lead_body(), headers).status_code for _ in range(2)} == {201}
+    assert Lead.objects.count() == 2
+
+
+def test_text_is_kept_as_it_came():
+    make_template("demo")
+    text = "  Zoë 🙂 \t\u202e "
+    response = post(LEADS, lead_body(request_id=text, payload={text: [text, 1.5, None, True]}), bearer())
+    assert response.json()["order_id"] == text
+    lead = Lead.objects.get()
+    assert (lead.request_id, lead.payload) == (text, {text: [text, 1.5, None, True]})
+
+
+def test_reporting_webhook_url_is_kept_inside_the_payload():
+    make_template("demo")
+    post(LEADS, lead_body(reporting_webhook_url="http://crm:8080/hook?x=1"), bearer())
+    assert Lead.objects.get().payload == {
+        "customer_name": "Asha",
+        "reporting_webhook_url": "http://crm:8080/hook?x=1",
+    }
+
+
+def test_configurations_override_counts_only_in_the_playground():
+    make_template("demo")
+    headers = bearer()
+    post(LEADS, lead_body(configurations_override={"prompt": "x"}), headers)
+    post(LEADS, lead_body(configurations_override={"prompt": "x"}, is_playground=True), headers)
+    in_playground, outside = Lead.objects.all()
+    assert outside.configurations_override is None
+    assert in_playground.configurations_override == {"prompt": "x"}
+
+
+def test_fields_that_we_do_not_know_and_nulls_are_ignored():
+    make_template("demo")
+    body = lead_body() | {"flow_override": [1], "template_id": None, "merchant_id": None, "reporting_webhook_url": None}
+    assert post(LEADS, body, bearer()).status_code == 201
+
+
+def test_a_merchants_own_template_goes_before_the_one_for_all_merchants():
+    shared, own = make_template("demo"), make_template("demo", merchant_id="m1")
+    headers = bearer()
+    post(LEADS, lead_body(merchant_id="m1"), headers)
+    post(LEADS, lead_body(merchant_id="m2"), headers)
+    of_m2, of_m1 = Lead.objects.all()
+    assert (of_m1.template, of_m1.merchant_id) == (own, "m1")
+    assert (of_m2.template, of_m2.merchant_id) == (shared, "m2")
+
+
+def test_a_template_may_be_given_by_its_id_and_passes_its_merchant_on():
+    template = make_template("demo", merchant_id="m1")
+    response = post(LEADS, lead_body(template=None, template_id=str(template.uuid)), bearer())
+    assert response.status_code == 201
+    assert (Lead.objects.get().template, Lead.objects.get().merchant_id) == (template, "m1")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"template": "other"}, "Template 'other' not found for reseller: acme"),
+        ({"template": "inactive"}, "Template 'inactive' not found for reseller: acme"),
+        ({"template": "of-merchant"}, "Template 'of-merchant' not found for reseller: acme"),
+        ({"template": "of-merchant", "merchant_id": "m2"}, "Template 'of-merchant' not found for reseller: acme"),
+        ({"reseller_id": "nobody"}, "Template 'demo' not found for reseller: nobody"),
+    ],
+)
+def test_a_template_that_does_not_fit_is_not_found(change, text):
+    make_template("demo")
+    make_template("inactive", active=False)
+    make_template("of-merchant", merchant_id="m1")
+    assert check_problem(post(LEADS, lead_body(**change), bearer()), 404) == text
+    assert not Lead.objects.exists()
+
+
+def test_an_id_of_a_template_that_does_not_fit_is_not_found():
+    template = make_template("demo", merchant_id="m1")
+    headers = bearer()
+    for template_id, change in [
+        (uuid.uuid4(), {"template": None}),
+        (template.uuid, {"template": None, "reseller_id": "nobody"}),
+        (template.uuid, {"template": None, "merchant_id": "m2"}),
+        (template.uuid, {"template": "another name"}),
+    ]:
+        body = lead_body(template_id=str(template_id), **change)
+        detail = check_problem(post(LEADS, body, headers), 404)
+        assert detail == f"Template not found for reseller: {body['reseller_id']} (template_id={template_id})"
+    assert not Lead.objects.exists()
+
+
+def test_pushing_takes_three_queries(client, django_assert_num_queries):
+    make_template("demo")
+    headers = bearer()
+    with django_assert_num_queries(3):  # token, template, lead
+        response = client.post(LEADS, lead_body(), content_type="application/json", headers=headers)
+    assert response.status_code == 201
