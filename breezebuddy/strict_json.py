@@ -55,12 +55,12 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _refuse_unstorable(value: Any) -> None:
-    """Walk without recursion; `loc` is built only for what is refused."""
+    """Walks without recursion; `loc` is built only for what is refused."""
     for path, leaf in _leaves(value):
         if isinstance(leaf, str):
             _refuse_bad_text(leaf, path)
         elif isinstance(leaf, float) and not math.isfinite(leaf):
-            raise ShapeError(_loc(path), "the number is too large", "number_too_large")
+            raise ShapeError(_loc(path), "must be a finite number", "number_not_finite")
 
 
 _Path = tuple[Any, ...]  # (parent path, key): a linked list, shared by siblings

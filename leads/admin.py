@@ -6,16 +6,46 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from breezebuddy import strict_json
 from breezebuddy.admin_columns import NONE, ReadOnlyAdmin, json_block, link, search_link, short, since
+from breezebuddy.errors import ShapeError
 from leads.models import ApiToken, Lead, LeadStatus, Template
+
+
+class ConfigurationsField(forms.JSONField):
+    """A JSON object, as strict as the API: what is stored here is sent to bots."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            parsed = strict_json.loads((value or "{}").encode())
+        except ShapeError as error:
+            where = " > ".join(map(str, error.loc[1:]))
+            raise forms.ValidationError(f"{where}: {error.msg}" if where else error.msg) from None
+        if not isinstance(parsed, dict):
+            raise forms.ValidationError("must be an object")
+        return parsed
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Show what was typed, whether it is JSON or not."""
+        return InvalidJSONInput(data)
+
+
+class TemplateForm(forms.ModelForm):
+    configurations = ConfigurationsField(required=False, help_text="Given to the bot with the payload.")
+
+    class Meta:
+        model = Template
+        fields = ["name", "reseller_id", "merchant_id", "active", "configurations"]
 
 
 @admin.register(Template)
 class TemplateAdmin(admin.ModelAdmin):
+    form = TemplateForm
     list_display = ["name", "reseller_id", "merchant_id", "active", "updated_at", "see_leads"]
     list_filter = ["active", "reseller_id"]
     search_fields = ["name", "uuid", "reseller_id", "merchant_id"]

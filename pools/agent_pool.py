@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from pools import planner
 from pools.agent.launcher import AgentChannel, ZygoteUnavailable, spawn
-from pools.models import AgentProcess, Pod, StockStatus
+from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
 from pools.protocol import ForkRefused, Message, Ping, Pong, ProtocolError, Ready, Stop, WarmupFailed
 from pools.zygote_keeper import ZygoteKeeper
 
@@ -225,7 +226,8 @@ class AgentPool:
 
     def next_deadline(self) -> float:
         """When `judge` has something to do, on its clock."""
-        return min((agent.ping_due for agent in self.agents.values() if agent.ping_sent is None), default=float("inf"))
+        waiting = (agent for agent in self.agents.values() if agent.ready and agent.ping_sent is None and not agent.verdict)
+        return min((agent.ping_due for agent in waiting), default=float("inf"))
 
     # --- rows follow --------------------------------------------------------------------------------------
 
@@ -243,6 +245,19 @@ class AgentPool:
                 agent.condemn("its row was ended")
             agent.recorded_ready = changed = True
         return changed
+
+    def agree_with_rows(self) -> None:
+        """Rows may be changed behind our back: an idle process that nobody can claim any more is replaced, and a row
+        without a process is ended."""
+        idle = {pk: agent for pk, agent in self.agents.items() if agent.idle and agent.recorded_ready}
+        claimable = Q(status=StockStatus.AVAILABLE) | Q(voice_session__status=SessionStatus.ASSIGNED)
+        right = set(AgentProcess.objects.filter(claimable, pk__in=idle).values_list("pk", flat=True))
+        for pk in idle.keys() - right:
+            idle[pk].condemn("its row was changed by somebody else")
+        in_hand = Q(voice_session__status__in=[SessionStatus.ASSIGNED, SessionStatus.ACTIVE])
+        AgentProcess.objects.current().filter(pod=self._pod).exclude(in_hand | Q(pk__in=self.agents)).update(
+            status=StockStatus.ENDED, ended_at=Now(), end_reason="there is no such process"
+        )
 
     def graves(self) -> Iterator[Agent]:
         """Those whose death is proved. The caller settles their sessions, then calls `bury`."""

@@ -7,8 +7,8 @@ it in its own thread. `fileno()` becomes readable when there is something to col
 import logging
 import os
 import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pools.daily.errors import DailyError
@@ -20,18 +20,23 @@ Done = Callable[[Any, DailyError | None], None]
 
 class DailyCalls:
     def __init__(self, threads: int = 4) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="daily")
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Done]] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[Done, Any, DailyError | None]] = queue.SimpleQueue()
+        self._closed = False
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.in_flight = 0
+        for number in range(threads):  # daemons: a call that Daily does not answer must not keep us from exiting
+            threading.Thread(target=self._work, name=f"daily-{number}", daemon=True).start()
 
     def fileno(self) -> int:
         return self._wakeup
 
     def submit(self, job: Callable[[], Any], done: Done) -> None:
         """Run `job()` in a thread; later, in the loop, `done(result, None)` or `done(None, error)`."""
-        self.in_flight += 1
-        self._threads.submit(self._run, job, done)
+        self._jobs.put((job, done))
+
+    def _work(self) -> None:
+        while True:
+            self._run(*self._jobs.get())
 
     def _run(self, job: Callable[[], Any], done: Done) -> None:
         try:
@@ -42,7 +47,8 @@ class DailyCalls:
             logger.exception("event=daily_job_failed")
             outcome = (None, DailyError("job", None, type(error).__name__))
         self._results.put((done, *outcome))
-        os.eventfd_write(self._wakeup, 1)
+        if not self._closed:
+            os.eventfd_write(self._wakeup, 1)
 
     def collect(self) -> int:
         """Call `done` for everything that has come back; how many."""
@@ -53,12 +59,11 @@ class DailyCalls:
         collected = 0
         while not self._results.empty():
             done, result, error = self._results.get()
-            self.in_flight -= 1
             collected += 1
             done(result, error)
         return collected
 
     def close(self) -> None:
-        """Wait for nothing: what Daily makes of calls under way is found by the next reconcile."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Wait for nothing: the rows of calls under way say what to look for at Daily."""
+        self._closed = True
         os.close(self._wakeup)

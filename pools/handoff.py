@@ -8,6 +8,7 @@ process that does not acknowledge in time is killed; when its death is proved th
 
 import logging
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pools import planner
+from pools.agent import spool
 from pools.agent_pool import Agent, AgentPool
 from pools.daily.tokens import TokenSigner
 from pools.meeting_tokens import owner_token
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 events = logging.getLogger("pools.events")
 
+PRECEDENCE_S = 0.02  # how long an unanswered Start keeps the loop free for its answer
 LAST_WORDS_S = 5.0  # from Ended to the exit of the process
 OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
 PROGRESS: dict[type[Message], str] = {
@@ -78,6 +81,19 @@ class HandOffs:
         self._pool = pool
         self._signer = signer
         self._on_session_ended = on_session_ended
+
+    def sessions(self) -> set[str]:
+        return {agent.handoff.uuid for agent in self._pool.busy() if agent.handoff}
+
+    def just_sent(self, now: float) -> bool:
+        """Whether a Start has been written a moment ago and its answer is about to come."""
+        return any(
+            agent.handoff
+            and agent.handoff.sent
+            and not agent.handoff.started
+            and now - agent.handoff.sent < PRECEDENCE_S
+            for agent in self._pool.busy()
+        )
 
     # --- messages and clocks (memory only) ----------------------------------------------------------------
 
@@ -172,7 +188,10 @@ class HandOffs:
         handoff = agent.handoff
         if handoff is None:
             self._orphaned_claim(agent)
-        elif not handoff.settled:
+            return
+        if self._config.agent.spool_dir:
+            spool.discard(self._config.agent.spool_dir, handoff.uuid)
+        if not handoff.settled:
             final = handoff.final
             problem = agent.verdict or (final.error or final.reason if final else "the process died")
             settled_in = handoff.go is not None and now - handoff.go > self._config.join_timeout + LAST_WORDS_S
@@ -245,7 +264,7 @@ class HandOffs:
             caller_timeout=config.caller_timeout,
             idle_timeout=config.idle_timeout,
         )
-        handoff.sent = now
+        handoff.sent = time.monotonic()
         if not agent.channel.send(start):
             agent.condemn("cannot be written to")
 

@@ -5,6 +5,7 @@ reserved rows that nobody claims are reaped after a minute.
 """
 
 import logging
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -22,13 +23,23 @@ from pools.names import room_name
 logger = logging.getLogger(__name__)
 
 BUDGET_WAIT_S = 2.0
+AT_ONCE = threading.BoundedSemaphore(4)  # half of the threads of a gunicorn worker: the rest serves what is in stock
 
 
 def make_room(client: DailyClient, *, prefix: str, geo: str, life: timedelta, stored_tokens: bool) -> Room:
     """A reserved room, ready at Daily, with `life` to live and a session of that length before it.
 
-    Raises PoolExhausted when Daily cannot be asked or does not make it.
+    Raises PoolExhausted when Daily cannot be asked or does not make it, and when half of this process waits for Daily.
     """
+    if not AT_ONCE.acquire(blocking=False):
+        raise PoolExhausted("no room in stock, and enough are being made on demand already", retry_after=2)
+    try:
+        return _make_room(client, prefix, geo, life, stored_tokens)
+    finally:
+        AT_ONCE.release()
+
+
+def _make_room(client: DailyClient, prefix: str, geo: str, life: timedelta, stored_tokens: bool) -> Room:
     expires_at = datetime.now(UTC) + life
     room = Room.objects.create(name=room_name(prefix), reserved=True, expires_at=expires_at)
     try:

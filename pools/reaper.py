@@ -39,10 +39,15 @@ def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
     AgentProcess.objects.current().filter(pod=pod).exclude(voice_session__status=SessionStatus.ACTIVE).update(
         status=StockStatus.ENDED, ended_at=Now(), end_reason=f"pod: {reason}"
     )
+    release_rooms(pod)
+
+
+def release_rooms(pod: Pod) -> None:
+    """The pod goes: what it has is left to the others; what was being made is deleted, whether or not it was made."""
+    Room.objects.available().filter(pod=pod).update(pod=None)
     Room.objects.warming().filter(pod=pod).update(
         status=StockStatus.ENDED, ended_at=Now(), end_reason="its pod went while it was made"
     )
-    Room.objects.available().filter(pod=pod).update(pod=None)
 
 
 def reap_reserved_rooms() -> int:

@@ -1,6 +1,7 @@
 """Reports of calls whose supervisor has died: taken in by the next one on the same host."""
 
 import logging
+from collections.abc import Set
 from pathlib import Path
 
 from django.db import transaction
@@ -12,12 +13,17 @@ from pools.sessions import OnSessionEnded, Result, end_session
 logger = logging.getLogger(__name__)
 
 
-def take_in(directory: Path | None, on_session_ended: OnSessionEnded) -> int:
-    """Store the reports of sessions whose pod is gone; returns how many such calls still run on this host."""
+def take_in(directory: Path | None, own: Set[str], on_session_ended: OnSessionEnded) -> int:
+    """Store the reports of sessions whose pod is gone; returns how many such calls still run on this host.
+
+    `own`: sessions in the hands of this pod, which hears of their end from the processes themselves.
+    """
     running = 0
     if directory is None:
         return running
     for report in spool.spooled_reports(directory):
+        if report.session in own:
+            continue
         session = (
             VoiceSession.objects.select_related("agent_process__pod").filter(uuid=report.session).first()
             if _is_uuid(report.session)

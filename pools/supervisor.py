@@ -20,13 +20,13 @@ from typing import Any
 import psycopg
 from django.db import InterfaceError, OperationalError, connection
 
-from pools import planner, spooled
+from pools import planner, reaper, spooled
 from pools.agent_pool import DRAINED, STOPPED, Agent, AgentPool, reap_strays
 from pools.chores import Chores
 from pools.daily.client import DailyClient
 from pools.daily_calls import DailyCalls
 from pools.handoff import HandOffs
-from pools.models import REAP_LEASE, Room, VoiceSession
+from pools.models import REAP_LEASE, VoiceSession
 from pools.notifications import Listener
 from pools.pod_identity import PodNameTaken, hold_name, register
 from pools.probes import Probes
@@ -75,6 +75,7 @@ class Supervisor:
         self._turn_ended: float | None = None
         self._reported_slots = -1
         self.draining = False
+        self._drained = False
         self.reaped = False
         self.stop_at: float | None = None  # calls are told to end then
         self._stopping = False
@@ -133,8 +134,7 @@ class Supervisor:
             agent.channel.close()
         try:
             if not self.reaped:
-                Room.objects.available().filter(pod=self.pod).update(pod=None)
-                self.pod.end("stopped")
+                reaper.reap_pod(self.pod, "stopped", self._on_session_ended)
         except DATABASE_AWAY as error:
             logger.warning("event=farewell_failed problem=%s", type(error).__name__)
         if self._listener:
@@ -147,14 +147,8 @@ class Supervisor:
 
     @property
     def finished(self) -> bool:
-        """Nothing left to do: draining or reaped, and no process is left."""
-        return (self.draining or self.reaped) and not self.agents.agents and not self._claimed_by_now()
-
-    def _claimed_by_now(self) -> bool:
-        """A claim that won against the drain is still to be handed off or handed back."""
-        if self.reaped or self._database_away:
-            return False
-        return VoiceSession.objects.assigned().filter(agent_process__pod=self.pod).exists()
+        """Nothing left to do: reaped or drained, and no process is left."""
+        return (self.reaped or self._drained) and not self.agents.agents
 
     # --- signals ------------------------------------------------------------------------------------------
 
@@ -183,7 +177,7 @@ class Supervisor:
 
     def drain(self, timeout: float) -> None:
         """Take no more; end the idle; let calls finish for up to `timeout` seconds."""
-        self.draining = True
+        self.draining = self._woken = True
         self.stop_at = time.monotonic() + timeout
         logger.info("event=draining pod=%s calls=%d timeout_s=%g", self.pod.name, len(self.agents.busy()), timeout)
 
@@ -222,11 +216,13 @@ class Supervisor:
             agent.ping_sent is not None or agent.channel.eof or (agent.handoff and agent.handoff.go is None)
             for agent in self.agents.agents.values()
         )
-        due = min(self._poll_due, self._beat_due, self.agents.next_deadline())
+        due = min(self._poll_due, self._next_beat, self.agents.next_deadline())
         return max(0.0, min(timeout, IMPATIENT_S if owed else max(due - now, 0.001)))
 
     def _steps(self, now: float) -> None:
         """In the order of urgency. Each may raise: the next turn begins again at the first."""
+        if self._database_away and now < self._poll_due:
+            return
         changed = self.handoffs.record(now)
         for agent in self.agents.graves():
             self._unwatch(agent)
@@ -236,15 +232,18 @@ class Supervisor:
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
         polling = now >= self._poll_due
-        if not (changed or self._woken or polling or self._signals):
+        if not (changed or self._woken or polling or now >= self._next_beat):
             return
-        self._woken = False
         if self._listener is None:
             self._listen_again()
         if not self.reaped:
             self.handoffs.look(now, draining=self.draining)
+            if self.handoffs.just_sent(time.monotonic()):
+                self._woken = True
+                return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
             self._level(now)
             self._beat(now)
+        self._woken = False
         if polling:
             self._poll_due = now + self._config.poll_interval
             self._poll(now)
@@ -267,12 +266,17 @@ class Supervisor:
             self.pod.draining = True
             self.handoffs.look(now, draining=True)  # what was claimed up to now is handed off
         self.agents.end_stock(DRAINED)
+        # A claim that won against the drain is still to be handed off, or handed back.
+        self._drained = not VoiceSession.objects.assigned().filter(agent_process__pod=self.pod).exists()
 
     def _poll(self, now: float) -> None:
         self.chores.record()
         may_judge = self._beating_since is not None and now - self._beating_since > REAP_LEASE.total_seconds()
         self.chores.run(now, may_judge=may_judge, daily_works=not self.rooms.trouble and self.rooms.account is not None)
-        self.agents.orphans = spooled.take_in(self._config.agent.spool_dir, self._on_session_ended)
+        self.agents.orphans = spooled.take_in(
+            self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended
+        )
+        self.agents.agree_with_rows()
         reap_strays(self._known_pids())
         if self._probes and self._readiness:
             self._probes.judged(*self._readiness())
@@ -306,6 +310,10 @@ class Supervisor:
         self._beating_since = None
 
     # --- heartbeat ----------------------------------------------------------------------------------------
+
+    @property
+    def _next_beat(self) -> float:
+        return float("inf") if self.reaped else self._beat_due
 
     def _beat(self, now: float) -> None:
         slots = self.agents.free_slots

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 SPAWN_AFTER = 2
 FORKS_AT_ONCE = 32
+LIVED_S = 10.0  # one that dies sooner counts as failed, ready or not
 SPAWNS_AT_ONCE = 2  # each imports Pipecat, a second of one core
 
 
@@ -29,7 +30,6 @@ class ZygoteKeeper:
         self._since = 0.0
         self._silent_deaths = 0
         self._backoff = planner.Backoff(base=2.0, ceiling=60.0, steady=True)
-        self._bot_failed = False
         self.trouble = ""
 
     @property
@@ -61,10 +61,18 @@ class ZygoteKeeper:
             return
         if self._zygote is None:
             if self._backoff.allows(now):
-                self._zygote, self._ready, self._since = Zygote(self._config), False, now
-                self._zygote.start()
+                self._start(now)
+        elif self._ready and now - self._since > LIVED_S:
+            self._silent_deaths, self._backoff = 0, self._backoff.succeeded()
         elif not self._ready and now - self._since > self._warmup_timeout:
             self._failed(f"the bot was not warm within {self._warmup_timeout:g} s", now, silent=False)
+
+    def _start(self, now: float) -> None:
+        self._zygote, self._ready, self._since = Zygote(self._config), False, now
+        try:
+            self._zygote.start()
+        except OSError as error:
+            self._failed(f"the zygote cannot be started: {error.strerror}", now, silent=True)
 
     def read(self, now: float) -> list[Message]:
         """Take what the zygote has said; what concerns single agents is returned."""
@@ -97,8 +105,6 @@ class ZygoteKeeper:
             "event=zygote_ready pid=%d ms=%.0f threads=%d", message.pid, (now - self._since) * 1000, message.threads
         )
         self._ready = True
-        self._silent_deaths = 0
-        self._backoff = self._backoff.succeeded()
         self.trouble = ""
         if message.threads != 1:
             self._refused(f"it has {message.threads} threads after warming")
@@ -112,10 +118,9 @@ class ZygoteKeeper:
 
     def _failed(self, reason: str, now: float, *, silent: bool) -> None:
         """`silent`: it died without a word, which says nothing about the bot; spawning may work."""
-        lived = self._ready
+        lived = self._ready and now - self._since > LIVED_S
         self.stop()
         if lived:  # a new one at once
-            self._backoff = self._backoff.succeeded()
             logger.error("event=zygote_lost reason=%r", reason)
             return
         self._silent_deaths = self._silent_deaths + 1 if silent else 0

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from django.apps import apps
-from django.http import HttpResponse
 from django.test import Client
 
 LEADS = "/agent/voice/breeze-buddy/leads"
@@ -38,11 +37,11 @@ def lead_body(**values: Any) -> dict[str, Any]:
 
 def rows() -> dict[str, list[Any]]:
     """All rows of our own tables, to be compared with later."""
-    models = [*apps.get_app_config("pools").get_models(), *apps.get_app_config("leads").get_models()]
+    models: list[Any] = [*apps.get_app_config("pools").get_models(), *apps.get_app_config("leads").get_models()]
     return {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
 
 
-def check_problem(response: HttpResponse, status: int) -> Any:
+def check_problem(response: Any, status: int) -> Any:
     """The error has the promised shape; returns its `detail`."""
     assert response.status_code == status, response.content[:500]
     assert response["Content-Type"] == "application/json"

@@ -55,6 +55,11 @@ class Sandbox:
         options.setdefault("timeout", 10)
         return self._http.request(method, self.api_url + path, json=json, **options)
 
+    def raw(self, method: str, path: str, **options: Any) -> requests.Response:
+        """One request to `path` of the server, `/v1` and `/sandbox` not implied, with no key of its own."""
+        options.setdefault("timeout", 10)
+        return self._http.request(method, self.url + path, **options)
+
     def create_room(self, name: str | None = None, privacy: str = "public", **properties: Any) -> dict[str, Any]:
         """A room object; `exp` and so on are properties."""
         named = {} if name is None else {"name": name}
@@ -71,7 +76,7 @@ class Sandbox:
     def join(self, room_name: str, token: str | None, stay_s: float | None = None, user_name: str | None = None) -> str:
         """A simulated caller joins; its id. It stays for `stay_s` seconds or until `leave`."""
         wanted = {"token": token, "stay_s": stay_s, "user_name": user_name}
-        return _json(self._request("POST", f"/rooms/{room_name}/participants", wanted))["id"]
+        return _json(self.raw("POST", f"/sandbox/rooms/{room_name}/participants", json=wanted))["id"]
 
     def leave(self, room_name: str, participant_id: str) -> None:
         self._control("DELETE", f"/rooms/{room_name}/participants/{participant_id}")
@@ -125,8 +130,9 @@ class Sandbox:
         """`enabled`, `per_route`, `retry_after`: bools; `max_api_rooms`; `groups={"batch": {"limit", "seconds"}}`."""
         self._control("PUT", "/limits", limits)
 
-    def set_latency(self, latency_ms: float) -> None:
-        self._control("PUT", "/latency", {"latency_ms": latency_ms})
+    def set_latency(self, latency_ms: float, connect_ms: float | None = None) -> None:
+        """Median of a call, and what a new connection costs besides (None: in proportion)."""
+        self._control("PUT", "/latency", {"latency_ms": latency_ms, "connect_ms": connect_ms})
 
     def set_presence_lag(self, seconds: float) -> None:
         self._control("PUT", "/presence", {"lag_s": seconds})
@@ -136,10 +142,8 @@ class Sandbox:
         self._control("POST", "/reset")
 
     def _control(self, method: str, path: str, json: object = None) -> dict[str, Any]:
-        return _json(self._request(method, path, json, headers={"Authorization": f"Bearer {self.api_key}"}))
-
-    def _request(self, method: str, path: str, json: object = None, **options: Any) -> requests.Response:
-        return self._http.request(method, f"{self.url}/sandbox{path}", json=json, timeout=10, **options)
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        return _json(self.raw(method, f"/sandbox{path}", json=json, headers=headers))
 
 
 def _json(response: requests.Response) -> Any:

@@ -1,7 +1,7 @@
 """Whatever is sent: a 4xx that says what was wrong, never a 500, and nothing is written."""
 
 import json
-import uuid
+from typing import Any
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.make import bearer, make_lead, make_template
 
 pytestmark = pytest.mark.django_db
 
-LEAD_ID = str(uuid.uuid4())
+LEAD_ID = "5f0c3c52-9d0e-4a55-8c2e-3b1f0a8f2a11"
 NOT_JSON = {
     "nothing but space": b"  ",
     "half an object": b'{"lead_id": ',
@@ -24,22 +24,22 @@ NOT_JSON = {
     "raw control character": b'{"lead_id": "a\x00b"}',
     "NaN": b'{"payload": NaN}',
     "Infinity": b'{"payload": -Infinity}',
-    "float beyond all": b'{"payload": {"n": 1e999}}',
     "number of 5,000 digits": b'{"payload": {"n": ' + b"9" * 5000 + b"}}",
     "100,000 brackets": b"[" * 100_000,
     "100,000 nested objects": b'{"a":' * 100_000,
     "nested 65 levels": b'{"payload":' + b"[" * 65 + b"]" * 65 + b"}",
 }
 NO_OBJECT = [[], [1], "text", 1, 1.5, True, None]
-NUL_ETC = {
-    "NUL in a value": (lambda: b'{"payload": {"a": ["x", "b\\u0000c"]}}', ["body", "payload", "a", 1]),
-    "NUL in a key": (lambda: b'{"payload": {"b\\u0000c": 1}}', ["body", "payload"]),
-    "NUL in a field": (lambda: b'{"lead_id": "\\u0000"}', ["body", "lead_id"]),
-    "NUL in an unknown field": (lambda: b'{"x": "\\u0000"}', ["body", "x"]),
-    "half a surrogate pair": (lambda: b'{"payload": {"a": "\\ud800"}}', ["body", "payload", "a"]),
-    "half a pair in a key": (lambda: b'{"payload": {"\\udfff": 1}}', ["body", "payload"]),
+UNSTORABLE = {
+    "NUL in a value": (b'{"payload": {"a": ["x", "b\\u0000c"]}}', ["body", "payload", "a", 1]),
+    "NUL in a key": (b'{"payload": {"b\\u0000c": 1}}', ["body", "payload"]),
+    "NUL in a field": (b'{"lead_id": "\\u0000"}', ["body", "lead_id"]),
+    "NUL in an unknown field": (b'{"x": "\\u0000"}', ["body", "x"]),
+    "number beyond all": (b'{"payload": {"n": [1e999]}}', ["body", "payload", "n", 0]),
+    "half a surrogate pair": (b'{"payload": {"a": "\\ud800"}}', ["body", "payload", "a"]),
+    "half a pair in a key": (b'{"payload": {"\\udfff": 1}}', ["body", "payload"]),
 }
-WRONG_LEADS = {
+WRONG_LEADS: dict[str, tuple[dict[str, Any], str]] = {
     "missing request_id": ({"request_id": None}, "request_id"),
     "missing reseller_id": ({"reseller_id": None}, "reseller_id"),
     "missing payload": ({"payload": None}, "payload"),
@@ -85,7 +85,22 @@ WRONG_LEADS = {
     "override a list": ({"configurations_override": []}, "configurations_override"),
     "override text": ({"configurations_override": "x"}, "configurations_override"),
 }
-WRONG_LEAD_IDS = [None, 1, 0, -1, 1.5, 10**30, True, [], {}, "", "x", LEAD_ID + "0", "x" * 10_000, "{" + LEAD_ID[:-1]]
+NO_UUIDS: list[Any] = [
+    None,
+    1,
+    0,
+    -1,
+    1.5,
+    10**30,
+    True,
+    [],
+    {},
+    "",
+    "x",
+    LEAD_ID + "0",
+    "x" * 10_000,
+    "{" + LEAD_ID[:-1],
+]
 
 
 @pytest.fixture(autouse=True)
@@ -107,10 +122,10 @@ def test_json_that_is_no_object_is_refused(path, body):
 
 
 @pytest.mark.parametrize("path", [LEADS, CONNECT])
-@pytest.mark.parametrize("case", NUL_ETC)
-def test_characters_that_postgresql_cannot_store_are_refused_where_they_stand(path, case):
-    body, loc = NUL_ETC[case]
-    refused(path, body(), loc)
+@pytest.mark.parametrize("case", UNSTORABLE)
+def test_what_postgresql_cannot_store_is_refused_where_it_stands(path, case):
+    body, loc = UNSTORABLE[case]
+    refused(path, body, loc)
 
 
 @pytest.mark.parametrize("case", WRONG_LEADS)
@@ -139,7 +154,7 @@ def test_a_lead_needs_a_template_by_name_or_id():
     assert problem["msg"] == "Either 'template' or 'template_id' must be provided"
 
 
-@pytest.mark.parametrize("lead_id", WRONG_LEAD_IDS, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("lead_id", NO_UUIDS, ids=lambda value: repr(value)[:20])
 def test_connect_refuses_what_is_no_uuid(lead_id):
     refused(CONNECT, json.dumps({"lead_id": lead_id}).encode(), ["body", "lead_id"])
 

@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from leads.models import ExecutionMode, LeadStatus
-from pools.models import StockStatus
+from pools.models import StockStatus, VoiceSession
 from tests.api import CONNECT, check_problem, post, rows
 from tests.make import bearer, make_agent_process, make_daily_account, make_lead, make_room
 
@@ -31,7 +31,7 @@ def test_a_lead_gets_a_room_a_token_and_its_session():
     assert lead.status == LeadStatus.PROCESSING
     assert set(answer) == {"room_url", "token", "session_id", "lead_id"}
     assert answer["room_url"] == room.url
-    assert (answer["session_id"], answer["lead_id"]) == (str(lead.voice_session.uuid), str(lead.uuid))
+    assert (answer["session_id"], answer["lead_id"]) == (str(VoiceSession.objects.get().uuid), str(lead.uuid))
     claims = jwt.decode(answer["token"], KEY, algorithms=["HS256"])
     assert claims["r"] == room.name and not claims.get("o")
     process.refresh_from_db()
@@ -84,7 +84,8 @@ def test_without_a_room_and_without_daily_the_caller_is_told_when_to_come_back_a
     response = post(CONNECT, {"lead_id": str(lead.uuid)}, bearer())
     check_problem(response, 503)
     assert int(response["Retry-After"]) > 0
-    lead.refresh_from_db(), process.refresh_from_db()
+    lead.refresh_from_db()
+    process.refresh_from_db()
     assert (lead.status, process.status) == (LeadStatus.BACKLOG, StockStatus.AVAILABLE)
 
 

@@ -1,6 +1,7 @@
 """POST .../leads: what is made from what is sent."""
 
 import uuid
+from typing import Any
 
 import pytest
 
@@ -118,12 +119,13 @@ def test_a_template_that_does_not_fit_is_not_found(change, text):
 def test_an_id_of_a_template_that_does_not_fit_is_not_found():
     template = make_template("demo", merchant_id="m1")
     headers = bearer()
-    for template_id, change in [
+    cases: list[tuple[uuid.UUID, dict[str, Any]]] = [
         (uuid.uuid4(), {"template": None}),
         (template.uuid, {"template": None, "reseller_id": "nobody"}),
         (template.uuid, {"template": None, "merchant_id": "m2"}),
         (template.uuid, {"template": "another name"}),
-    ]:
+    ]
+    for template_id, change in cases:
         body = lead_body(template_id=str(template_id), **change)
         detail = check_problem(post(LEADS, body, headers), 404)
         assert detail == f"Template not found for reseller: {body['reseller_id']} (template_id={template_id})"

@@ -132,7 +132,7 @@ def test_a_call_takes_its_time_and_a_new_connection_more():
 
 
 def test_a_caller_who_gives_up_during_the_latency_has_done_its_work_all_the_same(sandbox: Sandbox):
-    sandbox.set_latency(600)
+    sandbox.set_latency(300, connect_ms=0)
     with pytest.raises(requests.ReadTimeout):
         sandbox.call("POST", "/rooms", {"name": "foo"}, timeout=0.05)
     assert wait_until(sandbox.rooms) == ["foo"]

@@ -31,6 +31,14 @@ class Server:
     _use: FileLock
     _minder: "subprocess.Popen[bytes] | None" = None
 
+    @property
+    def pid(self) -> int | None:
+        return postmaster.postmaster(self.place.cluster)
+
+    @property
+    def log(self) -> Path:
+        return self.place.log
+
     def stop(self) -> bool:
         """Leave the server; stop it unless another process uses it. Returns whether it is down; safe to call twice."""
         with FileLock(self.place.lock) as lock:
@@ -44,7 +52,7 @@ class Server:
                     users.release()
                     if not users.try_acquire():
                         return False
-                pid = postmaster.postmaster(self.place.cluster)
+                pid = self.pid
                 if pid is not None and not postmaster.stop(pid, self.place.cluster):
                     log.warning("event=postgres_killed pid=%d reason=would_not_stop", pid)
         if self._minder:

@@ -9,7 +9,30 @@ logger = logging.getLogger(__name__)
 # If the bot has imported the key, the first session imports the values. Found by comparing `sys.modules` before and after
 # a session of the default bot; a module that does not exist in some version is skipped.
 LAZY_MODULES: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("aiohttp.client_ws",),
+    "aiohttp": ("encodings.idna", "stringprep"),
+    "openai": (
+        "openai.resources.chat.completions.messages",
+        "openai.lib._chat_completion_resources",
+        "openai.pagination",
+        "openai.lib.streaming.chat",
+        "httpcore2._async.http2",
+        "httpcore2._backends.auto",
+        "anyio._backends._asyncio",
+        "h2.connection",
+        "jiter",
+        "truststore",
+    ),
+    "deepgram": (
+        "deepgram.listen.client",
+        "deepgram.listen.v1.client",
+        "deepgram.listen.v1.socket_client",
+        "deepgram.core.websocket_compat",
+        "httpcore._async.http2",
+        "httpcore._backends.auto",
+        "certifi",
+    ),
+    "websockets": ("websockets.legacy.client", "websockets.sync.client"),
+    "numpy": ("numpy.random",),
 }
 
 

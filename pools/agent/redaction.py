@@ -20,13 +20,13 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)
-        self._pattern = re.compile("|".join((*map(re.escape, known), _JWT, _PHONE)).encode("utf-8", "surrogateescape"))
+        self._pattern = re.compile("|".join((*map(re.escape, known), _JWT, _PHONE)).encode("utf-8", "surrogatepass"))
         self._further: list[bytes] = []
 
     def add(self, secret: str) -> None:
         """One more secret; cheap, because nothing is compiled."""
         if len(secret) >= _SHORTEST_SECRET:
-            self._further.append(secret.encode("utf-8", "surrogateescape"))
+            self._further.append(secret.encode("utf-8", "surrogatepass"))
 
     def line(self, line: bytes) -> bytes:
         for secret in self._further:
@@ -34,7 +34,7 @@ class Redactor:
         return self._pattern.sub(MASK.encode(), line)
 
     def text(self, text: str) -> str:
-        return self.line(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+        return self.line(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
 
 
 @functools.cache

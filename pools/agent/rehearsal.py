@@ -6,6 +6,7 @@ page for each place that it touches: 3.3 ms between fork and Ready instead of 1.
 """
 
 import asyncio
+import logging
 import socket
 from typing import Any, NoReturn
 
@@ -20,12 +21,15 @@ _TIMES = 16  # Python 3.11 specialises a function after 8 calls
 
 def rehearse(config: AgentConfig, bot: WarmBot) -> None:
     """Hand sessions with a bot that does nothing to agents of this very process. Leaves no trace but warmth."""
+    said_before = logging.root.manager.disable
+    logging.disable(logging.INFO)
     for _ in range(_TIMES):
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(_hand_off(config, WarmBot(_no_bot, bot.facts)))
         finally:
             loop.close()
+    logging.disable(said_before)
     asyncio.set_event_loop(None)
     observe.listen(None)
 

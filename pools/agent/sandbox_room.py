@@ -31,16 +31,17 @@ class SandboxRoom:
         self._address = _join_address(room_url)
         self._token = token
         self._callbacks: list[Callback] = []
-        self._others: dict[str, Participant] = {}
+        self._happened: list[tuple[str, Participant]] = []
         self._http: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self.participant_id = ""
 
     def subscribe(self, callback: Callback) -> None:
-        """Tell `callback` who is here already, and from now on who comes and goes."""
+        """Tell `callback` who comes and goes, beginning with our own arrival: a bot may take longer to start than a caller to
+        give up, and has to know that somebody was there."""
         self._callbacks.append(callback)
-        for participant in list(self._others.values()):
-            callback("joined", participant)
+        for event, participant in list(self._happened):
+            callback(event, participant)
 
     async def join(self) -> None:
         """Enter the room. Raises JoinError."""
@@ -56,7 +57,7 @@ class SandboxRoom:
             raise JoinError(f"{kind}: {message}")
         self.participant_id = str(answer["id"])
         for participant in answer.get("participants", []):
-            self._joined(participant)
+            self._tell("joined", participant)
 
     async def watch(self) -> str:
         """Follow the room until we are no longer in it; returns "ejected" or "room_lost"."""
@@ -67,9 +68,9 @@ class SandboxRoom:
                 continue
             event = message.json()
             if event.get("event") == "participant-joined":
-                self._joined(event["participant"])
+                self._tell("joined", event["participant"])
             elif event.get("event") == "participant-left":
-                self._left(event["participant"])
+                self._tell("left", event["participant"])
             elif event.get("event") == "ejected":
                 return "ejected"
         return "room_lost"
@@ -83,16 +84,10 @@ class SandboxRoom:
                 if self._http is not None:
                     await self._http.close()
 
-    def _joined(self, participant: Participant) -> None:
-        if participant["id"] != self.participant_id:
-            self._others[participant["id"]] = participant
-            self._tell("joined", participant)
-
-    def _left(self, participant: Participant) -> None:
-        if self._others.pop(participant["id"], None) is not None:
-            self._tell("left", participant)
-
     def _tell(self, event: str, participant: Participant) -> None:
+        if participant["id"] == self.participant_id:
+            return
+        self._happened.append((event, participant))
         for callback in self._callbacks:
             callback(event, participant)
 

@@ -61,14 +61,16 @@ class Session:
             self._expect(self._start.join_timeout, "join_timeout")
         hosting = self._loop.create_task(self._host())
         await asyncio.wait({hosting, self._decided}, return_when=asyncio.FIRST_COMPLETED)
-        if not hosting.done():
+        if hosting.done():
+            self._decide(hosting.result())
+        else:
             hosting.cancel()
             await asyncio.wait({hosting}, timeout=self._grace)
         limit.cancel()
         self._stop_waiting()
         if self._room is not None:
             await self._room.leave()
-        return self._ended(hosting)
+        return self._ended(self._decided.result())
 
     def stop(self, reason: str, deadline: float) -> None:
         """End it within `deadline` seconds."""
@@ -154,11 +156,7 @@ class Session:
             self._waiting.cancel()
             self._waiting = None
 
-    def _ended(self, hosting: "asyncio.Task[str]") -> Ended:
-        if self._decided.done():
-            reason = self._decided.result()
-        else:
-            reason = hosting.result()
+    def _ended(self, reason: str) -> Ended:
         report = current_report()
         return Ended(
             session=self._start.session,

@@ -28,7 +28,6 @@ from pools.daily.errors import (
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_S = (4.0, 10.0)  # to connect, to answer
 MAX_BATCH = 1000
 PAGE = 100
 
@@ -79,6 +78,7 @@ class DailyClient:
 
     api_url: str
     api_key: str = field(repr=False)
+    timeout: tuple[float, float] = (4.0, 10.0)  # seconds to connect, seconds to answer
     connections: int = 8
 
     def __post_init__(self) -> None:
@@ -158,7 +158,7 @@ class DailyClient:
     def _call(self, method: str, pattern: str, path: str, body: Any = None) -> Any:
         route = f"{method} {pattern}"
         try:
-            answer = self._http.request(method, self._base + path, json=body, timeout=TIMEOUT_S, allow_redirects=False)
+            answer = self._http.request(method, self._base + path, json=body, timeout=self.timeout, allow_redirects=False)
         except requests.RequestException as error:  # its text quotes the address, which may hold a token
             raise DailyUnavailable(route, None, f"no answer ({type(error).__name__})") from None
         if answer.status_code != 200:

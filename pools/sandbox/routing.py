@@ -79,13 +79,20 @@ def normalised(raw_path: str) -> list[str]:
     return segments[1:] if segments[:1] == ["v1"] else segments
 
 
+def matched(pattern: str, segments: list[str]) -> dict[str, str] | None:
+    """The parameters with which these segments fit the pattern; None if they do not."""
+    wanted = [segment for segment in pattern.split("/") if segment]
+    if len(wanted) != len(segments):
+        return None
+    pairs = list(zip(wanted, segments, strict=True))
+    if any(have != want and not want.startswith("{") for want, have in pairs):
+        return None
+    return {want[1:-1]: have for want, have in pairs if want.startswith("{")}
+
+
 def find(routes: tuple[Route, ...], method: str, segments: list[str]) -> tuple[Route, dict[str, str]] | None:
-    """The route for this request and its parameters. A fixed segment wins over a parameter by coming first."""
+    """The first route for this request, and its parameters."""
     for route in routes:
-        wanted = [segment for segment in route.pattern.split("/") if segment]
-        if route.method != method or len(wanted) != len(segments):
-            continue
-        pairs = list(zip(wanted, segments, strict=True))
-        if all(have == want or want.startswith("{") for want, have in pairs):
-            return route, {want[1:-1]: have for want, have in pairs if want.startswith("{")}
+        if route.method == method and (params := matched(route.pattern, segments)) is not None:
+            return route, params
     return None

@@ -14,7 +14,7 @@ from pools.sandbox import api, callers, control
 from pools.sandbox.auth import check_key
 from pools.sandbox.errors import DailyError, JoinRefused, rate_limited
 from pools.sandbox.rooms import NAME
-from pools.sandbox.routing import Call, Route, find, normalised
+from pools.sandbox.routing import Call, Route, find, matched, normalised
 from pools.sandbox.world import World
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,10 @@ class SandboxServer:
 
     async def _tick(self) -> None:
         while True:
-            self.world.tick()
+            try:
+                self.world.tick()
+            except Exception:
+                logger.exception("tick failed")
             await asyncio.sleep(TICK_SECONDS)
 
     # --- requests ------------------------------------------------------------------------------------------
@@ -96,16 +99,17 @@ class SandboxServer:
         if segments[:1] == ["sandbox"]:
             return await self._serve_control(request, segments)
         found = find(api.ROUTES, request.method, segments)
-        if found is None and request.method == "GET" and len(segments) == 1 and NAME.fullmatch(segments[0]):
+        if found is None and request.method == "GET" and NAME.fullmatch(request.path.strip("/")):
             return web.Response(text=PAGE.format(name=html.escape(segments[0])), content_type="text/html")
         return await self._serve_api(request, segments, found)
 
     async def _serve_control(self, request: web.Request, segments: list[str]) -> web.StreamResponse:
         """No latency, faults, limits or counting here."""
-        if len(segments) == 4 and segments[1] == "rooms" and segments[3] == "join" and request.method == "GET":
+        joined = matched(callers.JOIN_PATTERN, segments)
+        if joined is not None and request.method == "GET":
             if request.headers.get("Upgrade", "").lower() != "websocket":
                 return _error(DailyError(400, "invalid-request-error", "a join is a WebSocket"))
-            return await callers.join_by_socket(self.world, request, segments[2])
+            return await callers.join_by_socket(self.world, request, joined["name"])
         try:
             call = await self._call(request)
             found = find(callers.ROUTES, request.method, segments)
@@ -125,7 +129,7 @@ class SandboxServer:
         connect_seconds = world.latency.connect() if self._is_new_connection(request) else 0
         fault = None
         try:
-            call = await self._call(request)  # all of it, before the latency: a request that has left takes effect
+            call = await self._call(request)  # all of it first: what was sent takes effect, caller or no caller
             await _sleep(connect_seconds + work_seconds / 2)
             check_key(call.authorization, world.options.api_key)
             fault = world.faults.take(request.method, "/" + "/".join(segments), route.pattern if route else "")

@@ -158,6 +158,10 @@ class World:
         self.calls[route][outcome] += 1
 
     def counters(self) -> dict[str, Any]:
+        """All of it since the start or the last reset.
+
+        `rate_limited` counts every 429, injected ones too; `refused` of a window those that were over the limit.
+        """
         return {
             "calls": {route: dict(outcomes) for route, outcomes in sorted(self.calls.items())},
             "rate_limited": sum(outcomes["429"] for outcomes in self.calls.values()),

@@ -93,6 +93,10 @@ class SilentInput(BaseInputTransport):
         await self._stop_source()
         await super().cancel(frame)
 
+    async def cleanup(self) -> None:
+        await self._stop_source()  # a pipeline that failed to start is neither stopped nor cancelled
+        await super().cleanup()
+
     async def _stop_source(self) -> None:
         if self._source is not None:
             await self.cancel_task(self._source)

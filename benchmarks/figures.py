@@ -1,0 +1,52 @@
+"""What a measure yields: named samples with the aim beside them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "max": 100.0}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`samples` in `unit`; `aims`: percentile -> at most; `bound`: what it cannot be faster (smaller) than, in words."""
+
+    name: str
+    title: str
+    samples: Sequence[float]
+    unit: str = "ms"
+    aims: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def at(self, percentile: str) -> float:
+        """By nearest rank: one of the samples, never less than the percentile."""
+        ordered = sorted(self.samples)
+        rank = math.ceil(PERCENTILES[percentile] / 100 * len(ordered))
+        return ordered[max(0, rank - 1)]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether every aim is met; None: there is none."""
+        return all(self.at(name) <= aim for name, aim in self.aims.items()) if self.aims else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "unit": self.unit,
+            "n": len(self.samples),
+            **{name: round(self.at(name), 3) for name in PERCENTILES},
+            "aims": self.aims,
+            "met": self.met,
+            "notes": list(self.notes),
+            "samples": [round(sample, 3) for sample in self.samples],
+        }
+
+
+def milliseconds(seconds: Sequence[float]) -> list[float]:
+    return [second * 1000 for second in seconds]
+
+
+def ratio(name: str, title: str, upper: Figure, lower: Figure, aims: dict[str, float] | None = None) -> Figure:
+    """Of the medians."""
+    return Figure(name, title, [upper.at("p50") / lower.at("p50")], unit="x", aims=aims or {})

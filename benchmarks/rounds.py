@@ -1,0 +1,105 @@
+"""One call from its connect to its end, and what was seen of it: the unit that the measures repeat."""
+
+import threading
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.client import Api, Connected
+from benchmarks.rows import Start
+from benchmarks.world import DidNotHappen, Sizes, World
+
+STAY_S = 0.5  # of a simulated caller: long enough for the bot's pipeline to see it come
+CROWD_STAY_S = 3.0  # where many bots start at once
+QUIET_S = 0.1
+START_S = 30.0
+
+
+@dataclass(frozen=True)
+class Call:
+    connected: Connected
+    start: Start
+
+    @property
+    def acknowledged(self) -> float:
+        """Seconds from the request to the acknowledgement."""
+        if self.start.active is None:
+            raise DidNotHappen(f"session {self.connected.session} was not acknowledged")
+        return self.start.active - self.connected.sent
+
+
+def one_call(world: World, api: Api) -> Call:
+    """A fresh lead connects and its session becomes active; the caller comes, and will leave."""
+    lead = api.push()
+    world.pause(QUIET_S)
+    connected = api.connect(lead)
+    start = active_starts(world, [connected])[0]
+    world.sandbox.visit(connected, STAY_S)
+    return Call(connected, start)
+
+
+def calls_at_once(world: World, sizes: Sizes, clients: int, each: int) -> list[Call]:
+    """`clients` callers, each with a connection of its own, connect `each` leads back to back; to the end of all."""
+    apis = [world.api() for _ in range(clients)]
+    try:
+        leads = [[api.push() for _ in range(each)] for api in apis]
+        world.pause(QUIET_S)
+        connected = _in_threads(apis, leads)
+    finally:
+        for api in apis:
+            api.close()
+    calls = [Call(*pair) for pair in zip(connected, active_starts(world, connected), strict=True)]
+    for call in calls:
+        world.sandbox.visit(call.connected, CROWD_STAY_S)
+    world.wait_until_settled(sizes, 120.0)
+    return calls
+
+
+def _in_threads(apis: Sequence[Api], leads: Sequence[Sequence[str]]) -> list[Connected]:
+    barrier = threading.Barrier(len(apis))
+    connected: list[Connected] = []
+    problems: list[Exception] = []
+
+    def client(api: Api, own: Sequence[str]) -> None:
+        try:
+            barrier.wait()
+            connected.extend([api.connect(lead) for lead in own])
+        except Exception as error:  # for the main thread to raise
+            problems.append(error)
+
+    threads = [threading.Thread(target=client, args=pair) for pair in zip(apis, leads, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
+    return connected
+
+
+def active_starts(world: World, connected: Sequence[Connected]) -> list[Start]:
+    """Of all these sessions, once every one is acknowledged."""
+    sessions = [each.session for each in connected]
+
+    def all_active() -> list[Start]:
+        starts = world.rows.starts(sessions)
+        return starts if all(start.active is not None for start in starts) else []
+
+    return world.wait_for("acknowledgement", all_active, START_S, step=0.01)
+
+
+def kinds(calls: Sequence[Call], expected: str) -> tuple[str, ...]:
+    """A note on the starts that were not of the expected kind, and on hand-offs that had to be repeated."""
+    notes = [f"{number} of {len(calls)} starts {kind}" for kind, number in _count(calls).items() if kind != expected]
+    if again := sum(call.start.attempt > 1 for call in calls):
+        notes.append(f"{again} of {len(calls)} handed off more than once")
+    return tuple(notes)
+
+
+def _count(calls: Sequence[Call]) -> Counter[str]:
+    return Counter(call.start.kind for call in calls)
+
+
+
+

@@ -1,0 +1,103 @@
+"""What the database says about sessions and stock. PostgreSQL's clock is this machine's, so that its times can be
+compared with the client's. One connection of its own; reading costs the service nothing but a short query.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import psycopg
+
+SETTLED = """
+    SELECT (SELECT count(*) FROM pools_voicesession WHERE status <> 'ended'),
+           (SELECT count(*) FROM pools_agentprocess WHERE status IN ('warming', 'in_use')),
+           (SELECT count(*) FROM pools_agentprocess WHERE status = 'available'),
+           (SELECT count(*) FROM pools_room WHERE status = 'warming'),
+           (SELECT count(*) FROM pools_room WHERE status = 'available')
+"""
+STARTS = """
+    SELECT session.uuid, session.start_kind, session.attempt, extract(epoch FROM session.active_at)::float8,
+           extract(epoch FROM session.created_at)::float8
+      FROM pools_voicesession AS session WHERE session.uuid = ANY(%s)
+"""
+NEXT_AVAILABLE = """
+    SELECT extract(epoch FROM min(available_at))::float8 - extract(epoch FROM %s::timestamptz)
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How one session began. `claimed` and `active`: Unix seconds; `active` is None until it is acknowledged."""
+
+    kind: str
+    attempt: int
+    claimed: float
+    active: float | None
+
+
+class Rows:
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg.connect(url, autocommit=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._connection.close()
+
+    def settled(self, processes: int, rooms: int) -> bool:
+        """No session and no process is under way, and the stock is full."""
+        return self._row(SETTLED) == (0, 0, processes, 0, rooms)
+
+    def starts(self, sessions: Sequence[uuid.UUID]) -> list[Start]:
+        """In the order of `sessions`."""
+        found = {row[0]: Start(*row[1:]) for row in self._all(STARTS, [list(sessions)])}
+        return [found[session] for session in sessions]
+
+    def process_refill(self) -> float | None:
+        """Seconds from the latest hand-out of a process to the next that became available; None: not yet."""
+        return self._refill("pools_agentprocess")
+
+    def room_refill(self) -> float | None:
+        return self._refill("pools_room")
+
+    def _refill(self, table: str) -> float | None:
+        row = self._row(
+            f"SELECT extract(epoch FROM min(available_at) - max(handed.at))::float8"  # noqa: S608 (a name of ours)
+            f"  FROM {table}, (SELECT max(in_use_at) AS at FROM {table}) AS handed WHERE available_at > handed.at"
+        )
+        return row[0]
+
+    def idle_pids(self) -> list[int]:
+        return [row[0] for row in self._all("SELECT os_pid FROM pools_agentprocess WHERE status = 'available'")]
+
+    def connections(self) -> int:
+        """Of the service and ours."""
+        return int(self._row("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")[0])
+
+    def retire_stock(self) -> None:
+        """Rooms that a pod leaves are for the next one; the next measure begins without."""
+        self._connection.execute(
+            "UPDATE pools_room SET status = 'ended', ended_at = now(), end_reason = 'benchmark', deleted_at = now()"
+            " WHERE status IN ('warming', 'available')"
+        )
+
+    def settings(self, *names: str) -> dict[str, str]:
+        return {name: self._row("SELECT current_setting(%s)", [name])[0] for name in names}
+
+    def commit(self) -> None:
+        """One small durable transaction."""
+        self._connection.execute("UPDATE bench_commit SET n = n + 1")
+
+    def prepare_commits(self) -> None:
+        self._connection.execute("CREATE TABLE IF NOT EXISTS bench_commit AS SELECT 0 AS n")
+
+    def _row(self, query: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
+        row = self._connection.execute(query.encode(), parameters).fetchone()
+        if row is None:
+            raise psycopg.DataError("no row came back")
+        return row
+
+    def _all(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query.encode(), parameters).fetchall()

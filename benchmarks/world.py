@@ -1,0 +1,225 @@
+"""A private world to measure in: PostgreSQL, the Daily sandbox, gunicorn, and `runpools` in the sizes that are asked for.
+
+All of it lies in a temporary directory and listens on free ports of 127.0.0.1, and all of it ends with the run:
+whatever waits here also hears Ctrl-C (StopRequested) and the end of a program that should run (ProgramEnded).
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks.client import Api, Sandbox
+from benchmarks.rows import Rows
+from breezebuddy import embedded_postgres
+from breezebuddy.processes import Foreground, Program
+from pools.agent.launcher import AgentConfig, agent_environment
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKERS, THREADS = 2, 8  # of gunicorn
+START_S = 60.0
+STOP_S = 10.0
+IDLE_S = 5
+LOCAL_NAME = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
+
+
+class DidNotHappen(Exception):
+    """What had to happen did not, within its deadline."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of the one pod: warm processes, warm rooms, how agents are started, and the bound on all of its processes."""
+
+    processes: int
+    rooms: int
+    start_method: str = "zygote"
+    max_processes: int = 20
+
+
+class World:
+    """What is running. `rows` looks into the database; `api()` is a new client of the HTTP API."""
+
+    def __init__(
+        self, foreground: Foreground, environment: dict[str, str], rows: Rows, sandbox: Sandbox, directory: Path
+    ) -> None:
+        self._foreground = foreground
+        self._environment = environment
+        self._directory = directory
+        self._api_address = ("127.0.0.1", 0)
+        self._token = ""
+        self.rows = rows
+        self.sandbox = sandbox
+
+    def api(self) -> Api:
+        return Api(*self._api_address, self._token)
+
+    @property
+    def agent_config(self) -> AgentConfig:
+        """Of the default bot, as `runpools` would build it."""
+        return AgentConfig(
+            bot="pools.agent.bots.default",
+            bot_dir=ROOT,
+            project_dir=ROOT,
+            spool_dir=self._directory / "spool",
+            env=agent_environment(self._environment),
+        )
+
+    # --- waiting ------------------------------------------------------------------------------------------
+
+    def pause(self, seconds: float) -> None:
+        """Raises ProgramEnded and StopRequested."""
+        self._foreground.wait(seconds)
+
+    def wait_for(self, what: str, condition: Callable[[], T], deadline: float = 30.0, step: float = 0.02) -> T:
+        """The first true value of `condition()`, asked every `step` seconds. Raises DidNotHappen, and as `pause`."""
+        until = time.monotonic() + deadline
+        while not (value := condition()):
+            if time.monotonic() > until:
+                raise DidNotHappen(f"{what}: not within {deadline:g} s")
+            self.pause(step)
+        return value
+
+    # --- programs -----------------------------------------------------------------------------------------
+
+    def serve_api(self) -> None:
+        """Migrate, seed, start gunicorn as in production."""
+        self.manage("migrate", "migrate", "--verbosity=0")
+        self._token = json.loads(self.manage("seeddemo", "seeddemo", "--force"))["token"]
+        environment = {
+            **self._environment,
+            "PORT": "0",
+            "WEB_CONCURRENCY": str(WORKERS),
+            "WEB_THREADS": str(THREADS),
+            "DATABASE_POOL_SIZE": str(THREADS),
+        }
+        command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
+        program = self._foreground.start("gunicorn", command, environment)
+        host, port = self._announced(program, r"Listening at: http://([\d.]+):(\d+)")
+        self._api_address = (host, int(port))
+        self.wait_for("gunicorn ready", self._answers, START_S)
+
+    def _answers(self) -> bool:
+        """Every worker has connected to the database (it does so before it serves)."""
+        with self.api() as api:
+            return api.is_ready() and self.rows.connections() > WORKERS
+
+    def manage(self, name: str, *arguments: str) -> str:
+        """Run a management command to its end; its standard output."""
+        return self._foreground.run(name, [sys.executable, str(ROOT / "manage.py"), *arguments], self._environment)
+
+    @contextmanager
+    def pod(self, sizes: Sizes) -> Iterator[None]:
+        """`runpools` in these sizes, its pools full, until the block ends."""
+        self.rows.retire_stock()
+        environment = {
+            **self._environment,
+            "VOICE_AGENT_POOL_SIZE": str(sizes.processes),
+            "VOICE_AGENT_MAX_POOL_SIZE": str(sizes.processes),
+            "VOICE_AGENT_MAX_PROCESSES": str(sizes.max_processes),
+            "DAILY_ROOM_POOL_SIZE": str(sizes.rooms),
+            "DAILY_ROOM_MAX_POOL_SIZE": str(sizes.rooms),
+            "VOICE_AGENT_START_METHOD": sizes.start_method,
+        }
+        program = self._foreground.start(
+            "runpools", [sys.executable, str(ROOT / "manage.py"), "runpools"], environment, patience=STOP_S
+        )
+        try:
+            if sizes.start_method == "zygote":
+                self._announced(program, r"event=(zygote_ready)")
+            self.wait_until_settled(sizes, START_S)
+            yield
+        finally:
+            self._end(program)
+
+    def _end(self, program: Program) -> None:
+        """SIGTERM, then SIGKILL; from now on its end is no surprise. Orphans of it go when the world does."""
+        self._foreground.programs.remove(program)
+        os.close(program.pidfd)
+        if program.process is None:
+            return
+        program.process.send_signal(program.stop_signal)  # nothing, if it has ended and been reaped
+        try:
+            program.process.wait(program.patience)
+        except subprocess.TimeoutExpired:
+            program.signal_all(signal.SIGKILL)
+            program.process.wait()
+
+    def wait_until_settled(self, sizes: Sizes, deadline: float = 60.0) -> None:
+        """Nothing is in use any more, and the pools are full."""
+        self.wait_for("full pools", lambda: self.rows.settled(sizes.processes, sizes.rooms), deadline, step=0.03)
+
+    def _announced(self, program: Program, pattern: str) -> tuple[str, ...]:
+        """The groups of what a program says about itself in its log."""
+        found = self.wait_for(
+            f"{program.name} started", lambda: re.search(pattern, program.log.read_text(errors="replace")), START_S
+        )
+        return found.groups()
+
+    def serve_daily(self) -> None:
+        command = [sys.executable, str(ROOT / "manage.py"), "rundailysandbox", "--port=0"]
+        program = self._foreground.start("sandbox", command, self._environment)
+        (url,) = self._announced(program, r"listening on (http://\S+)")
+        self._environment["DAILY_API_URL"] = url
+        self.sandbox.url = url
+
+
+@contextmanager
+def running_world(foreground: Foreground, directory: Path) -> Iterator[World]:
+    """Everything but a pod, until the block ends. `foreground` is entered and keeps its logs in `directory`."""
+    environment = _environment(directory)
+    server = embedded_postgres.start(directory / "postgres")
+    try:
+        environment["DATABASE_URL"] = server.url
+        with Rows(server.url) as rows, Sandbox(environment["DAILY_API_KEY"]) as sandbox:
+            world = World(foreground, environment, rows, sandbox, directory)
+            world.serve_daily()
+            world.serve_api()
+            yield world
+    finally:
+        foreground.stop()
+        server.stop()
+
+
+@contextmanager
+def private_directory(parent: Path) -> Iterator[Path]:
+    """On the disk where the development database lies: /tmp may be memory, where fsync costs nothing."""
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
+    try:
+        yield directory
+    finally:
+        embedded_postgres.remove(directory / "postgres")
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """Of every program: nothing of this shell's or of a developer's .env is to change what is measured."""
+    local = ROOT / ".env"
+    blank = LOCAL_NAME.findall(local.read_text(errors="replace")) if local.is_file() else []
+    return {
+        **dict.fromkeys(blank, ""),  # counts as unset, and the file does not fill it
+        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV") if name in os.environ},
+        "PYTHONUNBUFFERED": "1",
+        "DATA_DIR": str(directory),
+        "SECRET_KEY": secrets.token_urlsafe(32),
+        "DAILY_API_KEY": (key := secrets.token_hex(32)),
+        "DAILY_SANDBOX_API_KEY": key,
+        "POD_NAME": "bench",
+        "RUNPOOLS_HEALTH_PORT": "0",
+        "DRAIN_TIMEOUT": "1",
+        "AUTOMATIC_SESSION_INACTIVITY_TIMEOUT": str(IDLE_S),  # a caller who was gone before the bot looked
+    }

@@ -1,0 +1,46 @@
+"""`manage.py` for people: what they can put right is said in one line, without a traceback."""
+
+import os
+import sys
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+from django.db import OperationalError
+
+WRONG_CONFIGURATION = 2
+FAILED = 1
+
+
+def main(arguments: list[str]) -> None:
+    """Run a management command. Exits with 2 if the settings are wrong, with 1 if the database does not answer."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "breezebuddy.settings")
+    try:
+        _ = settings.INSTALLED_APPS  # loads them: some commands would go on without
+        execute_from_command_line(arguments)
+    except ImproperlyConfigured as exc:
+        _end(f"configuration error: {exc}", WRONG_CONFIGURATION)
+    except OperationalError as exc:
+        if not is_connection_failure(exc):
+            raise
+        _end(no_database(exc), FAILED)
+
+
+def is_connection_failure(exc: OperationalError) -> bool:
+    """Whether there was no connection at all: the server's own errors have an SQLSTATE, and are ours to explain."""
+    return getattr(exc.__cause__, "sqlstate", None) is None
+
+
+def no_database(exc: OperationalError) -> str:
+    """One line that says what does not answer, why, and how to start it."""
+    reason = (str(exc).strip().splitlines() or ["no reason given"])[0].strip()
+    if settings.DATABASE_URL:
+        database = settings.DATABASES["default"]
+        where = f"{database['HOST'] or 'the default socket'}:{database['PORT'] or 5432}"
+        return f"the database of DATABASE_URL ({where}) does not answer: {reason}"
+    return "the embedded PostgreSQL does not run: start it with `make run` in another terminal, or set DATABASE_URL"
+
+
+def _end(message: str, status: int) -> None:
+    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
+    raise SystemExit(status)

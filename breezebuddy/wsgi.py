@@ -1,0 +1,17 @@
+"""The WSGI application, for gunicorn (see gunicorn.conf.py)."""
+
+import os
+import sys
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.wsgi import get_wsgi_application
+
+# gunicorn takes this status of a worker for "could not start": it ends too, instead of starting worker after worker.
+BOOT_ERROR = 3
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "breezebuddy.settings")
+try:
+    application = get_wsgi_application()
+except ImproperlyConfigured as exc:
+    print(f"configuration error: {exc}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
+    raise SystemExit(BOOT_ERROR) from None

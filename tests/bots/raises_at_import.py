@@ -1,0 +1,2 @@
+key = "sk-THE-PROVIDER-KEY"
+raise RuntimeError(f"the provider refused\n{key}")

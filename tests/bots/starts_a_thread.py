@@ -1,0 +1,7 @@
+import threading
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+async def bot(runner_args):
+    pass

@@ -1,0 +1,387 @@
+"""The service in tests: supervisors that the test itself drives, and the real commands as processes.
+
+    def test_both_pools_are_filled(pods):
+        pod = pods.start(agent_target=2, room_target=3)         # a Supervisor in this process, not yet turned
+        run_until(pod, lambda: AgentProcess.objects.available().count() == 2)
+
+Both kinds have real agent processes, the real database and the Daily sandbox. Whatever a test starts ends with it, and
+a process that is left over fails the test.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+import requests
+from django.db import connection
+
+from breezebuddy.processes import children
+from leads.connect import Connected, connect
+from leads.models import Lead
+from leads.outcomes import session_ended
+from pools.agent.launcher import AgentConfig, agent_environment
+from pools.daily.client import DailyClient
+from pools.daily_account import daily_client
+from pools.management.commands.runpools import listener_parameters
+from pools.models import AgentProcess, Room, SessionStatus, VoiceSession
+from pools.supervisor import Supervisor
+from pools.supervisor_config import SupervisorConfig
+from tests.daily_sandbox import Sandbox
+from tests.make import make_lead, make_token
+from tests.waiting import wait_until
+
+PROJECT = Path(__file__).resolve().parent.parent
+BOTS = PROJECT / "tests" / "bots"
+LIGHT_BOT = "pools.agent.bots.light"
+DEADLINE = 20.0
+TURN_S = 0.02
+
+T = TypeVar("T")
+
+# --- supervisors in this process ---------------------------------------------------------------------------
+
+def supervisor_config(directory: Path, **values: Any) -> SupervisorConfig:
+    """Small pools, the light bot, short patience. `bot` and `bot_dir` are the agents', the rest fields of the config."""
+    agent = AgentConfig(
+        bot=values.pop("bot", LIGHT_BOT),
+        bot_dir=values.pop("bot_dir", PROJECT),
+        project_dir=PROJECT,
+        version="v1",
+        spool_dir=directory / "spool",
+        env=agent_environment(os.environ),
+    )
+    target, rooms = values.get("agent_target", 2), values.get("room_target", 2)
+    defaults = SupervisorConfig(
+        pod_name=f"pod-{uuid.uuid4().hex[:8]}",
+        host="test-host",
+        agent=agent,
+        start_method="zygote",
+        agent_target=target,
+        agent_cap=target,
+        room_target=rooms,
+        room_cap=rooms,
+        max_processes=10,
+        warmup_timeout=20,
+        join_timeout=8,
+        caller_timeout=30,
+        idle_timeout=30,
+        waiting_timeout=10,
+        session_limit=120,
+        drain_timeout=30,
+        room_prefix="bb",
+        room_geo="",
+        room_pool_life=3600,
+        self_signed_tokens=True,
+        database=listener_parameters(),
+        poll_interval=0.2,
+        heartbeat_interval=0.2,
+    )
+    return replace(defaults, **values)
+
+
+class Pods:
+    """The supervisors of a test. Each has a name of its own unless it is given one."""
+
+    def __init__(self, sandbox: Sandbox, directory: Path) -> None:
+        self._sandbox = sandbox
+        self._directory = directory
+        self._running: list[Supervisor] = []
+        self._before = children()
+
+    def start(self, **values: Any) -> Supervisor:
+        """Registered and listening, but its loop has not turned. `values`: see `supervisor_config`."""
+        config = supervisor_config(self._directory, **values)
+        client = DailyClient(self._sandbox.api_url, self._sandbox.api_key, timeout=(1.0, 1.0))
+        pod = Supervisor(config, client, session_ended)
+        pod.start()
+        self._running.append(pod)
+        return pod
+
+    def start_full(self, **values: Any) -> Supervisor:
+        """Both pools are at their targets."""
+        pod = self.start(**values)
+        run_until(pod, lambda: is_full(pod))
+        return pod
+
+    def close(self, pod: Supervisor) -> None:
+        """In order, at once. Calls go on without it."""
+        self._running.remove(pod)
+        pod.close()
+
+    def end(self) -> None:
+        """Close all and end their calls; fails if one of their processes stays."""
+        for pod in list(self._running):
+            for agent in pod.agents.busy():
+                agent.channel.kill(signal.SIGKILL)
+            self.close(pod)
+        wait_until(lambda: not _unreaped(children() - self._before))
+
+
+@pytest.fixture
+def pods(transactional_db: None, sandbox: Sandbox, tmp_path: Path, settings: Any) -> Iterator[Pods]:
+    """For supervisors in this process, with the sandbox as Daily (for `connect_lead` too)."""
+    settings.DAILY_API_URL, settings.DAILY_API_KEY = sandbox.api_url, sandbox.api_key
+    daily_client.cache_clear()
+    running = Pods(sandbox, tmp_path)
+    try:
+        yield running
+    finally:
+        daily_client.cache_clear()
+        running.end()
+
+
+def _unreaped(pids: set[int]) -> set[int]:
+    """Those of our children that still run; the others are buried."""
+    return {pid for pid in pids if os.waitpid(pid, os.WNOHANG) == (0, 0)}
+
+
+def run_until(pod: Supervisor, condition: Callable[[], T], deadline: float = DEADLINE) -> T:
+    """Turn the supervisor's loop until the condition is true; fail after `deadline` seconds."""
+    until = time.monotonic() + deadline
+    while not (value := condition()):
+        if time.monotonic() > until:
+            raise AssertionError(f"not so within {deadline:g} s: {getattr(condition, '__name__', condition)}")
+        pod.run_once(TURN_S)
+    return value
+
+
+def is_full(pod: Supervisor) -> bool:
+    row = pod.pod
+    return (
+        AgentProcess.objects.available().filter(pod=row).count() == row.agent_target
+        and Room.objects.available().filter(pod=row).count() == row.room_target
+    )
+
+
+# --- sessions ----------------------------------------------------------------------------------------------
+
+
+class Call:
+    """A lead that has connected, as its caller sees it; `session` and `lead` are read anew each time."""
+
+    def __init__(self, sandbox: Sandbox, connected: Connected) -> None:
+        self.connected = connected
+        self.room_name = connected.room_url.rpartition("/")[2]
+        self._sandbox = sandbox
+
+    @property
+    def session(self) -> VoiceSession:
+        return VoiceSession.objects.select_related("room", "agent_process").get(uuid=self.connected.session_id)
+
+    @property
+    def lead(self) -> Lead:
+        return Lead.objects.get(uuid=self.connected.lead_id)
+
+    @property
+    def status(self) -> str:
+        return self.session.status
+
+    @property
+    def pid(self) -> int:
+        """Of its agent process."""
+        process = self.session.agent_process
+        assert process is not None and process.os_pid is not None
+        return process.os_pid
+
+    def is_active(self) -> bool:
+        return self.status == SessionStatus.ACTIVE
+
+    def bot_has_joined(self) -> bool:
+        return self.session.bot_joined_at is not None
+
+    def caller_has_joined(self) -> bool:
+        return self.session.caller_joined_at is not None
+
+    def is_over(self) -> bool:
+        return self.status == SessionStatus.ENDED
+
+    def join(self) -> str:
+        """The caller enters the room; the participant's id."""
+        return self._sandbox.join(self.room_name, self.connected.token)
+
+    def leave(self, caller: str) -> None:
+        self._sandbox.leave(self.room_name, caller)
+
+    def people(self) -> list[str]:
+        """Names of those in the room."""
+        return [person["user_name"] for person in self._sandbox.participants(self.room_name)]
+
+
+def connect_lead(sandbox: Sandbox, lead: Lead | None = None) -> Call:
+    """Push and connect, without HTTP. Raises what leads.connect raises."""
+    lead = lead or make_lead()
+    api_token, _ = make_token()
+    return Call(sandbox, connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), api_token=api_token))
+
+
+def call_in_progress(pod: Supervisor, sandbox: Sandbox) -> Call:
+    """Bot and caller are in the room."""
+    call = connect_lead(sandbox)
+    run_until(pod, call.bot_has_joined)
+    call.join()
+    run_until(pod, call.caller_has_joined)
+    return call
+
+
+# --- processes ---------------------------------------------------------------------------------------------
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is not a zombie."""
+    return process_state(pid) not in ("", "Z", "X")
+
+
+def process_state(pid: int) -> str:
+    """The kernel's letter for it (R, S, T for stopped, Z ...); empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def descendants(pid: int) -> set[int]:
+    """Children, their children, and so on."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            direct = {int(child) for child in task.read_text().split()}
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        found |= direct.union(*(descendants(child) for child in direct))
+    return found
+
+
+# --- the real commands -------------------------------------------------------------------------------------
+
+
+def test_database_url() -> str:
+    """Of the database that this test run uses, for its processes."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    return urlunsplit(parts._replace(path=f"/{connection.settings_dict['NAME']}"))
+
+
+test_database_url.__test__ = False  # type: ignore[attr-defined]
+
+
+def service_environment(sandbox: Sandbox, directory: Path, **variables: str) -> dict[str, str]:
+    """For a process of the service: the test's database, the sandbox, the light bot, small pools."""
+    return {
+        **os.environ,
+        "DATABASE_URL": test_database_url(),
+        "DATA_DIR": str(directory / "data"),
+        "DAILY_API_URL": sandbox.api_url,
+        "DAILY_API_KEY": sandbox.api_key,
+        "VOICE_AGENT_BOT": LIGHT_BOT,
+        "VOICE_AGENT_POOL_SIZE": "1",
+        "DAILY_ROOM_POOL_SIZE": "2",
+        "RUNPOOLS_HEALTH_PORT": "0",
+        **variables,
+    }
+
+
+class Program:
+    """A process of the service, with everything that it and its agents have written."""
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self.arguments = arguments
+        self._log = log
+        self._offspring: set[int] = set()
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                arguments,
+                cwd=PROJECT,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def says(self, text: str) -> Callable[[], bool]:
+        """A condition: it has written this."""
+        return lambda: text in self.output()
+
+    def descendants(self) -> set[int]:
+        """Remembered, so that those who outlive it are ended with the test."""
+        now = descendants(self.pid)
+        self._offspring |= now
+        return now
+
+    def signal(self, number: int) -> None:
+        self.descendants()
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """As by the kernel when memory is short: no last words."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def wait(self, deadline: float = DEADLINE) -> int:
+        """Its exit code."""
+        return self.process.wait(deadline)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        for pid in filter(is_running, self._offspring):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_running, self._offspring)))
+        sys.stderr.write(f"--- {' '.join(self.arguments[1:])}\n{self.output()}")  # shown if the test fails
+
+
+@contextmanager
+def running_runpools(sandbox: Sandbox, directory: Path, *arguments: str, **variables: str) -> Iterator[Program]:
+    """`manage.py runpools ARGUMENTS` with VARIABLES in its environment; killed at the end unless it has ended."""
+    environment = service_environment(sandbox, directory, **variables)
+    log = directory / f"runpools-{uuid.uuid4().hex[:6]}.log"
+    program = Program([sys.executable, "manage.py", "runpools", *arguments], environment, log)
+    try:
+        yield program
+    finally:
+        program.end()
+
+
+@contextmanager
+def running_gunicorn(sandbox: Sandbox, directory: Path, **variables: str) -> Iterator[tuple[Program, str]]:
+    """gunicorn with its own configuration file on a free port; the program and its base URL, once it answers."""
+    port = free_port()
+    environment = service_environment(sandbox, directory, **variables) | {"PORT": str(port), "WEB_CONCURRENCY": "1"}
+    arguments = [sys.executable, "-m", "gunicorn"]
+    program = Program(arguments, environment, directory / "gunicorn.log")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: program.process.poll() is not None or answers(f"{url}/health"), DEADLINE)
+        yield program, url
+    finally:
+        program.end()
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,67 @@
+"""The shared budget: never above 90 % of a limit in any window, the urgent before the rest."""
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+
+from pools.daily import budget
+from pools.daily.budget import Group, Priority, allowance, take
+from pools.models import DailyBudgetSlot
+from tests.test_claims import in_threads
+
+
+def test_at_most_nine_tenths_of_a_limit_may_be_used():
+    assert allowance(Group.GENERAL, Priority.ON_DEMAND) == 90
+    assert allowance(Group.GENERAL, Priority.REPLENISH) == 67
+    assert allowance(Group.GENERAL, Priority.CLEAN_UP) == 45
+    assert allowance(Group.BATCH, Priority.ON_DEMAND) == 9
+
+
+@pytest.mark.django_db
+class TestTake:
+    def test_grants_what_is_left_and_no_more(self):
+        assert take(Group.GENERAL, Priority.ON_DEMAND, 80) == 80
+        assert take(Group.GENERAL, Priority.ON_DEMAND, 80) == 10
+        assert take(Group.GENERAL, Priority.ON_DEMAND) == 0
+
+    def test_cleaning_up_stops_first_then_replenishing_and_creation_on_demand_last(self):
+        take(Group.GENERAL, Priority.ON_DEMAND, 45)
+        assert take(Group.GENERAL, Priority.CLEAN_UP) == 0
+        assert take(Group.GENERAL, Priority.REPLENISH, 100) == 22
+        assert take(Group.GENERAL, Priority.REPLENISH) == 0
+        assert take(Group.GENERAL, Priority.ON_DEMAND, 100) == 23
+
+    def test_groups_have_budgets_of_their_own(self):
+        take(Group.BATCH, Priority.ON_DEMAND, 9)
+        assert take(Group.BATCH, Priority.ON_DEMAND) == 0
+        assert take(Group.DELETE, Priority.ON_DEMAND) == 1
+
+    def test_what_has_left_the_window_may_be_used_again(self):
+        take(Group.GENERAL, Priority.ON_DEMAND, 90)
+        DailyBudgetSlot.objects.update(slot=F("slot") - budget.SLICES)
+        assert take(Group.GENERAL, Priority.ON_DEMAND) == 0, "the slice that the window cuts counts whole"
+        DailyBudgetSlot.objects.update(slot=F("slot") - 2)
+        assert take(Group.GENERAL, Priority.ON_DEMAND) == 1
+
+    def test_old_slices_are_forgotten(self):
+        take(Group.GENERAL, Priority.ON_DEMAND)
+        DailyBudgetSlot.objects.create(group="general", slot=1, used=5)
+        budget.forget_old_slots()
+        assert DailyBudgetSlot.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pods_that_ask_at_once_share_one_budget():
+    def greedy(_: int) -> int:
+        return sum(take(Group.DELETE, Priority.ON_DEMAND) for _ in range(20))
+
+    assert sum(in_threads(6, greedy)) == allowance(Group.DELETE, Priority.ON_DEMAND)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_taking_holds_no_transaction_open():
+    take(Group.GENERAL, Priority.ON_DEMAND)
+    assert not connection.in_atomic_block
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        assert cursor.fetchone() == (0,)

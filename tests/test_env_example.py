@@ -1,0 +1,85 @@
+"""`.env.example` is the documentation of the settings: it names each variable that is read, with the real default."""
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = (ROOT / ".env.example").read_text()
+DOCUMENTED = dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", EXAMPLE, re.MULTILINE))
+
+
+# Read by gunicorn.conf.py, by `make run` and by the embedded PostgreSQL; a secret key is made when none is set.
+NOT_IN_SETTINGS = ("PORT", "POSTGRES_BIN_DIR", "WEB_CONCURRENCY", "WEB_THREADS", "SECRET_KEY")
+
+
+def test_each_variable_that_the_settings_read_is_documented():
+    source = (ROOT / "breezebuddy" / "settings.py").read_text()
+    read = set(re.findall(r"conf\.(?:text|whole_number|seconds|switch|choice|names)\(\s*\"([A-Z_0-9]+)\"", source))
+    read |= set(re.findall(r"\"([A-Z_]+_POOL_SIZE)\"", source))
+    assert len(read) > 25
+    assert read - DOCUMENTED.keys() == set()
+
+
+def test_each_variable_has_a_line_of_meaning():
+    for name in DOCUMENTED:
+        before = EXAMPLE.split(f"\n{name}=")[0].rsplit("\n", 1)[-1]
+        assert before.startswith("# "), name
+
+
+@pytest.fixture
+def settings_under(monkeypatch):
+    """Read the settings anew, in an environment in which of our variables only the given ones are set."""
+
+    def read(environment: dict[str, str]) -> dict[str, Any]:
+        for name in DOCUMENTED:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(str(ROOT / "breezebuddy" / "settings.py"))
+
+    return read
+
+
+def test_the_example_as_it_stands_is_what_nothing_set_gives(settings_under):
+    shown = [name for name in DOCUMENTED if name not in NOT_IN_SETTINGS]
+    as_written, unset = settings_under(DOCUMENTED), settings_under({})
+    assert {name: as_written[name] for name in shown} == {name: unset[name] for name in shown}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("VOICE_AGENT_POOL_SIZE", "many", "a whole number from 0 to 10000"),
+        ("VOICE_AGENT_POOL_SIZE", "-1", "a whole number from 0 to 10000"),
+        ("VOICE_AGENT_POOL_SIZE", "4", "at most VOICE_AGENT_MAX_POOL_SIZE, which is 3"),
+        ("DAILY_ROOM_POOL_SIZE", "2.5", "a whole number"),
+        ("DAILY_ROOM_POOL_SIZE", "6", "at most DAILY_ROOM_MAX_POOL_SIZE, which is 5"),
+        ("VOICE_AGENT_MAX_PROCESSES", "2", "VOICE_AGENT_MAX_POOL_SIZE"),
+        ("MAX_DAILY_SESSION_LIMIT", "0", "from 10"),
+        ("DRAIN_TIMEOUT", "nan", "a number of seconds"),
+        ("VOICE_AGENT_START_METHOD", "thread", "one of zygote, spawn"),
+        ("DAILY_API_URL", "api.daily.co", "https://"),
+        ("DAILY_ROOM_PREFIX", "b b", "letters, digits"),
+        ("DAILY_SELF_SIGNED_TOKENS", "perhaps", "on or off"),
+        ("LOG_LEVEL", "LOUD", "DEBUG, INFO"),
+    ],
+)
+def test_a_wrong_value_stops_the_start_and_names_variable_value_and_what_is_allowed(
+    settings_under, name, value, allowed
+):
+    with pytest.raises(ImproperlyConfigured) as refused:
+        settings_under({name: value})
+    message = str(refused.value)
+    assert allowed in message
+    if name != "VOICE_AGENT_MAX_PROCESSES":  # refused through the cap, which exceeds it
+        assert f"{name}={value}" in message
+
+
+def test_production_needs_a_secret_key(settings_under):
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY"):
+        settings_under({"DATABASE_URL": "postgres://u@h/d"})

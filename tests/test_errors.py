@@ -1,0 +1,116 @@
+"""Errors outside of the views' own: unknown paths, wrong methods, a database that is away."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.api import CONNECT, LEADS, POOL_STATUS, ROOM_POOL_STATUS, check_problem, get
+from tests.make import bearer
+
+UNKNOWN = ["/nothing", "/agent/voice/breeze-buddy/", LEADS + "/", "/health/", "/%00", "/\u202e", "/" + "x" * 5000]
+METHODS = {
+    LEADS: "POST",
+    LEADS + "/5f0c3c52-9d0e-4a55-8c2e-3b1f0a8f2a11": "GET",
+    CONNECT: "POST",
+    POOL_STATUS: "GET",
+    ROOM_POOL_STATUS: "GET",
+    "/health": "GET",
+    "/health/ready": "GET",
+}
+
+
+@pytest.mark.parametrize("path", UNKNOWN, ids=lambda path: repr(path)[:20])
+def test_an_unknown_path_is_answered_in_json(path):
+    assert check_problem(get(path), 404) == "Not found."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", METHODS)
+def test_a_method_that_a_path_does_not_have_is_refused(path):
+    headers = bearer()
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} - {METHODS[path]}:
+        response = Client(raise_request_exception=False).generic(
+            method, path, b"{", "application/json", headers=headers
+        )
+        check_problem(response, 405)
+        assert METHODS[path] in response["Allow"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", METHODS)
+def test_options_are_answered(path):
+    response = Client(raise_request_exception=False).options(path, headers=bearer())
+    assert response.status_code == 200
+
+
+def test_a_host_that_we_do_not_serve_is_refused_in_json(settings):
+    settings.ALLOWED_HOSTS = ["example.com"]
+    response = Client(raise_request_exception=False).get("/nothing", headers={"Host": "evil.test"})
+    assert response.status_code in (400, 404)
+    assert json.loads(response.content)["detail"]
+
+
+ASK = """
+import json, django
+django.setup()
+from django.test import Client
+requests = json.load(open(0))
+client = Client(raise_request_exception=False)
+answers = []
+for method, path, headers in requests:
+    response = client.generic(method, path, b"{}", "application/json", headers=headers)
+    answers.append([response.status_code, dict(response.headers), response.content.decode()])
+print(json.dumps(answers))
+"""
+
+
+SECRET = {"Authorization": "Bearer bb_secret-of-a-caller"}
+UNAVAILABLE: dict[str, list[Any]] = {
+    "one connection a thread": [
+        "0",
+        ["GET", POOL_STATUS, {}],
+        ["GET", LEADS + "/5f0c3c52-9d0e-4a55-8c2e-3b1f0a8f2a11", SECRET],
+        ["POST", LEADS, SECRET],
+        ["POST", CONNECT, SECRET],
+        ["GET", "/admin/", {"Cookie": "sessionid=" + "a" * 32}],
+    ],
+    "pool": ["2", ["POST", LEADS, SECRET]],  # each waits for two seconds
+}
+
+
+@pytest.mark.parametrize("case", UNAVAILABLE)
+def test_without_a_database_everything_but_health_is_unavailable_and_says_so(case, tmp_path):
+    pool_size, *unavailable = UNAVAILABLE[case]
+    others = [["GET", "/health", {}], ["GET", "/nothing", {}], ["POST", LEADS, {}], ["GET", "/health/ready", {}]]
+    environment: dict[str, str] = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "breezebuddy.settings",
+        "DATABASE_URL": f"postgres://somebody:database-password@/nothing?host={tmp_path}",
+        "DATABASE_POOL_SIZE": pool_size,
+        "SECRET_KEY": "for-tests-only",
+        "DEBUG": "off",
+        "ALLOWED_HOSTS": "testserver",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        input=json.dumps(others + unavailable),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert [status for status, _, _ in answers] == [200, 404, 401, 503] + [503] * len(unavailable)
+    for _, _, content in answers:
+        assert "Traceback" not in content
+        assert "database-password" not in content + done.stderr
+        assert "secret-of-a-caller" not in content + done.stderr
+    for _, headers, content in answers[len(others) :]:
+        assert int(headers["Retry-After"]) > 0
+        assert "The database is not available." in content

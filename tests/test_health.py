@@ -1,0 +1,49 @@
+"""Health: alive without the database; ready with the database and its migrations."""
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from breezebuddy.health import Readiness
+from tests.api import get
+from tests.make import make_pod
+
+
+def test_health_asks_no_database():
+    response = get("/health")  # without a database fixture, pytest-django refuses every query
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.django_db
+def test_a_service_with_a_live_pod_is_ready():
+    make_pod()
+    response = get("/health/ready")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.django_db
+def test_a_service_without_a_live_pod_is_degraded_not_unready():
+    make_pod(silent_for=60)
+    response = get("/health/ready")
+    assert (response.status_code, response.json()) == (200, {"status": "degraded", "reasons": ["no live pod"]})
+
+
+@pytest.mark.django_db
+def test_a_missing_migration_makes_it_unready_until_it_is_applied():
+    make_pod()
+    readiness = Readiness()
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("leads", "0001_initial")
+    status, body = readiness()
+    assert (status, body["status"]) == (503, "unavailable")
+    assert "leads.0001_initial" in body["detail"]
+    recorder.record_applied("leads", "0001_initial")
+    assert readiness() == (200, {"status": "ok"})
+
+
+@pytest.mark.django_db
+def test_migrations_are_looked_at_only_until_all_are_applied(django_assert_num_queries):
+    readiness = Readiness()
+    readiness()
+    with django_assert_num_queries(1):
+        readiness()

@@ -1,0 +1,72 @@
+"""The OpenAPI description is valid, complete, and its documentation page works without the internet."""
+
+import re
+
+import pytest
+from django.core.management import call_command
+
+from tests.api import get
+
+PROMISED = {
+    ("/agent/voice/breeze-buddy/leads", "post"): {"201", "401", "403", "404", "411", "413", "415", "422", "503"},
+    ("/agent/voice/breeze-buddy/leads/{lead_id}", "get"): {"200", "401", "404", "503"},
+    ("/agent/voice/breeze-buddy/connect", "post"): {
+        "200", "400", "401", "403", "404", "409", "411", "413", "415", "422", "503",
+    },
+    ("/agent/voice/automatic/pool/status", "get"): {"200", "401", "404", "503"},
+    ("/agent/voice/automatic/pool/rooms/status", "get"): {"200", "401", "404", "503"},
+    ("/health", "get"): {"200"},
+    ("/health/ready", "get"): {"200", "503"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return get("/openapi.json").json()
+
+
+def test_the_description_is_valid_and_without_warnings(tmp_path):
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
+
+
+def test_every_endpoint_describes_every_answer(schema):
+    described = {
+        (path, method): set(operation["responses"])
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert described == PROMISED
+
+
+def test_every_body_and_answer_has_an_example(schema):
+    for path, method in PROMISED:
+        operation = schema["paths"][path][method]
+        contents = [answer["content"]["application/json"] for answer in operation["responses"].values()]
+        if "requestBody" in operation:
+            contents.append(operation["requestBody"]["content"]["application/json"])
+        for content in contents:
+            assert "schema" in content
+        examples = [content for content in contents if content.get("examples")]
+        assert len(examples) >= len(contents) - (path.endswith("status") or "{lead_id}" in path), (path, method)
+
+
+def test_only_what_needs_a_token_says_so(schema):
+    for (path, method), answers in PROMISED.items():
+        needs_token = "breeze-buddy" in path
+        assert ({"bearer": []} in schema["paths"][path][method].get("security", [])) == needs_token, path
+        assert not needs_token or "401" in answers
+
+
+def test_the_documentation_page_loads_nothing_from_elsewhere():
+    page = get("/docs")
+    assert page.status_code == 200
+    sources = re.findall(r"""(?:src|href)=["']([^"']+)""", page.content.decode())
+    assert sources
+    for source in sources:
+        assert source.startswith(("/", "data:")), source
+        if source.startswith("/static/"):
+            assert get(source).status_code == 200
+
+
+def test_the_root_leads_to_the_documentation():
+    assert get("/")["Location"] == "/docs"
