@@ -10,7 +10,7 @@ PERCENTILES = {"p50": 50.0, "p99": 99.0, "max": 100.0}
 
 @dataclass(frozen=True)
 class Figure:
-    """`samples` in `unit`; `aims`: percentile -> at most; `bound`: what it cannot be faster (smaller) than, in words."""
+    """`samples` in `unit`; `aims`: percentile -> at most; `notes`: what a reader must know of them."""
 
     name: str
     title: str

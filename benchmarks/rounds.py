@@ -1,7 +1,6 @@
 """One call from its connect to its end, and what was seen of it: the unit that the measures repeat."""
 
 import threading
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +98,3 @@ def kinds(calls: Sequence[Call], expected: str) -> tuple[str, ...]:
 
 def _count(calls: Sequence[Call]) -> Counter[str]:
     return Counter(call.start.kind for call in calls)
-
-
-
-

@@ -17,22 +17,17 @@ SETTLED = """
            (SELECT count(*) FROM pools_room WHERE status = 'available')
 """
 STARTS = """
-    SELECT session.uuid, session.start_kind, session.attempt, extract(epoch FROM session.active_at)::float8,
-           extract(epoch FROM session.created_at)::float8
-      FROM pools_voicesession AS session WHERE session.uuid = ANY(%s)
-"""
-NEXT_AVAILABLE = """
-    SELECT extract(epoch FROM min(available_at))::float8 - extract(epoch FROM %s::timestamptz)
+    SELECT uuid, start_kind, attempt, extract(epoch FROM active_at)::float8
+      FROM pools_voicesession WHERE uuid = ANY(%s)
 """
 
 
 @dataclass(frozen=True)
 class Start:
-    """How one session began. `claimed` and `active`: Unix seconds; `active` is None until it is acknowledged."""
+    """How one session began. `active`: when it was acknowledged, Unix seconds; None: not yet."""
 
     kind: str
     attempt: int
-    claimed: float
     active: float | None
 
 
@@ -52,22 +47,22 @@ class Rows:
 
     def starts(self, sessions: Sequence[uuid.UUID]) -> list[Start]:
         """In the order of `sessions`."""
-        found = {row[0]: Start(*row[1:]) for row in self._all(STARTS, [list(sessions)])}
+        found = {row[0]: Start(row[1], row[2], row[3]) for row in self._all(STARTS, [list(sessions)])}
         return [found[session] for session in sessions]
 
-    def process_refill(self) -> float | None:
-        """Seconds from the latest hand-out of a process to the next that became available; None: not yet."""
+    def process_refill(self) -> float:
+        """Seconds from the latest hand-out of a process to the next that became available; 0: not yet."""
         return self._refill("pools_agentprocess")
 
-    def room_refill(self) -> float | None:
+    def room_refill(self) -> float:
         return self._refill("pools_room")
 
-    def _refill(self, table: str) -> float | None:
+    def _refill(self, table: str) -> float:
         row = self._row(
             f"SELECT extract(epoch FROM min(available_at) - max(handed.at))::float8"  # noqa: S608 (a name of ours)
             f"  FROM {table}, (SELECT max(in_use_at) AS at FROM {table}) AS handed WHERE available_at > handed.at"
         )
-        return row[0]
+        return float(row[0] or 0)
 
     def idle_pids(self) -> list[int]:
         return [row[0] for row in self._all("SELECT os_pid FROM pools_agentprocess WHERE status = 'available'")]

@@ -1,4 +1,4 @@
-"""A private world to measure in: PostgreSQL, the Daily sandbox, gunicorn, and `runpools` in the sizes that are asked for.
+"""A private world to measure in: PostgreSQL, the Daily sandbox, gunicorn, and `runpools` in the sizes asked for.
 
 All of it lies in a temporary directory and listens on free ports of 127.0.0.1, and all of it ends with the run:
 whatever waits here also hears Ctrl-C (StopRequested) and the end of a program that should run (ProgramEnded).
@@ -97,8 +97,8 @@ class World:
 
     def serve_api(self) -> None:
         """Migrate, seed, start gunicorn as in production."""
-        self.manage("migrate", "migrate", "--verbosity=0")
-        self._token = json.loads(self.manage("seeddemo", "seeddemo", "--force"))["token"]
+        self.manage("migrate", "--verbosity=0")
+        self._token = json.loads(self.manage("seeddemo", "--force"))["token"]
         environment = {
             **self._environment,
             "PORT": "0",
@@ -117,9 +117,14 @@ class World:
         with self.api() as api:
             return api.is_ready() and self.rows.connections() > WORKERS
 
-    def manage(self, name: str, *arguments: str) -> str:
+    def manage(self, *arguments: str) -> str:
         """Run a management command to its end; its standard output."""
-        return self._foreground.run(name, [sys.executable, str(ROOT / "manage.py"), *arguments], self._environment)
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True)
+        self.pause(0)
+        if done.returncode:
+            raise DidNotHappen(f"manage.py {arguments[0]}: {done.stderr[-500:]}")
+        return done.stdout
 
     @contextmanager
     def pod(self, sizes: Sizes) -> Iterator[None]:
@@ -158,16 +163,23 @@ class World:
             program.signal_all(signal.SIGKILL)
             program.process.wait()
 
+    def last_words(self, lines: int) -> list[str]:
+        """The end of what `runpools` and its agents have logged."""
+        log = self._directory / "runpools.log"
+        return log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
+
     def wait_until_settled(self, sizes: Sizes, deadline: float = 60.0) -> None:
         """Nothing is in use any more, and the pools are full."""
         self.wait_for("full pools", lambda: self.rows.settled(sizes.processes, sizes.rooms), deadline, step=0.03)
 
     def _announced(self, program: Program, pattern: str) -> tuple[str, ...]:
         """The groups of what a program says about itself in its log."""
-        found = self.wait_for(
-            f"{program.name} started", lambda: re.search(pattern, program.log.read_text(errors="replace")), START_S
-        )
-        return found.groups()
+
+        def said() -> tuple[str, ...]:
+            found = re.search(pattern, program.log.read_text(errors="replace"))
+            return found.groups() if found else ()
+
+        return self.wait_for(f"{program.name} started", said, START_S)
 
     def serve_daily(self) -> None:
         command = [sys.executable, str(ROOT / "manage.py"), "rundailysandbox", "--port=0"]

@@ -47,6 +47,10 @@ class DevService:
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return self._call("POST", self.url + path, json=body)
 
+    def close(self) -> None:
+        """Let go of the connection: gunicorn waits for open ones when it is asked to stop."""
+        self._http.close()
+
     def post_to_sandbox(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if not self.sandbox_url:
             raise NoService("there is no Daily sandbox: DAILY_API_KEY is set")

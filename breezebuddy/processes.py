@@ -131,7 +131,8 @@ class Foreground:
         for pidfd in ready:
             if program := watched.get(pidfd):
                 program.signal_all(signal.SIGKILL)  # its children, before its number is free again
-                raise ProgramEnded(program.name, program.process and program.process.wait(), program.log)
+                status = program.process.wait() if program.process else None
+                raise ProgramEnded(program.name, status, program.log)
 
     def stop(self) -> None:
         """End all programs, the last started first. A signal meanwhile kills them at once."""

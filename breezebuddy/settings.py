@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "breezebuddy",
     "pools",
     "leads",
@@ -154,6 +155,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "breezebuddy.negotiation.OnlyRenderer",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "breezebuddy.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
@@ -163,6 +165,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Push leads, connect voice sessions to a warm room and a warm agent process.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",  # the docs page works without the internet
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # --- logs --------------------------------------------------------------------------------------------------

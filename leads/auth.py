@@ -39,6 +39,11 @@ class Scope:
     def may_change(self) -> bool:
         return self.role != Role.USER
 
+    @property
+    def is_operator(self) -> bool:
+        """May see what concerns the service as a whole."""
+        return self.role == Role.ADMIN
+
     def leads(self) -> QuerySet[Lead]:
         """All others do not exist for this caller: 404."""
         return Lead.objects.filter(self._visible(shared=False))

@@ -160,7 +160,13 @@ class ConnectView(APIView):
     def post(self, request: Request) -> Response:
         lead_uuid = checked(ConnectSerializer, request)["lead_id"]
         connected = self._connect(request, lead_uuid)
-        return Response(ConnectedSerializer(connected).data)
+        answer = {
+            "room_url": connected.room_url,
+            "token": connected.token,
+            "session_id": str(connected.session_id),
+            "lead_id": str(connected.lead_id),
+        }
+        return Response(answer)
 
     def _connect(self, request: Request, lead_uuid: uuid.UUID) -> Connected:
         try:

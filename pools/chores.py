@@ -70,6 +70,7 @@ class Chores:
         if self._pod.pk != Pod.objects.live().order_by("pk").values_list("pk", flat=True).first():
             return
         if may_judge:
+            reaper.take_back_unacknowledged(self._on_session_ended)
             reaper.reap_lost_pods(self._on_session_ended, but=self._pod)
         reaper.reap_reserved_rooms()
         reaper.end_overdue_waiting(self._config.waiting_timeout, self._on_session_ended)

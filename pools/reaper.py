@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.sessions import NOT_STARTED, OnSessionEnded, Result, end_session, hand_off_failed
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,17 @@ def reap_lost_pods(on_session_ended: OnSessionEnded, *, but: Pod) -> int:
         logger.warning("event=pod_reaped pod=%s host=%s former_pid=%d", pod.name, pod.host, pod.os_pid)
         reap_pod(pod, "no heartbeat", on_session_ended)
     return len(lost)
+
+
+def take_back_unacknowledged(on_session_ended: OnSessionEnded) -> int:
+    """Sessions in the hands of a pod without a lease: another takes them. Should the pod wake up, its acknowledgement
+    changes no row, because the attempt is another."""
+    silent = VoiceSession.objects.assigned().filter(
+        agent_process__pod__ended_at=None, agent_process__pod__heartbeat_at__lte=Now() - HANDOFF_LEASE
+    )
+    return sum(
+        hand_off_failed(session.pk, session.attempt, "its pod is silent", on_session_ended) for session in silent
+    )
 
 
 def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:

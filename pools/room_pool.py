@@ -33,7 +33,11 @@ MAX_AT_ONCE = 100
 
 
 class RoomPool:
-    """`trouble`: why rooms cannot be made now, for people; empty when they can."""
+    """`trouble`: why rooms cannot be made now, for people; empty when they can.
+
+    `account` is what we know of it, perhaps from an earlier run: enough to sign tokens for rooms that exist. Until the
+    key is `verified`, no rooms are made.
+    """
 
     def __init__(self, config: SupervisorConfig, pod: Pod, client: DailyClient, calls: DailyCalls) -> None:
         self._config = config
@@ -44,7 +48,8 @@ class RoomPool:
         self.backoff = planner.Backoff(base=0.5, ceiling=30.0)
         self.trouble = ""
         self._recorded_trouble: str | None = None
-        self.account: daily_account.Verification | None = None
+        self.account = daily_account.recorded(client.api_key)
+        self.verified = False
         self._verifying = False
         self._account_recorded = True
         self._last_call = 0.0
@@ -57,7 +62,7 @@ class RoomPool:
 
     @property
     def signer(self) -> TokenSigner | None:
-        if self.account is None or not self.account.self_signed_tokens:
+        if self.account is None or not (self.account.self_signed_tokens and self._config.self_signed_tokens):
             return None
         return TokenSigner(self._client.api_key, self.account.domain_id)
 
@@ -89,7 +94,7 @@ class RoomPool:
 
     def replenish(self, now: float) -> None:
         """Verify the account, then make up the shortfall, retire the old, renew stored tokens."""
-        if self.account is None:
+        if not self.verified:
             self._verify(now)
             return
         warming, available, old = self._stock()
@@ -180,7 +185,7 @@ class RoomPool:
         self._verifying = False
         if verification is None:
             return
-        self.account, self._account_recorded = verification, False
+        self.account, self.verified, self._account_recorded = verification, True, False
         logger.info(
             "event=daily_verified domain=%s self_signed_tokens=%s %s",
             verification.domain_name,
@@ -286,8 +291,8 @@ class RoomPool:
         self.backoff = self.backoff.failed(now, at_least=retry_after or 0.0)
         trouble = str(error)
         if isinstance(error, DailyKeyRefused):
-            trouble = f"Daily refuses the API key: check DAILY_API_KEY ({error})"
-            self.account = None
+            trouble = f"Daily refuses the API key (HTTP {error.status}): check DAILY_API_KEY"
+            self.verified = False
         if trouble != self.trouble:
             logger.error('event=daily_trouble problem="%s" retry_in=%.1f', trouble, self.backoff.until - now)
         self.trouble = trouble

@@ -54,10 +54,10 @@ class RoomPoolStatsSerializer(serializers.Serializer[Any]):
 class PoolStatusSerializer(CountsSerializer):
     status = serializers.ChoiceField(choices=["healthy", "degraded"])
     reasons = serializers.ListField(child=serializers.CharField(), help_text="Why it is degraded.")
-    waiting_sessions = serializers.IntegerField(help_text="Sessions that wait for a process.")
-    oldest_transaction_seconds = serializers.FloatField(
-        allow_null=True, help_text="Age of the oldest transaction that is open in the database."
-    )
     voice_pool_stats = VoicePoolStatsSerializer(help_text="Older names of the same counts.")
     room_pool_stats = RoomPoolStatsSerializer(help_text="Older names of the same counts.")
-    pods = PodSerializer(many=True)
+    waiting_sessions = serializers.IntegerField(required=False, help_text="Admins only: they wait for a process.")
+    oldest_transaction_seconds = serializers.FloatField(
+        required=False, allow_null=True, help_text="Admins only: age of the oldest open transaction of the database."
+    )
+    pods = PodSerializer(many=True, required=False, help_text="Admins only.")

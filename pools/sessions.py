@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Extract, Now
 
-from pools import planner
+from pools import notifications, planner
 from pools.models import SessionStatus, VoiceSession
 
 events = logging.getLogger("pools.events")
@@ -67,6 +67,7 @@ def hand_off_failed(pk: int, attempt: int, problem: str, on_session_ended: OnSes
         )
         session.attempt += 1
         session.save(update_fields=["status", "agent_process", "assigned_at", "active_at", "attempt"])
+    notifications.wake_supervisors()
     events.warning("event=session_handed_back session=%s attempt=%d problem=%r", session.uuid, attempt, problem)
     return True
 

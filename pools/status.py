@@ -189,10 +189,16 @@ def report(state: PoolState, pool: Stock) -> dict[str, Any]:
         **pool.published(),
         "status": "degraded" if reasons else "healthy",
         "reasons": reasons,
-        "waiting_sessions": state.waiting_sessions,
-        "oldest_transaction_seconds": state.oldest_transaction,
         "voice_pool_stats": _voice_pool_stats(state.agents),
         "room_pool_stats": _room_pool_stats(state.rooms),
+    }
+
+
+def details(state: PoolState) -> dict[str, Any]:
+    """For operators: what is not everybody's business."""
+    return {
+        "waiting_sessions": state.waiting_sessions,
+        "oldest_transaction_seconds": state.oldest_transaction,
         "pods": [_pod_report(pod) for pod in state.pods],
     }
 

@@ -272,7 +272,7 @@ class Supervisor:
     def _poll(self, now: float) -> None:
         self.chores.record()
         may_judge = self._beating_since is not None and now - self._beating_since > REAP_LEASE.total_seconds()
-        self.chores.run(now, may_judge=may_judge, daily_works=not self.rooms.trouble and self.rooms.account is not None)
+        self.chores.run(now, may_judge=may_judge, daily_works=self.rooms.verified and not self.rooms.trouble)
         self.agents.orphans = spooled.take_in(
             self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended
         )

@@ -4,8 +4,9 @@ import os
 import select
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJyIjoiYS1yb29tIn0.c2lnbmF0dXJl"
 PROVIDER_KEY = "sk-THE-PROVIDER-KEY"
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 def config(bot: str = "scripted", bot_dir: Path = BOTS, spool_dir: Path | None = None) -> AgentConfig:
@@ -109,44 +111,55 @@ class Agents:
     def __init__(self, method: str, config: AgentConfig) -> None:
         self.method = method
         self.config = config
-        self.zygote: Zygote | None = None
+        self._zygote: Zygote | None = None
         self._agents: list[Agent] = []
         if method == "zygote":
-            self.zygote = Zygote(config)
-            self.zygote.start()
-            self.zygote_says = Conversation(self.zygote)
-            self.zygote_says.expect(ZygoteReady)
+            self._zygote = Zygote(config)
+            self._zygote.start()
+            self.zygote_says = Conversation(self._zygote)
+            self.zygote_ready = self.zygote_says.expect(ZygoteReady)
+
+    @property
+    def zygote(self) -> Zygote:
+        assert self._zygote is not None, "agents are spawned here"
+        return self._zygote
 
     def start(self) -> Agent:
         """An agent that is ready."""
         agent = self.start_unready()
         agent.expect(Ready)
-        if self.zygote:
-            wait_until(lambda: self.settle() or agent.peer.pid)
+        self.wait_until(lambda: agent.peer.pid)
         return agent
 
     def start_unready(self) -> Agent:
         name = str(uuid.uuid4())
-        agent = Agent(self.zygote.fork(name) if self.zygote else spawn(self.config, name))
+        agent = Agent(self._zygote.fork(name) if self._zygote else spawn(self.config, name))
         self._agents.append(agent)
         return agent
 
-    def settle(self) -> None:
-        """Take in what the zygote has to say."""
-        if self.zygote:
-            self.zygote.receive()
+    def wait_until(self, condition: Callable[[], T], deadline: float = DEADLINE) -> T:
+        """As `tests.waiting.wait_until`, taking in what the zygote has to say meanwhile."""
 
-    def _was_refused(self, channel: AgentChannel) -> bool:
-        return channel.eof and channel.pid is None
+        def settled() -> T:
+            if self._zygote:
+                self._zygote.receive()
+            return condition()
+
+        return wait_until(settled, deadline)
 
     def close(self) -> None:
         for agent in self._agents:
             agent.peer.kill()
-            wait_until(lambda channel=agent.peer: self.settle() or channel.exited or self._was_refused(channel))
+            self.wait_until(partial(_is_gone, agent.peer))
             agent.peer.close()
-        if self.zygote:
-            self.zygote.kill()
-            wait_until(lambda: self.zygote is not None and not self.zygote.alive)
+        if self._zygote:
+            self._zygote.kill()
+            wait_until(lambda: not self.zygote.alive)
+
+
+def _is_gone(channel: AgentChannel) -> bool:
+    never_was = channel.eof and channel.pid is None  # the fork was refused
+    return channel.exited or never_was
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,10 @@ def test_a_session_goes_from_ready_to_ended_in_the_order_of_the_protocol(agents:
     ended = agent.expect(Ended)
     assert (ended.session, ended.reason, ended.error) == (start.session, "bot_ended", "")
     agent.expect_eof()
-    wait_until(lambda: agents.settle() or agent.peer.pid)
+    agents.wait_until(lambda: agent.peer.pid)
     agent.wait_for_exit()
     assert agent.peer.pid == ready.pid
-    assert wait_until(lambda: agents.settle() or agent.peer.exit_status() is not None)
+    assert agents.wait_until(lambda: agent.peer.exit_status() is not None)
     assert agent.peer.exit_status() == 0
 
 
@@ -112,7 +113,7 @@ def test_a_killed_agent_is_at_eof_and_then_known_to_be_dead(agents: Agents) -> N
     agent.peer.kill()
     agent.expect_eof()
     agent.wait_for_exit()
-    assert wait_until(lambda: agents.settle() or agent.peer.exit_status()) == -signal.SIGKILL
+    assert agents.wait_until(lambda: agent.peer.exit_status()) == -signal.SIGKILL
     agent.peer.kill()  # nobody: its pid may be somebody else's by now
 
 
@@ -121,7 +122,7 @@ def test_a_bot_that_crashes_is_an_eof_without_a_report(agents: Agents) -> None:
     agent.go({"do": "crash"})
     agent.expect_eof()
     agent.wait_for_exit()
-    assert wait_until(lambda: agents.settle() or agent.peer.exit_status()) == -signal.SIGABRT
+    assert agents.wait_until(lambda: agent.peer.exit_status()) == -signal.SIGABRT
 
 
 def test_sending_to_a_dead_agent_is_refused_and_harmless(agents: Agents) -> None:
@@ -184,9 +185,8 @@ def test_two_hundred_agents_are_made_and_ended_without_leaking_a_descriptor() ->
             Conversation(channel).expect(Ready, deadline=60)
         for channel in channels:
             channel.send(Stop("done"))
-            wait_until(lambda channel=channel: agents.settle() or channel.exited, deadline=60)
+            agents.wait_until(partial(getattr, channel, "exited"), deadline=60)
             channel.close()
-        agents.settle()
         assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -14,7 +14,7 @@ import pytest
 from pools.agent.logs import BURST_LINES, MAX_LINE
 from pools.agent.redaction import Redactor
 from pools.protocol import Ended
-from tests.agents import PROVIDER_KEY, TOKEN, Agents, config, running_agents, standard_error
+from tests.agents import PROVIDER_KEY, TOKEN, Agents, config, standard_error
 
 
 @contextmanager
@@ -101,7 +101,9 @@ def broken_pipe() -> tuple[int, Callable[[], None]]:
 
 
 @pytest.mark.parametrize("make", [unread_pipe, unread_socket, broken_pipe])
-def test_a_call_goes_on_whether_or_not_anybody_reads_the_logs(make: Callable[[], tuple[int, Callable[[], None]]]) -> None:
+def test_a_call_goes_on_whether_or_not_anybody_reads_the_logs(
+    make: Callable[[], tuple[int, Callable[[], None]]],
+) -> None:
     descriptor, close = make()
     with agents_writing_to(descriptor) as agents:
         flags = os.get_blocking(descriptor)
@@ -134,7 +136,9 @@ def test_lines_of_several_agents_do_not_mix_in_one_pipe() -> None:
     lines = [line for line in b"".join(chunks).decode().splitlines() if "session=" in line and "reason=" not in line]
     assert len(lines) > 10
     for line in lines:
-        assert re.fullmatch(r"agent=\w{8} pid=\d+ session=\S+ ((\d)\2{3499}|log lines dropped=\d+ .*)", line), line[:200]
+        assert re.fullmatch(r"agent=\w{8} pid=\d+ session=\S+ ((\d)\2{3499}|log lines dropped=\d+ .*)", line), line[
+            :200
+        ]
 
 
 @pytest.mark.parametrize(

@@ -26,14 +26,15 @@ def private_dirty_bytes(pid: int | None) -> int:
     raise AssertionError("no Private_Dirty")
 
 
-def test_the_default_bot_holds_a_call_in_a_sandbox_room_until_the_caller_leaves(sandbox: Sandbox) -> None:
+def test_the_default_bot_holds_a_call_until_the_caller_leaves_and_gives_up_a_room_that_it_cannot_join(
+    sandbox: Sandbox,
+) -> None:
     name = sandbox.create_room(privacy="private")["name"]
     bot, caller = sandbox.token(name, user_id="bot", is_owner=True), sandbox.token(name, user_id="ada")
     without_keys = replace(config("pools.agent.bots.default", bot_dir=PROJECT), env=agent_environment(os.environ, []))
     with running_agents("zygote", without_keys) as agents:
-        warm = agents.zygote.ready
-        assert warm.threads == 1
-        assert set(warm.warm["models"]) == {"silero_vad", "smart_turn_v3"}
+        assert agents.zygote_ready.threads == 1
+        assert set(agents.zygote_ready.warm["models"]) == {"silero_vad", "smart_turn_v3"}
         agent = agents.start()
         assert private_dirty_bytes(agent.peer.pid) < 10 * 1024 * 1024
         agent.go({"configurations": {"first_message": "Hello {name}"}}, room_url=f"{sandbox.url}/{name}", token=bot)
@@ -43,6 +44,11 @@ def test_the_default_bot_holds_a_call_in_a_sandbox_room_until_the_caller_leaves(
         ended = agent.expect(Ended)
         assert (ended.reason, ended.outcome, ended.error) == ("caller_left", "completed", "")
         agent.wait_for_exit()
+
+        # The same bot in a Daily room that cannot be reached, where its own transport would try for 19 s.
+        agent = agents.start()
+        agent.go(room_url="https://127.0.0.1:9/a-room", token=bot, join_timeout=0.5)
+        assert agent.expect(Ended).reason == "join_timeout"
 
 
 def test_an_unchanged_bot_with_its_own_transport_is_observed_from_outside() -> None:

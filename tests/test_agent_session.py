@@ -53,7 +53,9 @@ def test_a_bot_that_returns_has_ended(agents: Agents) -> None:
 def test_a_bot_that_raises_is_an_error_that_tells_no_secret(agents: Agents) -> None:
     end = ended(agents, {"do": "fail"})
     assert end.reason == "bot_error"
-    assert end.error.startswith("RuntimeError: cannot reach https://example.daily.co/a-room with [redacted] for [redacted]")
+    assert end.error.startswith(
+        "RuntimeError: cannot reach https://example.daily.co/a-room with [redacted] for [redacted]"
+    )
 
 
 def test_a_bot_that_exits_the_program_is_an_error(agents: Agents) -> None:

@@ -68,9 +68,7 @@ def test_a_bot_that_hangs_while_warming_can_be_killed() -> None:
 
 def test_a_zygote_with_a_second_thread_refuses_to_fork_and_the_bot_can_still_be_spawned() -> None:
     with running_agents("zygote", config("starts_a_thread")) as agents:
-        assert agents.zygote is not None
-        assert agents.zygote.ready is not None
-        assert agents.zygote.ready.threads == 2
+        assert agents.zygote_ready.threads == 2
         agent = agents.start_unready()
         assert "2 threads" in agents.zygote_says.expect(ForkRefused).reason
         agent.expect_eof()

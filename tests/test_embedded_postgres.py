@@ -71,7 +71,7 @@ def user_process(data_dir: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def query(server: embedded_postgres.Server, statement: str) -> object:
     with psycopg.connect(server.url, autocommit=True) as connection:
-        cursor = connection.execute(statement)  # type: ignore[call-overload]
+        cursor = connection.execute(statement)
         row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
 

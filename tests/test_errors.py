@@ -114,3 +114,10 @@ def test_without_a_database_everything_but_health_is_unavailable_and_says_so(cas
     for _, headers, content in answers[len(others) :]:
         assert int(headers["Retry-After"]) > 0
         assert "The database is not available." in content
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml;q=0.9", "nonsense", ""])
+@pytest.mark.parametrize("query", ["", "?format=xml"])
+def test_answers_are_json_whatever_a_client_accepts(accept, query):
+    response = get("/health" + query, {"Accept": accept})
+    assert (response.status_code, response["Content-Type"]) == (200, "application/json")

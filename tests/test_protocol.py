@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import MISSING, fields
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,17 @@ from pools.protocol import (
     encode_frame,
 )
 
-EXAMPLES = {int: 7, float: 1.5, str: "ünïcödé 🎧", dict: {"a": [1, None, {"b": "c"}]}, list: [{"role": "user"}]}
+EXAMPLES: dict[Any, Any] = {
+    int: 7,
+    float: 1.5,
+    str: "ünïcödé 🎧",
+    dict[str, Any]: {"a": [1, None, {"b": "c"}]},
+    list[dict[str, Any]]: [{"role": "user"}],
+}
 
 
 def example(kind: type[Message]) -> Message:
-    values = {known.name: EXAMPLES[getattr(known.type, "__origin__", known.type)] for known in fields(kind)}
-    return kind(**values)
+    return kind(**{known.name: EXAMPLES[known.type] for known in fields(kind)})
 
 
 @pytest.mark.parametrize("kind", MESSAGES.values(), ids=MESSAGES.keys())

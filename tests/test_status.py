@@ -5,7 +5,7 @@ import pytest
 from django.db import connection
 
 from tests.api import POOL_STATUS, ROOM_POOL_STATUS, check_problem, get
-from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
+from tests.make import bearer, make_agent_process, make_daily_account, make_pod, make_room, make_session
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +21,10 @@ def reasons(path=POOL_STATUS):
     body = get(path).json()
     assert body["status"] == ("degraded" if body["reasons"] else "healthy")
     return body["reasons"]
+
+
+def as_operator(path=POOL_STATUS):
+    return get(path, headers=bearer()).json()
 
 
 @pytest.fixture
@@ -80,7 +84,16 @@ def test_pods_are_added_up_and_one_can_be_asked_for(account):
     assert counts(query="?pod=a") == (3, 1, 0, 0)
     assert counts(query="?pod=b") == (1, 2, 0, 0)
     assert counts(ROOM_POOL_STATUS, "?pod=b") == (5, 1, 0, 0)
-    assert [pod["name"] for pod in get(POOL_STATUS).json()["pods"]] == ["a", "b"]
+    assert [pod["name"] for pod in as_operator()["pods"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("role", [None, "reseller", "merchant", "user"])
+def test_only_operators_are_told_about_single_pods(account, role):
+    healthy_pod("a")
+    scope = {"reseller_ids": ["acme"], "merchant_ids": ["m"]}
+    body = get(POOL_STATUS, headers=bearer(role, **scope) if role else None).json()
+    assert body["available"] == 1
+    assert not body.keys() & {"pods", "waiting_sessions", "oldest_transaction_seconds"}
 
 
 @pytest.mark.parametrize("name", ["c", "", "%00", "x" * 3000, "a%27--", "%ED%A0%80"])
@@ -172,20 +185,20 @@ def test_trouble_of_a_pod_and_of_daily_is_told(account):
 
 def test_sessions_that_wait_are_counted(account):
     make_session("waiting", pod=healthy_pod())
-    assert get(POOL_STATUS).json()["waiting_sessions"] == 1
+    assert as_operator()["waiting_sessions"] == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_oldest_open_transaction_is_shown():
-    assert get(POOL_STATUS).json()["oldest_transaction_seconds"] is None
+    assert as_operator()["oldest_transaction_seconds"] is None
     with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None, "context": None}) as other:
         other.execute("SELECT 1")  # begins a transaction
-        assert get(POOL_STATUS).json()["oldest_transaction_seconds"] >= 0
+        assert as_operator()["oldest_transaction_seconds"] >= 0
 
 
 def test_the_number_of_queries_does_not_depend_on_the_number_of_pods(account, django_assert_num_queries):
-    for expected_pods in (1, 6):
-        while len(get(POOL_STATUS).json()["pods"]) < expected_pods:
+    for size in (3, 18):
+        while get(POOL_STATUS).json()["pool_size"] < size:
             make_session(pod=healthy_pod())
         with django_assert_num_queries(6):
-            assert len(get(POOL_STATUS).json()["pods"]) == expected_pods
+            assert get(POOL_STATUS).json()["pool_size"] == size

@@ -81,7 +81,7 @@ def test_rows_of_processes_that_do_not_exist_are_ended(pods):
 
 def test_without_stock_rooms_and_processes_are_made_on_demand(pods, sandbox):
     pod = pods.start(agent_target=0, room_target=0)
-    run_until(pod, lambda: pod.rooms.account and pod.agents.zygote.zygote)
+    run_until(pod, lambda: pod.rooms.verified and pod.agents.zygote.zygote)
     call = connect_lead(sandbox)
     run_until(pod, call.bot_has_joined)
     assert call.session.start_kind == StartKind.COLD

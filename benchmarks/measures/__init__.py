@@ -22,11 +22,13 @@ class Measure:
 MEASURES = (
     Measure("floors", "what bounds the others: a durable commit, an HTTP round trip, a Daily call", 40, floors.run),
     Measure("warm", "one client, pools full before each connect: connect, acknowledgement, refill", 100, warm.run),
-    Measure("crowd", "8 clients at once, a warm pair for each connect; memory of idle processes", 5, crowd.run),
+    Measure("crowd", "8 clients at once, a warm pair for each connect; memory of idle processes", 20, crowd.run),
     Measure("burst", "10 connects at once with 2 warm processes and 10 rooms", 8, burst.run),
     Measure("no-process", "the process pool empty: the session waits for a fork", 40, drained.without_processes),
     Measure("nothing", "both pools empty: room and process on demand", 15, drained.without_anything),
     Measure("spawn", "the process pool empty, and no zygote: a fresh interpreter on demand", 5, drained.spawning),
     Measure("forks", "fork to Ready, asked of the launcher itself", 100, forks.run),
-    Measure("baseline", "no pools: a fresh process, a room and two tokens over REST, one after the other", 6, baseline.run),
+    Measure(
+        "baseline", "no pools: a fresh process, a room and two tokens over REST, one after the other", 6, baseline.run
+    ),
 )

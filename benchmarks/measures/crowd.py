@@ -9,7 +9,7 @@ from benchmarks.rounds import Call, calls_at_once, kinds
 from benchmarks.world import Sizes, World
 
 CLIENTS = 8
-EACH = 5
+EACH = 1
 # Bots that run and processes that take their place are there at the same time.
 SIZES = Sizes(processes=CLIENTS * EACH, rooms=CLIENTS * EACH, max_processes=3 * CLIENTS * EACH)
 

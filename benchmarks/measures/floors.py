@@ -22,7 +22,9 @@ def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     progress.done(1, 2)
     yield Figure("commit", "one durable commit of PostgreSQL", milliseconds(commits))
     yield Figure("http_round_trip", "GET /health through gunicorn and Django", milliseconds(requests))
-    yield Figure("daily_call", "one Daily call (POST /rooms, warm connection)", milliseconds(daily_calls(world, rounds)))
+    yield Figure(
+        "daily_call", "one Daily call (POST /rooms, warm connection)", milliseconds(daily_calls(world, rounds))
+    )
 
 
 def daily_calls(world: World, number: int) -> list[float]:

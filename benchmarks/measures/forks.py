@@ -22,16 +22,21 @@ def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     try:
         world.wait_for("zygote", lambda: (zygote.receive(), zygote.ready)[1], PATIENCE_S)
         for number in range(rounds):
-            began = time.perf_counter()
-            channel = zygote.fork(str(uuid.uuid4()))
-            wait_for_ready(channel)
-            taken.append(time.perf_counter() - began)
-            world.wait_for("news of the fork", lambda: bool(zygote.receive()) or channel.pid, step=0.005)
-            end(world, channel)
+            taken.append(_one_fork(world, zygote))
             progress.done(number + 1, rounds)
     finally:
         zygote.kill()
     yield Figure("fork_to_ready", "fork to Ready", milliseconds(taken), aims={"p50": 20})
+
+
+def _one_fork(world: World, zygote: Zygote) -> float:
+    began = time.perf_counter()
+    channel = zygote.fork(str(uuid.uuid4()))
+    wait_for_ready(channel)
+    taken = time.perf_counter() - began
+    world.wait_for("news of the fork", lambda: bool(zygote.receive()) or channel.pid, step=0.005)
+    end(world, channel)
+    return taken
 
 
 def wait_for_ready(channel: AgentChannel) -> None:

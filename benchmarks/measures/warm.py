@@ -50,4 +50,6 @@ def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     )
     refill = Figure("room_refill", "hand-out to room pool full again", milliseconds(room_refills))
     yield refill
-    yield ratio("room_refill_ratio", "room refill : one Daily call of the same minutes", refill, daily_call, {"p50": 1.2})
+    yield ratio(
+        "room_refill_ratio", "room refill : one Daily call of the same minutes", refill, daily_call, {"p50": 1.2}
+    )

@@ -12,6 +12,7 @@ from pools.protocol import FrameReader, Message, encode_frame
 
 # One noisy agent must not keep the supervisor from the others: the rest is read at the next turn of its loop.
 _READ_AT_ONCE = 256 * 1024
+_SEND_BUFFER = 1024 * 1024
 
 
 class AgentChannel:
@@ -23,6 +24,8 @@ class AgentChannel:
 
     def __init__(self, uuid: str, control: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
         control.setblocking(False)
+        # So that a Start with a large body goes out in one piece; the kernel grants what it allows.
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.uuid = uuid
         self.eof = False
         self.pid: int | None = None
@@ -87,7 +90,7 @@ class AgentChannel:
         return not self.eof
 
     def receive(self) -> list[Message]:
-        """The messages that have arrived; sets `eof`. Raises ProtocolError if the agent does not keep to the protocol."""
+        """The messages that have arrived; sets `eof`. Raises ProtocolError on what is no message."""
         self.flush()
         messages: list[Message] = []
         for _ in range(_READ_AT_ONCE // 65536):
@@ -129,7 +132,7 @@ class AgentChannel:
         return self._exited
 
     def exit_status(self) -> int | None:
-        """As in `os.waitstatus_to_exitcode` (negative: killed by that signal); None while it lives or if nobody knows."""
+        """As `os.waitstatus_to_exitcode` has it (negative: a signal); None while it lives, or if nobody knows."""
         if self.exited and self._status is None:
             self._reap()
         return self._status
@@ -140,7 +143,7 @@ class AgentChannel:
         self._exited = True
 
     def _reap(self) -> None:
-        """Take its status if the process is our child: spawned by us, or left to us (its subreaper) by a dead zygote."""
+        """Take its status if it is our child: spawned by us, or left to us, a subreaper, by a dead zygote."""
         if self.pidfd is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""What an agent has to know before it exists; handed to its process in the environment, which holds no secret of ours."""
+"""What an agent has to know before it exists; handed to its process in the environment."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class AgentConfig:
 
     `bot` is the name of a module with `async def bot(runner_args)`, found from `bot_dir`, which becomes the working
     directory and the first entry of `sys.path`. `project_dir` is where our own `pools` package lies. `env` is the
-    result of `agent_environment()`. Without a `spool_dir`, an agent whose supervisor has died keeps its report to itself.
+    result of `agent_environment()`. Without a `spool_dir`, what an agent reports after its supervisor's death is lost.
     """
 
     bot: str

@@ -1,4 +1,4 @@
-"""The environment of an agent process: allow-listed, because whatever is in it can be read by the bot and its libraries."""
+"""The environment of an agent process: allow-listed, because the bot and its libraries can read whatever is in it."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -6,7 +6,6 @@ is a few dozen, and the fork takes 1.7 ms instead of 3.5. Children still copy wh
 
 import ctypes
 
-
 HUGE_PAGE = 2 * 1024 * 1024
 _MADV_COLLAPSE = 25  # Linux 6.1
 

@@ -36,7 +36,8 @@ class ZygoteUnavailable(Exception):
 class Zygote:
     """A fork server: `python -m pools.agent.zygote` with the bot imported and its models loaded.
 
-    Agents that it has forked outlive it. Forks asked for while it warms up are made when it is ready. Nothing here blocks.
+    Agents that it has forked outlive it. Forks asked for while it warms up are made when it is ready. Nothing here
+    blocks.
     """
 
     def __init__(self, config: AgentConfig) -> None:

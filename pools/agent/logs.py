@@ -1,9 +1,9 @@
 """The output of an agent in a session: prefixed, redacted, bounded, and never in the way of the call.
 
 Everything that the process writes to its standard output and error, native libraries included, goes into a pipe
-that a thread of the same process drains into the pod's standard error. A pipe that nobody drains stops a call after 64 KB,
-and so would a pod's standard error that nobody reads: therefore it is written without blocking, and what it does not
-take is lost and counted.
+that a thread of the same process drains into the pod's standard error. A pipe that nobody drains stops a call after
+64 KB, and so would a pod's standard error that nobody reads: therefore it is written without blocking, and what it
+does not take is lost and counted.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ class SessionLog:
         self._lines.finish()
 
     def close(self) -> None:
-        """Write what is still in the pipe; wait for it half a second at most (a child of the bot may hold the pipe open)."""
+        """Write what is still in the pipe; for half a second at most, as a program of the bot's may hold it open."""
         with contextlib.suppress(OSError, ValueError):  # the bot may have closed or replaced them
             sys.stdout.flush()
             sys.stderr.flush()
@@ -126,7 +126,9 @@ def _open_sink() -> Callable[[bytes], bool]:
     if stat.S_ISSOCK(mode):  # cannot be opened anew, but has a flag for a single write
         connection = socket.socket(fileno=os.dup(2))
         return lambda line: _written(lambda: connection.send(line, socket.MSG_DONTWAIT))
-    if stat.S_ISREG(mode):  # never blocks; opened anew it would have a position of its own, and we would be written over
+    if stat.S_ISREG(
+        mode
+    ):  # never blocks; opened anew it would have a position of its own, and we would be written over
         file = os.dup(2)
         return lambda line: _written(lambda: os.write(file, line))
     try:

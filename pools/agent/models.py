@@ -1,9 +1,9 @@
 """Voice activity and end-of-turn models, loaded before the fork and shared with the bot's own analyzers.
 
-A bot builds `SileroVADAnalyzer()` and `LocalSmartTurnAnalyzerV3()` when its session begins (Pipecat's aggregators build the
-second by default): 70 ms and the models' memory, once a session. An ONNX session holds no state between runs (the
-recurrent state of the VAD lies in its analyzer) and may be run by several threads, so that the analyzers of all children can
-use those that the zygote has loaded.
+A bot builds `SileroVADAnalyzer()` and `LocalSmartTurnAnalyzerV3()` when its session begins (Pipecat's aggregators
+build the second by default): 70 ms and the models' memory, once a session. An ONNX session holds no state between
+runs (the recurrent state of the VAD lies in its analyzer) and may be run by several threads, so that the analyzers of
+all children can use those that the zygote has loaded.
 """
 
 import os
@@ -22,7 +22,7 @@ _shared: dict[tuple[Any, ...], "SharedSession"] = {}
 _collecting = False
 
 
-class SharedSession(onnxruntime.InferenceSession):  # type: ignore[misc]
+class SharedSession(onnxruntime.InferenceSession):
     """An `InferenceSession` that is, for a model loaded by `load_and_run`, always the same one."""
 
     def __new__(cls, path_or_bytes: Any, sess_options: Any = None, providers: Any = None, **others: Any) -> Any:
@@ -59,8 +59,8 @@ def load_and_run() -> dict[str, float]:
         turn = LocalSmartTurnAnalyzerV3(sample_rate=_SAMPLE_RATE)
     finally:
         _collecting = False
-    confidence = vad.voice_confidence(bytes(_VAD_WINDOW_BYTES))
-    if isinstance(confidence, int):  # it logs an error and answers with a plain 0
+    confidence: Any = vad.voice_confidence(bytes(_VAD_WINDOW_BYTES))
+    if isinstance(confidence, int):  # it has logged an error and answers with a plain 0
         raise RuntimeError("the voice activity model does not run")
     # The public method would run it in the analyzer's executor.
     prediction = turn._predict_endpoint(np.zeros(_SAMPLE_RATE * _TURN_SECONDS, dtype=np.float32))

@@ -61,8 +61,8 @@ def install() -> None:
             _listener.bot_spoke()
         await push_frame(self, frame, *args, **kwargs)
 
-    BaseTransport._call_event_handler = observed_call
-    BaseOutputTransport.push_frame = observed_push
+    BaseTransport._call_event_handler = observed_call  # type: ignore[method-assign]
+    BaseOutputTransport.push_frame = observed_push  # type: ignore[method-assign]
 
 
 def _note(event_name: str, args: tuple[Any, ...]) -> None:
@@ -70,10 +70,19 @@ def _note(event_name: str, args: tuple[Any, ...]) -> None:
         return
     if event_name in _JOINED:
         _listener.bot_joined()
+        for caller in _present_already(args):
+            _listener.caller_joined(caller)
     elif event_name in _CAME:
         _listener.caller_joined(_identity(args))
     elif event_name in _WENT:
         _listener.caller_left(_identity(args))
+
+
+def _present_already(args: tuple[Any, ...]) -> list[str]:
+    """Daily's answer to a join lists everybody in the room, ourselves as "local"."""
+    answer = args[0] if args and isinstance(args[0], dict) else {}
+    participants = answer.get("participants")
+    return [str(key) for key in participants if key != "local"] if isinstance(participants, dict) else []
 
 
 def _identity(args: tuple[Any, ...]) -> str:

@@ -6,8 +6,8 @@ import sys
 
 logger = logging.getLogger(__name__)
 
-# If the bot has imported the key, the first session imports the values. Found by comparing `sys.modules` before and after
-# a session of the default bot; a module that does not exist in some version is skipped.
+# If the bot has imported the key, the first session imports the values. Found by comparing `sys.modules` before and
+# after a session of the default bot; a module that does not exist in some version is skipped.
 LAZY_MODULES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("encodings.idna", "stringprep"),
     "openai": (

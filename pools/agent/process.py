@@ -1,9 +1,9 @@
 """An agent process: warm, handed one session, gone.
 
 `main` is entered right after the fork (or, spawned, after the warm-up) and never returns. Until `Go` the process
-lives by its control socket: EOF, a `Stop`, or a `Go` that does not come within a second ends it at once, so that a late or
-fenced supervisor cannot put a second bot into a room. From `Go` on it belongs to the session: EOF then means that the
-supervisor is gone, and the call is finished without it, its report left in the spool (`pools.agent.spool`).
+lives by its control socket: EOF, a `Stop`, or a `Go` that does not come within a second ends it at once, so that a
+late or fenced supervisor cannot put a second bot into a room. From `Go` on it belongs to the session: EOF then means
+that the supervisor is gone, and the call is finished without it, its report left in the spool (`pools.agent.spool`).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import time
 from typing import NoReturn, cast
 
 from pools.agent.config import AgentConfig
-from pools.agent.logs import SessionLog, log_to_stderr
+from pools.agent.logs import SessionLog
 from pools.agent.redaction import process_redactor
 from pools.agent.session import Session
 from pools.agent.spool import SpoolFile
@@ -35,8 +35,6 @@ from pools.protocol import (
     Stop,
     encode_frame,
 )
-
-__all__ = ["after_fork", "ignore_signals", "log_to_stderr", "main"]
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +101,10 @@ class Agent(asyncio.Protocol):
 
     def _accept(self, start: Start) -> None:
         self._start = start
-        self._send(Started(start.session, start.attempt))
-        # The clock itself decides, not only the timer: after a pause, Go and the timer are both due.
+        # Read before the answer: a pause right after it would otherwise not count. And the clock itself decides, not
+        # only the timer: after a pause, Go and the timer are both due.
         self._go_until = time.monotonic() + GO_SECONDS
+        self._send(Started(start.session, start.attempt))
         self._loop.call_later(GO_SECONDS, self._exit_without_go)
         self._take_over_output(start)
 
@@ -201,7 +200,7 @@ class Agent(asyncio.Protocol):
 
 
 def ignore_signals() -> None:
-    """Ctrl-C and a signal to the whole group or service are the supervisor's to answer; we follow its orders and its EOF.
+    """Ctrl-C, or a signal to the whole service, is the supervisor's to answer; we follow its orders and its EOF.
 
     A handler that does nothing, because programs that a bot starts would inherit "ignore" but not a handler.
     """

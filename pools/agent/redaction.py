@@ -39,5 +39,5 @@ class Redactor:
 
 @functools.cache
 def process_redactor() -> Redactor:
-    """One for the whole process; it knows the values of the environment's variables whose names say that they are secrets."""
+    """One for the whole process; it knows the values of the variables whose names say that they are secrets."""
     return Redactor(value for name, value in os.environ.items() if _SECRET_NAME.fullmatch(name.upper()))

@@ -37,9 +37,7 @@ class Report:
 _report = Report()
 
 
-def report(
-    *, outcome: str | None = None, transcript: list[dict[str, Any]] | None = None, **detail: Any
-) -> None:
+def report(*, outcome: str | None = None, transcript: list[dict[str, Any]] | None = None, **detail: Any) -> None:
     """Say how the session went; may be called as often as there is news.
 
     `outcome` is the template's word for it (at most 50 characters; the last one counts), `transcript` the whole

@@ -1,8 +1,8 @@
 """Being in a room of the sandbox.
 
-Real Daily rooms are joined by the bot's transport, over WebRTC, and have `https://` URLs. The sandbox has no media; there the
-agent's shell is present in the bot's place, over a WebSocket that is held for as long as the session lasts: the
-connection is the presence. It tells who comes and goes.
+Real Daily rooms are joined by the bot's transport, over WebRTC, and have `https://` URLs. The sandbox has no media;
+there the agent's shell is present in the bot's place, over a WebSocket that is held for as long as the session lasts:
+the connection is the presence. It tells who comes and goes.
 """
 
 import asyncio
@@ -37,8 +37,10 @@ class SandboxRoom:
         self.participant_id = ""
 
     def subscribe(self, callback: Callback) -> None:
-        """Tell `callback` who comes and goes, beginning with our own arrival: a bot may take longer to start than a caller to
-        give up, and has to know that somebody was there."""
+        """Tell `callback` who comes and goes, beginning with who was there when we came.
+
+        A bot may take longer to start than a caller to give up, and has to know that somebody was there.
+        """
         self._callbacks.append(callback)
         for event, participant in list(self._happened):
             callback(event, participant)

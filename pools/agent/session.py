@@ -30,6 +30,7 @@ from pools.protocol import CallerJoined, Ended, FirstAudio, Joined, Message, Sta
 logger = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 5.0  # what a bot gets to clean up when we end the session ourselves
+CANCEL_UNJOINED_SECONDS = 1.0
 _RESERVE_SECONDS = 0.5  # of a Stop's deadline, for leaving the room and handing in the report
 _LONGEST_ERROR = 500
 
@@ -65,7 +66,9 @@ class Session:
             self._decide(hosting.result())
         else:
             hosting.cancel()
-            await asyncio.wait({hosting}, timeout=self._grace)
+            # A bot that is not in the room has nobody to part from, and may hang in its attempt to join.
+            grace = self._grace if self._joined else min(self._grace, CANCEL_UNJOINED_SECONDS)
+            await asyncio.wait({hosting}, timeout=grace)
         limit.cancel()
         self._stop_waiting()
         if self._room is not None:

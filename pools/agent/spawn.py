@@ -12,6 +12,7 @@ import sys
 
 from pools.agent import process
 from pools.agent.config import AgentConfig
+from pools.agent.logs import log_to_stderr
 from pools.agent.warmup import WarmupError, warm_up
 from pools.protocol import WarmupFailed, encode_frame
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     control, agent = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
     process.ignore_signals()
-    process.log_to_stderr()
+    log_to_stderr()
     config = AgentConfig.from_environment()
     try:
         bot = warm_up(config)

@@ -1,8 +1,8 @@
 """Reports that outlive a supervisor: one private file a session, on the host where its agent runs.
 
-An agent creates `<session>.<attempt>.json` when its bot starts and holds an flock on it for as long as it lives; when the
-session is over it writes its `Ended` message into it, whether or not a supervisor is there to be told. Whoever has
-stored the report discards the file. So, for a supervisor that starts:
+An agent creates `<session>.<attempt>.json` when its bot starts and holds an flock on it for as long as it lives; when
+the session is over it writes its `Ended` message into it, whether or not a supervisor is there to be told. Whoever
+has stored the report discards the file. So, for a supervisor that starts:
 
     locked                      the agent still runs, without us
     not locked, with a message  the session ended and this is its report
@@ -36,9 +36,11 @@ class SpoolFile:
         if _SESSION.fullmatch(session) is None:
             raise ValueError("the session's name cannot be a file's name")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = directory / f"{session}.{attempt}.json"
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        # Locked before it has its name: a supervisor must never see the file of a running agent unlocked.
+        unnamed = directory / f".{session}.{attempt}.{os.getpid()}"
+        self._fd = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unnamed.rename(directory / f"{session}.{attempt}.json")
 
     def write(self, ended: Ended) -> None:
         """Leave the report. Raises OSError."""

@@ -63,10 +63,11 @@ def _import_bot(name: str) -> Bot:
         module = importlib.import_module(name)
     except BaseException as error:  # a module may raise anything, and may call sys.exit()
         raise WarmupError(_reason(f"bot module {name} does not import", error)) from error
-    bot = getattr(module, "bot", None)
-    if not inspect.iscoroutinefunction(inspect.unwrap(bot) if callable(bot) else bot):
+    bot: Any = getattr(module, "bot", None)
+    if not callable(bot) or not inspect.iscoroutinefunction(inspect.unwrap(bot)):
         raise WarmupError(f"bot module {name} has no `async def bot(runner_args)`")
-    return bot  # type: ignore[no-any-return]
+    run: Bot = bot
+    return run
 
 
 def _warm_pipecat() -> dict[str, Any]:

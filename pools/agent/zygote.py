@@ -1,8 +1,8 @@
 """The fork server: `python -m pools.agent.zygote <control socket>`.
 
-Synchronous and single-threaded for as long as it lives, because a fork copies only the thread that calls it: locks held by any
-other would stay locked in the child for ever. So it has no event loop, no log thread (it writes its few lines directly)
-and counts its threads before every fork.
+Synchronous and single-threaded for as long as it lives, because a fork copies only the thread that calls it: locks
+held by any other would stay locked in the child for ever. So it has no event loop, no log thread (it writes its few
+lines directly) and counts its threads before every fork.
 """
 
 import array
@@ -11,7 +11,6 @@ import gc
 import logging
 import os
 import select
-import signal
 import socket
 import sys
 from typing import NoReturn
@@ -19,6 +18,7 @@ from typing import NoReturn
 from pools.agent import process
 from pools.agent.config import AgentConfig
 from pools.agent.hugepages import collapse_heap
+from pools.agent.logs import log_to_stderr
 from pools.agent.rehearsal import rehearse
 from pools.agent.warmup import WarmBot, WarmupError, warm_up
 from pools.protocol import (
@@ -109,7 +109,7 @@ class ForkServer:
         return self._send(Forked(agent=agent, pid=pid), pidfd)
 
     def _become_agent(self, agent: str, control: socket.socket) -> NoReturn:
-        """In the child: give up what is the zygote's, then be an agent. Files that the bot opened at import stay open."""
+        """In the child: give up what is the zygote's, and be an agent. What the bot opened at import stays open."""
         try:
             self._control.close()
             for pidfd in self._children:
@@ -148,7 +148,7 @@ def _threads() -> int:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     process.ignore_signals()
-    process.log_to_stderr()
+    log_to_stderr()
     config = AgentConfig.from_environment()
     try:
         bot = warm_up(config)

@@ -1,6 +1,9 @@
-"""A bot that does what the body of its session says, `{"do": "<name of a function here>", ...}`. It knows nothing of us."""
+"""A bot that knows nothing of us and does what the body of its session says: `{"do": "<a function here>", ...}`."""
+
+# ruff: noqa: T201
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -51,10 +54,8 @@ async def block(runner_args):
 
 async def refuse_to_go(runner_args):
     while True:
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            pass
 
 
 async def clean_up(runner_args):

@@ -85,6 +85,7 @@ class Command(BaseCommand):
         service = self._seed()
         followers = [LogFollower(runpools.log), LogFollower(gunicorn.log)]
         levels = self._wait_until_ready(foreground, service, followers)
+        service.close()
         self._print_table(service, levels, time.monotonic() - began)
         while True:
             self._show_news(followers)
@@ -152,6 +153,7 @@ class Command(BaseCommand):
         if os.geteuid() == 0:
             self.stdout.write("Running as root; PostgreSQL does not, it gets an unprivileged account.")
         server = embedded_postgres.start(settings.DATA_DIR / "postgres")
+        self.postgres_home = server.place.home
         # The settings were read before the first start could say that its files must lie elsewhere.
         connection.settings_dict.update(configuration.env.db_url_config(server.url))
         try:
@@ -235,7 +237,7 @@ class Command(BaseCommand):
             ("rooms", f"{service.url}{ROOMS}  {level(levels.rooms)}"),
             ("runpools", f"http://127.0.0.1:{self.health_port}/health/ready"),
             ("Daily", f"sandbox on {self.sandbox_url}, as DAILY_API_KEY is not set"),
-            ("PostgreSQL", f"embedded, in {_shown(settings.DATA_DIR / 'postgres')}, as DATABASE_URL is not set"),
+            ("PostgreSQL", f"embedded, in {_shown(self.postgres_home)}, as DATABASE_URL is not set"),
             ("logs", f"{logs}/runpools.log, gunicorn.log, sandbox.log"),
         ]
         if not self.with_sandbox:

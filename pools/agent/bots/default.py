@@ -2,8 +2,9 @@
 
     caller -> voice activity, smart turn -> Deepgram -> OpenAI -> Cartesia -> caller
 
-A part without a key (DEEPGRAM_API_KEY, OPENAI_API_KEY, CARTESIA_API_KEY) is left out and the log says so; with no key at
-all the pipeline still runs and holds the room. It ends when the caller leaves, or after the idle time of its arguments.
+A part without a key (DEEPGRAM_API_KEY, OPENAI_API_KEY, CARTESIA_API_KEY) is left out, and the log says so; with no
+key at all the pipeline still runs and holds the room. It ends when the caller leaves, or after the idle time that it
+was given.
 """
 
 import os
@@ -31,7 +32,9 @@ from pools.agent.bots.silent_transport import SilentTransport
 from pools.agent.sandbox_room import current_room
 
 BOT_NAME = "Breeze Buddy"
-DEFAULT_VOICE = "71a7ad14-091c-4e8e-a314-022ece01c121"  # Cartesia's "British Reading Lady", the voice of Pipecat's examples
+DEFAULT_VOICE = (
+    "71a7ad14-091c-4e8e-a314-022ece01c121"  # Cartesia's "British Reading Lady", the voice of Pipecat's examples
+)
 
 
 async def bot(runner_args: DailyRunnerArguments) -> None:

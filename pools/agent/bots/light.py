@@ -1,4 +1,6 @@
-"""A bot without Pipecat: it is in the room and says nothing. For load and chaos runs, where processes matter and voices do not.
+"""A bot without Pipecat: it is in the room and says nothing.
+
+For load and chaos runs, where processes matter and voices do not.
 
 It stays until the caller has left, or for `body["duration_s"]` seconds if that is given.
 """

@@ -1,7 +1,7 @@
-"""A Pipecat transport without sound, for rooms of the sandbox: silence comes in at real pace, what goes out is discarded.
+"""A Pipecat transport without sound, for rooms of the sandbox.
 
-So a whole pipeline runs (voice activity is looked for, speech is "played" for as long as it lasts, turns are
-taken), at the cost of a real call, where there is nobody to hear it. Its events have the names of the Daily transport's.
+Silence comes in at real pace, what goes out is discarded as slowly as it would be played. So a whole pipeline runs
+at the cost of a real call where there is nobody to hear it. Its events have the names of the Daily transport's.
 """
 
 import asyncio

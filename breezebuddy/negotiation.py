@@ -1,0 +1,17 @@
+"""One form of answer: JSON, whatever a client says that it accepts. A probe with an odd header is no reason for 406."""
+
+from collections.abc import Iterable
+
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class OnlyRenderer(DefaultContentNegotiation):
+    """Takes a view's first renderer."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        first = next(iter(renderers))
+        return first, first.media_type

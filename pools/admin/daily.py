@@ -1,0 +1,36 @@
+"""What is known about Daily, and how much of its rate limits is used."""
+
+from django.contrib import admin
+
+from breezebuddy.admin_columns import NONE, ReadOnlyAdmin, since
+from pools.models import DailyAccount, DailyBudgetSlot
+
+
+@admin.register(DailyAccount)
+class DailyAccountAdmin(ReadOnlyAdmin):
+    list_display = [
+        "__str__",
+        "self_signed_tokens",
+        "verified",
+        "trouble",
+        "key_fingerprint",
+    ]
+    fields = [
+        "domain_name",
+        "domain_id",
+        "key_fingerprint",
+        "self_signed_tokens",
+        "verified_at",
+        "trouble",
+    ]
+
+    @admin.display(description="verified", ordering="verified_at")
+    def verified(self, account: DailyAccount) -> str:
+        return NONE if account.verified_at is None else f"{since(account.verified_at)} ago"
+
+
+@admin.register(DailyBudgetSlot)
+class DailyBudgetSlotAdmin(ReadOnlyAdmin):
+    list_display = ["group", "slot", "used"]
+    list_filter = ["group"]
+    fields = ["group", "slot", "used"]

@@ -1,0 +1,120 @@
+"""Voice sessions: how each started, how long its steps took, how it ended."""
+
+from django.contrib import admin
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from breezebuddy.admin_columns import NONE, ReadOnlyAdmin, between, json_block, link, search_link, short, since
+from pools.models import SessionStatus, VoiceSession
+
+
+@admin.register(VoiceSession)
+class VoiceSessionAdmin(ReadOnlyAdmin):
+    list_display = [
+        "short_id",
+        "status",
+        "in_status_for",
+        "start_kind",
+        "start_reason",
+        "lead_link",
+        "pod_link",
+        "process_link",
+        "room_link",
+        "to_acknowledged",
+        "to_bot",
+        "lasted",
+        "end_reason",
+    ]
+    list_filter = ["status", "start_kind", "end_reason", "created_at"]
+    list_select_related = ["room", "agent_process__pod"]
+    search_fields = ["uuid", "reference", "room__name", "agent_process__uuid"]
+    fields = [
+        "uuid",
+        "status",
+        "in_status_for",
+        "start_kind",
+        "start_reason",
+        "attempt",
+        "lead_link",
+        "pod_link",
+        "process_link",
+        "room_link",
+        "created_at",
+        "assigned_at",
+        "active_at",
+        "to_acknowledged",
+        "bot_joined_at",
+        "to_bot",
+        "caller_joined_at",
+        "first_audio_at",
+        "to_first_audio",
+        "ended_at",
+        "lasted",
+        "end_reason",
+        "outcome",
+        "given_to_the_bot",
+        "transcript_",
+        "detail_",
+    ]
+
+    @admin.display(description="id")
+    def short_id(self, session: VoiceSession) -> str:
+        return short(session.uuid)
+
+    @admin.display(description="for")
+    def in_status_for(self, session: VoiceSession) -> str:
+        match session.status:
+            case SessionStatus.ENDED:
+                return since(session.ended_at)
+            case SessionStatus.ACTIVE:
+                return since(session.active_at)
+            case SessionStatus.ASSIGNED:
+                return since(session.assigned_at)
+        return since(session.created_at)
+
+    @admin.display(description="lead")
+    def lead_link(self, session: VoiceSession) -> SafeString | str:
+        """By its id: a lead that went back to its backlog has no link to the session any more."""
+        if session.reference is None:
+            return NONE
+        return search_link("leads_lead", session.reference, short(session.reference))
+
+    @admin.display(description="pod")
+    def pod_link(self, session: VoiceSession) -> SafeString | str:
+        return link(session.agent_process.pod if session.agent_process else None)
+
+    @admin.display(description="agent process")
+    def process_link(self, session: VoiceSession) -> SafeString | str:
+        return link(session.agent_process, short(session.agent_process)) if session.agent_process else NONE
+
+    @admin.display(description="room")
+    def room_link(self, session: VoiceSession) -> SafeString | str:
+        return link(session.room)
+
+    @admin.display(description="to acknowledged")
+    def to_acknowledged(self, session: VoiceSession) -> str:
+        return between(session.created_at, session.active_at)
+
+    @admin.display(description="to bot joined")
+    def to_bot(self, session: VoiceSession) -> str:
+        return between(session.created_at, session.bot_joined_at)
+
+    @admin.display(description="to first audio")
+    def to_first_audio(self, session: VoiceSession) -> str:
+        return between(session.created_at, session.first_audio_at)
+
+    @admin.display(description="lasted")
+    def lasted(self, session: VoiceSession) -> str:
+        return between(session.created_at, session.ended_at or timezone.now())
+
+    @admin.display(description="given to the bot")
+    def given_to_the_bot(self, session: VoiceSession) -> SafeString:
+        return json_block(session.body)
+
+    @admin.display(description="transcript")
+    def transcript_(self, session: VoiceSession) -> SafeString:
+        return json_block(session.transcript)
+
+    @admin.display(description="what else the bot reported")
+    def detail_(self, session: VoiceSession) -> SafeString:
+        return json_block(session.detail)

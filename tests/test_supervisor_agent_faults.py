@@ -1,0 +1,187 @@
+"""Agent processes that die or hang: sessions are handed to others, calls end with a reason, the stock is made up."""
+
+import os
+import signal
+
+import pytest
+
+from leads.models import LeadStatus
+from pools import agent_pool
+from pools.models import AgentProcess, Room, SessionStatus, StockStatus
+from tests.make import make_lead
+from tests.service import (
+    call_in_progress,
+    connect_lead,
+    is_full,
+    is_running,
+    process_state,
+    run_until,
+)
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+A_MINUTE = 60.0
+
+
+def stop(pid: int) -> None:
+    """From now on it hangs."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: process_state(pid) == "T")
+
+
+def next_to_be_claimed() -> AgentProcess:
+    return AgentProcess.objects.available().latest("pk")
+
+
+# --- available ones ----------------------------------------------------------------------------------------
+
+
+def test_an_available_process_that_dies_is_noticed_and_replaced_at_once(pods):
+    pod = pods.start_full(poll_interval=A_MINUTE, heartbeat_interval=A_MINUTE)
+    victim = next_to_be_claimed()
+    os.kill(victim.os_pid, signal.SIGKILL)
+    run_until(pod, lambda: is_full(pod) and not AgentProcess.objects.available().filter(pk=victim.pk))
+    victim.refresh_from_db()
+    assert victim.end_reason.startswith("exited")
+
+
+def test_an_available_process_that_hangs_is_killed_and_replaced(pods, monkeypatch):
+    monkeypatch.setattr(agent_pool, "PING_IDLE_S", 0.2)
+    monkeypatch.setattr(agent_pool, "PONG_IDLE_S", 0.5)
+    pod = pods.start_full()
+    victim = next_to_be_claimed()
+    stop(victim.os_pid)
+    run_until(pod, lambda: is_full(pod) and not AgentProcess.objects.available().filter(pk=victim.pk))
+    assert not is_running(victim.os_pid)
+    victim.refresh_from_db()
+    assert (victim.status, victim.end_reason) == (StockStatus.ENDED, "hung: no answer to a ping")
+
+
+# --- claimed ones ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["before the claim", "after the claim"])
+def test_a_session_whose_process_has_died_is_handed_to_another(pods, sandbox, moment):
+    pod = pods.start_full()
+    victim = next_to_be_claimed()
+    if moment == "before the claim":
+        os.kill(victim.os_pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(victim.os_pid))
+    call = connect_lead(sandbox)
+    assert call.pid == victim.os_pid
+    if moment == "after the claim":
+        os.kill(victim.os_pid, signal.SIGKILL)
+    run_until(pod, call.bot_has_joined)
+    assert call.session.attempt == 2
+    assert call.pid != victim.os_pid
+    assert call.people() == ["Bot"]
+    run_until(pod, lambda: is_full(pod))
+
+
+def test_a_session_whose_process_hangs_is_handed_to_another_after_its_death(pods, sandbox):
+    pod = pods.start_full()
+    victim = next_to_be_claimed()
+    stop(victim.os_pid)
+    call = connect_lead(sandbox)
+    room = call.room_name
+    run_until(pod, lambda: call.session.attempt == 2)
+    assert not is_running(victim.os_pid)
+    run_until(pod, call.bot_has_joined)
+    assert call.pid != victim.os_pid
+    assert call.session.room.name == room
+    victim.refresh_from_db()
+    assert (victim.status, victim.end_reason) == (StockStatus.ENDED, "did not acknowledge its session")
+
+
+def test_a_session_that_no_process_can_start_gives_its_lead_back(pods, sandbox, tmp_path):
+    """Rooms of the sandbox are joined by the shell; in this one the bot would have to join, and it raises first."""
+    (tmp_path / "raises.py").write_text("async def bot(args):\n    raise RuntimeError('no microphone')\n")
+    pod = pods.start_full(bot="raises", bot_dir=tmp_path, room_target=1)
+    Room.objects.available().update(url="https://example.daily.co/a-room")
+    call = connect_lead(sandbox)
+    run_until(pod, call.is_over)
+    session = call.session
+    assert (session.end_reason, session.attempt) == ("not_started", 3)
+    assert "no microphone" in session.detail["problem"]
+    lead = call.lead
+    assert (lead.status, lead.voice_session) == (LeadStatus.BACKLOG, None)
+    run_until(pod, lambda: is_full(pod))
+
+
+# --- in a call ---------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_dies_in_a_call_ends_its_session_and_no_other(pods, sandbox):
+    pod = pods.start_full()
+    call, other = call_in_progress(pod, sandbox), call_in_progress(pod, sandbox)
+    os.kill(call.pid, signal.SIGKILL)
+    run_until(pod, call.is_over)
+    session = call.session
+    assert session.end_reason == "agent_lost"
+    assert (call.lead.status, call.lead.outcome) == (LeadStatus.FINISHED, "UNKNOWN")
+    run_until(pod, lambda: call.room_name not in sandbox.rooms() and is_full(pod))
+    assert other.is_active() and other.people() == ["Bot", "Caller"]
+
+
+def test_a_process_that_hangs_in_a_call_is_killed_and_ends_its_session(pods, sandbox, monkeypatch):
+    monkeypatch.setattr(agent_pool, "PING_IN_CALL_S", 0.2)
+    monkeypatch.setattr(agent_pool, "PONG_IN_CALL_S", 0.5)
+    pod = pods.start_full()
+    call = call_in_progress(pod, sandbox)
+    pid = call.pid
+    stop(pid)
+    run_until(pod, call.is_over)
+    assert (call.session.end_reason, call.session.detail) == ("agent_lost", {"problem": "hung: no answer to a ping"})
+    assert not is_running(pid)
+    run_until(pod, lambda: is_full(pod))
+
+
+def test_a_bot_that_raises_in_a_call_ends_it_with_its_error(pods, sandbox, tmp_path):
+    (tmp_path / "raises.py").write_text("async def bot(args):\n    raise RuntimeError(f'no model for {args.token}')\n")
+    pod = pods.start_full(bot="raises", bot_dir=tmp_path)
+    call = connect_lead(sandbox)
+    run_until(pod, call.is_over)
+    session = call.session
+    assert session.end_reason == "bot_error"
+    assert session.detail == {"error": "RuntimeError: no model for [redacted]"}
+    assert (call.lead.status, call.lead.outcome) == (LeadStatus.FINISHED, "UNKNOWN")
+
+
+def test_a_process_that_breaks_the_protocol_costs_only_itself(pods, sandbox, tmp_path):
+    """The bot finds the control socket and writes rubbish to it."""
+    (tmp_path / "babbles.py").write_text(
+        "import asyncio, os, socket\n"
+        "from pools.agent.sandbox_room import current_room\n"
+        "def babble(event, participant):\n"
+        "    for fd in range(3, 64):\n"
+        "        try:\n"
+        "            peer = socket.socket(fileno=os.dup(fd))\n"
+        "            if peer.family == socket.AF_UNIX:\n"
+        "                peer.send(b'\\xff' * 64)\n"
+        "        except OSError:\n"
+        "            continue\n"
+        "async def bot(args):\n"
+        "    current_room().subscribe(babble)\n"
+        "    await asyncio.Event().wait()\n"
+    )
+    pod = pods.start_full(bot="babbles", bot_dir=tmp_path)
+    call = connect_lead(sandbox)
+    run_until(pod, call.bot_has_joined)
+    call.join()
+    run_until(pod, call.is_over)
+    assert call.session.end_reason == "agent_lost"
+    assert call.session.detail == {"problem": "protocol error"}
+    run_until(pod, lambda: is_full(pod))
+
+
+def test_no_lead_is_lost_when_every_process_dies(pods, sandbox):
+    pod = pods.start_full(agent_target=3, room_target=3)
+    calls = [connect_lead(sandbox, make_lead()) for _ in range(3)]
+    for agent in pod.agents.agents.values():
+        agent.channel.kill()
+    for call in calls:
+        run_until(pod, call.bot_has_joined)
+    assert {call.session.attempt for call in calls} == {2}
+    assert {call.lead.status for call in calls} == {LeadStatus.PROCESSING}
+    assert len({call.pid for call in calls}) == 3
+    assert [call.status for call in calls] == [SessionStatus.ACTIVE] * 3

@@ -1,0 +1,160 @@
+"""Bots that cannot be started, and zygotes that die: said clearly, tried again with pauses, mended by themselves."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from leads.models import LeadStatus
+from pools.claims import PoolExhausted
+from pools.models import AgentProcess, Pod, Room
+from tests.make import make_lead
+from tests.service import BOTS, call_in_progress, connect_lead, is_full, is_running, run_until
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+SILENT_BOT = "import asyncio\nasync def bot(args):\n    await asyncio.Event().wait()\n"
+
+
+def trouble() -> str:
+    return Pod.objects.get().agent_trouble
+
+
+@pytest.fixture
+def write_bot(tmp_path: Path) -> Callable[[str], dict[str, object]]:
+    """Writes a bot that counts its imports in `imports`; returns what `pods.start` needs to know."""
+
+    def write(source: str) -> dict[str, object]:
+        path = tmp_path / "my_bot.py"
+        path.write_text(f"open({str(tmp_path / 'imports')!r}, 'a').write('x')\n{source}")
+        return {"bot": "my_bot", "bot_dir": tmp_path}
+
+    return write
+
+
+def imports(tmp_path: Path) -> int:
+    return len((tmp_path / "imports").read_text())
+
+
+# --- bots that do not start --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["zygote", "spawn"])
+@pytest.mark.parametrize(
+    ("bot", "reason"),
+    [
+        ("misses_a_module", "No module named 'a_module_that_nobody_has'"),
+        ("raises_at_import", "RuntimeError: the provider refused"),
+        ("exits_at_import", "SystemExit: no licence"),
+        ("not_async", "has no `async def bot(runner_args)`"),
+        ("there_is_no_such_module", "No module named 'there_is_no_such_module'"),
+    ],
+)
+def test_a_bot_that_does_not_start_is_reported_with_its_reason(pods, caplog, method, bot, reason):
+    pod = pods.start(bot=bot, bot_dir=BOTS, start_method=method, agent_target=1)
+    run_until(pod, trouble)
+    assert reason in trouble() and bot in trouble()
+    (said,) = {record.message for record in caplog.records if record.levelname == "ERROR"}
+    assert reason in said and "retry_in=" in said
+    run_until(pod, lambda: Room.objects.available().count() == 2)  # the rooms have no part in it
+
+
+@pytest.mark.parametrize("method", ["zygote", "spawn"])
+def test_a_bot_that_hangs_while_warming_is_given_up(pods, method):
+    pod = pods.start(bot="hangs_at_import", bot_dir=BOTS, start_method=method, agent_target=1, warmup_timeout=1)
+    run_until(pod, trouble)
+    assert "within 1 s" in trouble()
+
+
+@pytest.mark.parametrize("method", ["zygote", "spawn"])
+def test_a_bot_that_does_not_start_is_not_tried_over_and_over(pods, tmp_path, write_bot, method):
+    bot = write_bot("raise RuntimeError('no')")
+    pod = pods.start(**bot, start_method=method, poll_interval=0.01)
+    run_until(pod, trouble)
+    tries, failed_at = imports(tmp_path), time.monotonic()
+    run_until(pod, lambda: imports(tmp_path) > tries)
+    assert time.monotonic() - failed_at > 1.0
+    assert tries <= (1 if method == "zygote" else 2)  # as many as are started at once
+
+
+def test_a_bot_that_does_not_start_takes_no_sessions(pods, sandbox):
+    pod = pods.start(bot="raises_at_import", bot_dir=BOTS)
+    run_until(pod, lambda: trouble() and Room.objects.available().count() == 2)
+    lead = make_lead()
+    with pytest.raises(PoolExhausted, match="agent processes do not start") as refusal:
+        connect_lead(sandbox, lead)
+    assert refusal.value.retry_after >= 5
+    lead.refresh_from_db()
+    assert lead.status == LeadStatus.BACKLOG
+    assert Room.objects.available().count() == 2
+
+
+def test_a_bot_that_is_mended_starts_by_itself(pods, sandbox, write_bot):
+    pod = pods.start(**write_bot("raise RuntimeError('no')"))
+    run_until(pod, trouble)
+    write_bot(SILENT_BOT)
+    run_until(pod, lambda: is_full(pod) and not trouble())
+    run_until(pod, connect_lead(sandbox).bot_has_joined)
+
+
+def test_a_bot_that_starts_threads_when_imported_is_spawned_instead_of_forked(pods, sandbox, caplog):
+    pod = pods.start_full(bot="starts_a_thread", bot_dir=BOTS)
+    assert set(AgentProcess.objects.available().values_list("start_method", flat=True)) == {"spawn"}
+    assert "fork_refused" in caplog.text
+    call = connect_lead(sandbox)
+    run_until(pod, call.is_over)
+    assert call.session.end_reason == "bot_ended"
+    run_until(pod, lambda: is_full(pod))
+    assert not trouble()
+
+
+def test_spawned_processes_serve_like_forked_ones(pods, sandbox):
+    pod = pods.start_full(start_method="spawn", agent_target=1)
+    call = call_in_progress(pod, sandbox)
+    assert call.session.agent_process.start_method == "spawn"
+    call.leave(sandbox.participants(call.room_name)[-1]["id"])
+    run_until(pod, call.is_over)
+    assert call.lead.outcome == "caller_left"
+    run_until(pod, lambda: is_full(pod))
+
+
+# --- the zygote --------------------------------------------------------------------------------------------
+
+
+def test_a_zygote_that_dies_takes_nobody_with_it_and_is_replaced(pods, sandbox):
+    pod = pods.start_full()
+    call = call_in_progress(pod, sandbox)
+    run_until(pod, lambda: is_full(pod))
+    available = set(AgentProcess.objects.available().values_list("os_pid", flat=True))
+    zygote = pod.agents.zygote.pid
+    os.kill(zygote, signal.SIGKILL)
+    run_until(pod, lambda: pod.agents.zygote.zygote is None)
+    assert set(AgentProcess.objects.available().values_list("os_pid", flat=True)) == available
+    assert all(map(is_running, available))
+    second = connect_lead(sandbox)  # from the stock
+    run_until(pod, second.bot_has_joined)
+    run_until(pod, lambda: pod.agents.zygote.zygote and is_full(pod))
+    assert pod.agents.zygote.pid != zygote
+    assert call.is_active() and call.people() == ["Bot", "Caller"]
+
+
+def test_a_session_waits_for_the_new_zygote(pods, sandbox):
+    pod = pods.start_full(agent_target=0)
+    run_until(pod, lambda: pod.agents.zygote.zygote)
+    call = connect_lead(sandbox)
+    os.kill(pod.agents.zygote.pid, signal.SIGKILL)
+    run_until(pod, call.bot_has_joined)
+
+
+def test_without_a_zygote_processes_are_spawned(pods, tmp_path, write_bot):
+    """Native code that kills the zygote each time it warms up, but not an interpreter of its own."""
+    bot = write_bot(
+        "import os, sys\n"
+        "if 'pools.agent.zygote' in getattr(sys.modules['__main__'].__spec__, 'name', ''):\n"
+        f"    os.kill(os.getpid(), 9)\n{SILENT_BOT}"
+    )
+    pod = pods.start_full(**bot, agent_target=1)
+    assert set(AgentProcess.objects.available().values_list("start_method", flat=True)) == {"spawn"}
+    assert imports(tmp_path) >= 3  # two zygotes and one process
