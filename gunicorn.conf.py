@@ -30,6 +30,10 @@ def post_worker_init(worker: Any) -> None:
     """Connect before the first request does: a new connection costs 8 ms. Without a database, requests get 503."""
     from django.db import Error, connection
 
+    from breezebuddy.postgresql.connection import ImpatientConnection
+
+    ImpatientConnection.answer_timeout = 2.0  # then 503: a caller waits
+
     try:
         connection.ensure_connection()
     except Error as exc:

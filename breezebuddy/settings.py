@@ -7,6 +7,7 @@ from pathlib import Path
 
 from breezebuddy import configuration as conf
 from breezebuddy import embedded_postgres
+from breezebuddy.postgresql.connection import ImpatientConnection
 from pools.agent.launcher import PROVIDER_KEYS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -130,13 +131,19 @@ APPEND_SLASH = False
 # other commands keep one connection for their whole life. CONN_HEALTH_CHECKS: a killed backend is replaced
 # instead of becoming a 500. The choice is made by the process that serves HTTP (gunicorn.conf.py).
 DATABASES = {"default": conf.env.db_url_config(DATABASE_URL or embedded_postgres.database_url(DATA_DIR / "postgres"))}
-DATABASES["default"] |= {"CONN_HEALTH_CHECKS": True}
+DATABASES["default"] |= {"ENGINE": "breezebuddy.postgresql", "CONN_HEALTH_CHECKS": True}
+DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, **DATABASES["default"].get("OPTIONS", {})}
 DATABASE_POOL_SIZE = conf.whole_number("DATABASE_POOL_SIZE", 0, minimum=0, maximum=1000)
 if DATABASE_POOL_SIZE:
     DATABASES["default"]["CONN_MAX_AGE"] = 0
     DATABASES["default"]["OPTIONS"] = {
-        **DATABASES["default"].get("OPTIONS", {}),
-        "pool": {"min_size": min(2, DATABASE_POOL_SIZE), "max_size": DATABASE_POOL_SIZE, "timeout": 2},
+        **DATABASES["default"]["OPTIONS"],
+        "pool": {
+            "min_size": min(2, DATABASE_POOL_SIZE),
+            "max_size": DATABASE_POOL_SIZE,
+            "timeout": 2,
+            "connection_class": ImpatientConnection,
+        },
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None

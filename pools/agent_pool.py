@@ -128,7 +128,8 @@ class AgentPool:
             alive=self.alive,
             max_processes=self._config.max_processes,
         )
-        for _ in range(min(missing, self.zygote.at_once - self.warming)):
+        at_once = 1 if self.backoff.failures else self.zygote.at_once  # after a failure, one shows whether it is mended
+        for _ in range(min(missing, at_once - self.warming)):
             if self.start(now) is None:
                 return
 
@@ -226,7 +227,9 @@ class AgentPool:
 
     def next_deadline(self) -> float:
         """When `judge` has something to do, on its clock."""
-        waiting = (agent for agent in self.agents.values() if agent.ready and agent.ping_sent is None and not agent.verdict)
+        waiting = (
+            agent for agent in self.agents.values() if agent.ready and agent.ping_sent is None and not agent.verdict
+        )
         return min((agent.ping_due for agent in waiting), default=float("inf"))
 
     # --- rows follow --------------------------------------------------------------------------------------

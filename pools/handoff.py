@@ -36,6 +36,7 @@ events = logging.getLogger("pools.events")
 PRECEDENCE_S = 0.02  # how long an unanswered Start keeps the loop free for its answer
 LAST_WORDS_S = 5.0  # from Ended to the exit of the process
 OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
+NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
 PROGRESS: dict[type[Message], str] = {
     Joined: "bot_joined_at",
     CallerJoined: "caller_joined_at",
@@ -174,7 +175,7 @@ class HandOffs:
         """The process has reported the end. If its bot never got into the room, the start is tried again elsewhere,
         but not before the process is dead (see `bury`)."""
         final = handoff.final
-        if final is None or (not handoff.joined and final.reason in ("join_timeout", "bot_error")):
+        if final is None or (not handoff.joined and final.reason in NEVER_IN):
             return
         result = Result(final.reason, final.outcome, final.transcript, final.detail | _error(final))
         end_session(handoff.pk, result, self._on_session_ended)

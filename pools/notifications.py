@@ -7,8 +7,9 @@ one disk flush each. One that is lost to a crash is healed by the poll.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psycopg
 from django.db import connection
+
+from breezebuddy.postgresql.connection import ImpatientConnection
 
 CHANNEL = "breezebuddy_pools"
 
@@ -24,7 +25,7 @@ class Listener:
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         """`parameters`: psycopg's connection parameters. Raises psycopg.OperationalError."""
-        self._connection = psycopg.connect(**{"connect_timeout": 5, **parameters}, autocommit=True)
+        self._connection = ImpatientConnection.connect(**{"connect_timeout": 5, **parameters}, autocommit=True)
 
     def ask(self, query: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
         """One row, before `listen`."""
@@ -39,6 +40,10 @@ class Listener:
     def drain(self) -> bool:
         """Take all notifications that have arrived; whether there was one. Raises psycopg.OperationalError."""
         return bool(list(self._connection.notifies(timeout=0)))
+
+    def check(self) -> None:
+        """Prove that the other end is there. What arrives meanwhile may be swallowed: look at the rows afterwards."""
+        self._connection.execute("SELECT 1")
 
     def close(self) -> None:
         self._connection.close()

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 RECONNECT_S = 0.5
+CHECK_LISTENER_S = 10.0
 IMPATIENT_S = 0.05  # while somebody owes us an answer
 STOP_NOW_S = 2.0
 DEVELOPMENT_DRAIN_S = 5.0
@@ -68,7 +69,7 @@ class Supervisor:
         self._listener: Listener | None = None
         self._calls = DailyCalls()
         self._woken = True
-        self._poll_due = self._beat_due = self._reconnect_due = 0.0
+        self._poll_due = self._beat_due = self._check_due = 0.0
         self._beating_since: float | None = None
         self._last_beat = 0.0
         self._database_away = False
@@ -83,14 +84,16 @@ class Supervisor:
     # --- beginning and end --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Take the name, register, watch. Raises PodNameTaken and database errors."""
+        """Take the name, register, watch. Raises PodNameTaken and database errors; may be called again after those."""
+        if self._listener:
+            self._listener.close()
         self._listener = hold_name(self._config)
         self.pod = register(self._config, os.getpid(), self._on_session_ended)
         self.agents = AgentPool(self._config, self.pod)
         self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
         self.handoffs = HandOffs(self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
-        self._selector.register(self._listener, selectors.EVENT_READ, self._hear)
+        self._watch_listener(self._listener)
         self._selector.register(self._calls, selectors.EVENT_READ, lambda now: None)
         become_subreaper()
         logger.info(
@@ -270,6 +273,9 @@ class Supervisor:
         self._drained = not VoiceSession.objects.assigned().filter(agent_process__pod=self.pod).exists()
 
     def _poll(self, now: float) -> None:
+        if now >= self._check_due:
+            self._check_due = now + CHECK_LISTENER_S
+            self._check_listener()
         self.chores.record()
         may_judge = self._beating_since is not None and now - self._beating_since > REAP_LEASE.total_seconds()
         self.chores.run(now, may_judge=may_judge, daily_works=self.rooms.verified and not self.rooms.trouble)
@@ -355,7 +361,11 @@ class Supervisor:
                 self._unwatch(agent)
             elif agent.channel.fileno() not in self._watched:
                 self._watched[agent.channel.fileno()] = agent
-                self._selector.register(agent.channel.fileno(), selectors.EVENT_READ, self._reader(agent))
+                self._selector.register(agent.channel, selectors.EVENT_READ, self._reader(agent))
+            else:  # a large session goes out in pieces, as its process reads
+                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if agent.channel.unsent else 0)
+                if self._selector.get_key(agent.channel).events != wanted:
+                    self._selector.modify(agent.channel, wanted, self._reader(agent))
 
     def _reader(self, agent: Agent):  # type: ignore[no-untyped-def]
         return lambda now: self.agents.read(agent, now)
@@ -393,10 +403,19 @@ class Supervisor:
         connection.close()
         self._poll_due = self._beat_due = time.monotonic() + RECONNECT_S
 
+    def _check_listener(self) -> None:
+        """Nothing would ever be heard on a connection that has gone silent."""
+        try:
+            if self._listener:
+                self._listener.check()
+                self._woken = True
+        except DATABASE_AWAY as error:
+            self._drop_listener(error)
+
     def _drop_listener(self, error: Exception) -> None:
         logger.warning("event=listener_lost pod=%s problem=%s", self.pod.name, type(error).__name__)
         if self._listener:
-            self._selector.unregister(self._listener)
+            self._forget(self._watched_listener)
             self._listener.close()
         self._listener = None
 
@@ -407,7 +426,12 @@ class Supervisor:
             logger.error("event=pod_name_lost pod=%s problem=%r", self.pod.name, str(error))
             self.reaped = True
             return
-        self._selector.register(self._listener, selectors.EVENT_READ, self._hear)
+        self._watch_listener(self._listener)
+
+    def _watch_listener(self, listener: Listener) -> None:
+        """By its number, which a connection that is lost no longer says."""
+        self._watched_listener = listener.fileno()
+        self._selector.register(self._watched_listener, selectors.EVENT_READ, self._hear)
 
 
 def become_subreaper() -> None:

@@ -116,8 +116,12 @@ class Pods:
 
     def close(self, pod: Supervisor) -> None:
         """In order, at once. Calls go on without it."""
-        self._running.remove(pod)
+        self.forget(pod)
         pod.close()
+
+    def forget(self, pod: Supervisor) -> None:
+        """It closes itself."""
+        self._running.remove(pod)
 
     def end(self) -> None:
         """Close all and end their calls; fails if one of their processes stays."""

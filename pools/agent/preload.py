@@ -11,6 +11,8 @@ logger = logging.getLogger(__name__)
 LAZY_MODULES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("encodings.idna", "stringprep"),
     "openai": (
+        "openai.resources.chat.chat",
+        "openai.resources.chat.completions.completions",
         "openai.resources.chat.completions.messages",
         "openai.lib._chat_completion_resources",
         "openai.pagination",

@@ -41,14 +41,11 @@ async def _no_bot(_runner_args: Any) -> None:
 class _Understudy(Agent):
     """Everything but what changes the process."""
 
-    left = False
-
     def _take_over_output(self, start: Start) -> None: ...
 
     def _take_charge(self, start: Start) -> None: ...
 
     def _exit(self, status: int) -> NoReturn:  # type: ignore[misc]
-        self.left = True
         self._transport.abort()
 
 

@@ -158,7 +158,9 @@ class DailyClient:
     def _call(self, method: str, pattern: str, path: str, body: Any = None) -> Any:
         route = f"{method} {pattern}"
         try:
-            answer = self._http.request(method, self._base + path, json=body, timeout=self.timeout, allow_redirects=False)
+            answer = self._http.request(
+                method, self._base + path, json=body, timeout=self.timeout, allow_redirects=False
+            )
         except requests.RequestException as error:  # its text quotes the address, which may hold a token
             raise DailyUnavailable(route, None, f"no answer ({type(error).__name__})") from None
         if answer.status_code != 200:

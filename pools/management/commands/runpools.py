@@ -1,6 +1,8 @@
 """`manage.py runpools`: arguments, logging, signals, composition. Everything else is the Supervisor's."""
 
+import logging
 import os
+import resource
 import socket
 import time
 from argparse import ArgumentTypeError
@@ -8,18 +10,26 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import ProgrammingError, connection
+from psycopg import errors as postgres
 
 from breezebuddy.health import readiness
+from breezebuddy.postgresql.connection import ImpatientConnection
 from leads.outcomes import session_ended
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily_account import daily_client
+from pools.models import Pod
 from pools.pod_identity import PodNameTaken
 from pools.probes import Probes
 from pools.supervisor import DATABASE_AWAY, Supervisor
 from pools.supervisor_config import SupervisorConfig
 
+logger = logging.getLogger(__name__)
+
 RETRY_S = 2.0
+DATABASE_ANSWER_S = 5.0
+UNMIGRATED = (postgres.UndefinedTable, postgres.UndefinedColumn)
+MAX_POD_NAME = Pod._meta.get_field("name").max_length or 0
 
 
 def stock_size(text: str) -> int:
@@ -32,11 +42,18 @@ def stock_size(text: str) -> int:
     return size
 
 
+def pod_name(text: str) -> str:
+    if not 0 < len(text.strip()) <= MAX_POD_NAME:
+        raise ArgumentTypeError(f"{text[:40]!r} is not a name of 1 to {MAX_POD_NAME} characters")
+    return text.strip()
+
+
 class Command(BaseCommand):
     help = (
         "Keep the pools of this pod warm: rooms at Daily and agent processes, handed to voice sessions as they are "
         "claimed. Runs until SIGTERM (drains: takes no more, lets calls finish for up to DRAIN_TIMEOUT seconds) or "
-        "SIGINT (drains for 5 seconds); a second signal stops at once. Settings come from the environment, see .env.example."
+        "SIGINT (drains for 5 seconds); a second signal stops at once. "
+        "Settings come from the environment, see .env.example."
     )
     requires_system_checks = []  # they need the database, for which we wait ourselves
 
@@ -58,6 +75,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--pod-name",
+            type=pod_name,
             default=settings.POD_NAME,
             metavar="NAME",
             help="name of this pod, unique among those running (instead of POD_NAME; default: the host's name)",
@@ -75,6 +93,8 @@ class Command(BaseCommand):
             raise CommandError(
                 "DAILY_API_KEY is not set. `make run` uses a sandbox instead of Daily; see .env.example."
             )
+        ImpatientConnection.answer_timeout = DATABASE_ANSWER_S
+        raise_descriptor_limit()
         config = self._config(options)
         probes = self._probes(options["health_port"])
         supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness)
@@ -131,25 +151,39 @@ class Command(BaseCommand):
 
     def _probes(self, port: int) -> Probes:
         try:
-            return Probes("0.0.0.0", port)  # noqa: S104 (probes come from outside the container)
+            probes = Probes("0.0.0.0", port)  # noqa: S104 (probes come from outside the container)
         except (OSError, OverflowError) as error:
             raise CommandError(
                 f"port {port} for probes cannot be used ({error}); choose another --health-port"
             ) from None
+        logger.info("event=probes_listen port=%d", probes.port)
+        return probes
 
     def _start(self, supervisor: Supervisor) -> None:
-        """Wait for a database that is not there yet; refuse a name that is taken."""
+        """Wait for a database that is not there or not migrated yet; refuse a name that is taken."""
         while True:
             try:
                 supervisor.start()
             except PodNameTaken as error:
                 raise CommandError(str(error)) from None
             except DATABASE_AWAY as error:
-                self.stderr.write(f"The database does not answer ({' '.join(str(error).split())[:200]}); trying again.")
-                connection.close()
-                time.sleep(RETRY_S)
+                problem = f"The database does not answer ({' '.join(str(error).split())[:200]}); trying again."
+            except ProgrammingError as error:
+                if not isinstance(error.__cause__, UNMIGRATED):
+                    raise
+                problem = "The database does not have our tables as they are now: waiting for `manage.py migrate`."
             else:
                 return
+            self.stderr.write(problem)
+            connection.close()
+            time.sleep(RETRY_S)
+
+
+def raise_descriptor_limit() -> None:
+    """Two a process: the usual soft limit of 1024 would do for hundreds only."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listener_parameters() -> dict[str, Any]:

@@ -1,0 +1,28 @@
+"""A connection with a deadline of our own for every answer, where callers wait for us.
+
+A connection can go silent without closing (a proxy that stops forwarding, a host that has vanished behind a firewall):
+nothing is reported, the server's timeouts do not fire, and a query would wait for ever. So gunicorn and `runpools` set
+`ImpatientConnection.answer_timeout`; other commands wait as long as it takes (a migration may take minutes).
+"""
+
+from typing import Any, ClassVar
+
+import psycopg
+from psycopg.abc import RV, PQGen
+
+SERVING_S = 5.0  # an answer to a caller of ours is due in milliseconds
+
+
+class ImpatientConnection(psycopg.Connection[Any]):
+    """Raises OperationalError, and is closed, when the server has not answered for `answer_timeout` seconds."""
+
+    answer_timeout: ClassVar[float | None] = None
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        if timeout is not None or self.answer_timeout is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answer_timeout)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"PostgreSQL has not answered for {self.answer_timeout:g} s") from None

@@ -1,0 +1,108 @@
+"""Who may import whom (docs/design.md): each module is imported in an interpreter of its own, which says what came along."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service import PROJECT
+
+PACKAGES = ("breezebuddy", "leads", "pools")
+
+
+def modules_below(package: str) -> list[str]:
+    """Dotted names of everything in a package, migrations aside."""
+    names = []
+    for path in sorted((PROJECT / package.replace(".", "/")).rglob("*.py")):
+        name = ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+        if ".migrations" not in name:
+            names.append(name)
+    return names
+
+
+def imported_with(*modules: str, django: bool = False) -> set[str]:
+    """All modules that are loaded after these have been imported."""
+    program = "import json, sys, importlib\n"
+    if django:
+        program += "import os, django\nos.environ['DJANGO_SETTINGS_MODULE'] = 'breezebuddy.settings'\ndjango.setup()\n"
+    program += "[importlib.import_module(name) for name in sys.argv[1:]]\nprint(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", program, *modules], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(json.loads(result.stdout.splitlines()[-1]))
+
+
+def roots(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+def agent_modules() -> list[str]:
+    """What runs in agents and beside them, but for the bots: those are users of Pipecat."""
+    return [name for name in modules_below("pools.agent") if not name.startswith("pools.agent.bots")]
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        pytest.param(["pools.planner"], id="planner"),
+        pytest.param(["pools.protocol"], id="protocol"),
+        pytest.param(["pools.daily.client", "pools.daily.tokens", "pools.daily.errors"], id="daily"),
+        pytest.param(modules_below("pools.sandbox"), id="sandbox"),
+        pytest.param(agent_modules(), id="agent"),
+    ],
+)
+def test_what_has_to_do_without_django_does(modules):
+    loaded = imported_with(*modules)
+    assert "django" not in roots(loaded)
+    assert not {name for name in loaded if name.startswith(("pools.models", "leads", "breezebuddy"))}
+
+
+def test_the_launcher_of_agents_needs_nothing_but_the_standard_library():
+    with_launcher = roots(imported_with("pools.agent.launcher"))
+    assert with_launcher - roots(imported_with()) <= set(sys.stdlib_module_names) | {"pools"}
+
+
+def test_the_default_bot_needs_no_django():
+    assert "django" not in roots(imported_with("pools.agent.bots.default", "pools.agent.bots.light"))
+
+
+def test_no_process_of_django_imports_pipecat():
+    inside = [
+        name
+        for package in PACKAGES
+        for name in modules_below(package)
+        if not name.startswith("pools.agent.") or name == "pools.agent.launcher"
+    ]
+    loaded = roots(imported_with(*inside, django=True))
+    assert "pipecat" not in loaded and "onnxruntime" not in loaded
+
+
+def test_pools_never_imports_leads_except_in_the_command_that_joins_them():
+    allowed = {PROJECT / "pools/management/commands/runpools.py"}
+    pattern = re.compile(r"^\s*(from|import) leads\b", re.MULTILINE)
+    importing = {path for path in Path(PROJECT / "pools").rglob("*.py") if pattern.search(path.read_text())}
+    assert importing <= allowed
+
+
+def test_the_supervisor_works_without_leads():
+    assert "leads" not in {
+        name.partition(".")[0]
+        for name in direct_imports("pools.supervisor")
+    }
+
+
+def direct_imports(module: str) -> set[str]:
+    """Of our own modules, followed through the source: what importing `module` would load of them."""
+    pattern = re.compile(r"^(?:from|import) ((?:pools|leads|breezebuddy)[\w.]*)", re.MULTILINE)
+    found, queue = set(), [module]
+    while queue:
+        name = queue.pop()
+        path = PROJECT / (name.replace(".", "/") + ".py")
+        if name in found or not path.exists():
+            continue
+        found.add(name)
+        queue += pattern.findall(path.read_text())
+    return found
