@@ -127,11 +127,11 @@ class TestClaim:
         with pytest.raises(PoolExhausted, match="no live pod"):
             claimed()
 
-    def test_costs_no_more_than_seven_statements(self):
+    def test_costs_three_statements(self):
         make_agent_process(), make_room()
         with transaction.atomic(), CaptureQueriesContext(connection) as queries:
             claim(REQUEST)
-        assert len(queries) <= 7, [query["sql"] for query in queries]
+        assert len(queries) == 3, [query["sql"] for query in queries]
 
 
 @pytest.mark.django_db
