@@ -35,6 +35,6 @@ lock: setup ## write requirements.lock anew from requirements*.txt
 		-o requirements.lock requirements.txt requirements-agent.txt requirements-dev.txt
 
 clean: ## remove .venv, caches and .data (with the development database)
-	@if [ -x "$(VENV)/bin/python" ]; then $(PY) -m breezebuddy.embedded_postgres remove .data/postgres .data/test-postgres; fi
+	@if [ -e "$(VENV)/requirements.lock.installed" ]; then $(PY) -m breezebuddy.embedded_postgres remove .data/postgres .data/test-postgres; fi
 	rm -rf "$(VENV)" .data .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

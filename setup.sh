@@ -48,9 +48,17 @@ if command -v flock >/dev/null; then
     is_done && exit
 fi
 make_venv
+install() {
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$UV" &&
+        UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never "$VENV/bin/uv" pip install --quiet \
+            --python "$VENV/bin/python" --require-hashes -r requirements.lock
+}
+
 say "installing requirements.lock"
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$UV" ||
-    fail "pip could not install $UV (see above): is the package index reachable?"
-UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" \
-    --require-hashes -r requirements.lock || fail "the packages could not be installed (see above)"
+if ! output=$(install 2>&1); then
+    # pip knows mirrors and certificates from its own configuration, which uv does not read.
+    say "uv could not install it ($(echo "$output" | grep -i error | head -n 1)); trying pip, which takes longer"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock ||
+        fail "the packages could not be installed (see above)"
+fi
 cp requirements.lock "$STAMP"

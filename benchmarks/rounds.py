@@ -10,8 +10,7 @@ from benchmarks.rows import Start
 from benchmarks.world import DidNotHappen, Sizes, World
 
 STAY_S = 0.5  # of a simulated caller: long enough for the bot's pipeline to see it come
-CROWD_STAY_S = 3.0  # where many bots start at once
-QUIET_S = 0.1
+CROWD_STAY_S = 2.0  # where many bots start at once
 START_S = 30.0
 
 
@@ -29,10 +28,8 @@ class Call:
 
 
 def one_call(world: World, api: Api) -> Call:
-    """A fresh lead connects and its session becomes active; the caller comes, and will leave."""
-    lead = api.push()
-    world.pause(QUIET_S)
-    connected = api.connect(lead)
+    """A fresh lead is pushed and connects, its session becomes active; the caller comes, and will leave."""
+    connected = api.connect(api.push())
     start = active_starts(world, [connected])[0]
     world.sandbox.visit(connected, STAY_S)
     return Call(connected, start)
@@ -43,7 +40,6 @@ def calls_at_once(world: World, sizes: Sizes, clients: int, each: int) -> list[C
     apis = [world.api() for _ in range(clients)]
     try:
         leads = [[api.push() for _ in range(each)] for api in apis]
-        world.pause(QUIET_S)
         connected = _in_threads(apis, leads)
     finally:
         for api in apis:
@@ -89,12 +85,11 @@ def active_starts(world: World, connected: Sequence[Connected]) -> list[Start]:
 
 
 def kinds(calls: Sequence[Call], expected: str) -> tuple[str, ...]:
-    """A note on the starts that were not of the expected kind, and on hand-offs that had to be repeated."""
-    notes = [f"{number} of {len(calls)} starts {kind}" for kind, number in _count(calls).items() if kind != expected]
+    """Notes on what kind of start the sessions had, and on hand-offs that had to be repeated."""
+    count = Counter(call.start.kind for call in calls)
+    notes = [f"starts: {', '.join(f'{number} {kind}' for kind, number in count.most_common())}"]
+    if count[expected] < len(calls):
+        notes.append(f"NOT ALL {expected}")
     if again := sum(call.start.attempt > 1 for call in calls):
-        notes.append(f"{again} of {len(calls)} handed off more than once")
+        notes.append(f"{again} handed off more than once")
     return tuple(notes)
-
-
-def _count(calls: Sequence[Call]) -> Counter[str]:
-    return Counter(call.start.kind for call in calls)

@@ -32,7 +32,7 @@ class PoolLevels:
     def why_not_full(self) -> str:
         if not self.agents or not self.rooms:
             return self.problem
-        counts = f"{level(self.agents)} agent processes, {level(self.rooms)} rooms"
+        counts = f"agent processes {level(self.agents)}, rooms {level(self.rooms)}"
         return "; ".join([counts, *self.agents["reasons"]])
 
 

@@ -114,7 +114,9 @@ class AgentPool:
     # --- start --------------------------------------------------------------------------------------------
 
     def can_start(self, now: float) -> bool:
-        return self.backoff.allows(now) and self.zygote.can_start
+        """Not while one that has failed is yet to be buried: that will set a pause."""
+        failed = any(agent.ready is None and agent.verdict for agent in self.agents.values())
+        return not failed and self.backoff.allows(now) and self.zygote.can_start
 
     def replenish(self, now: float) -> None:
         """Start what is missing, as soon as it can be started; end what is above the cap."""
@@ -288,7 +290,8 @@ class AgentPool:
             logger.warning("event=idle_agent_gone %s reason=%r", agent, reason)
 
     def _start_failed(self, reason: str, now: float) -> None:
-        self.backoff = self.backoff.failed(now)
+        if self.backoff.allows(now):  # those that were started together fail together: one failure
+            self.backoff = self.backoff.failed(now)
         if reason != self.trouble:
             logger.error("event=agent_start_failed reason=%r retry_in=%.1f", reason, self.backoff.until - now)
         self.trouble = reason

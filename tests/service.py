@@ -1,30 +1,23 @@
-"""The service in tests: supervisors that the test itself drives, and the real commands as processes.
+"""The service in tests: supervisors that the test itself drives, and the calls that they serve.
 
     def test_both_pools_are_filled(pods):
         pod = pods.start(agent_target=2, room_target=3)         # a Supervisor in this process, not yet turned
         run_until(pod, lambda: AgentProcess.objects.available().count() == 2)
 
-Both kinds have real agent processes, the real database and the Daily sandbox. Whatever a test starts ends with it, and
-a process that is left over fails the test.
+They have real agent processes, the real database and the Daily sandbox. Whatever a test starts ends with it, and a
+process that is left over fails the test. For the real commands see programs.py.
 """
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-import requests
-from django.db import connection
 
 from breezebuddy.processes import children
 from leads.connect import Connected, connect
@@ -51,8 +44,9 @@ T = TypeVar("T")
 
 # --- supervisors in this process ---------------------------------------------------------------------------
 
+
 def supervisor_config(directory: Path, **values: Any) -> SupervisorConfig:
-    """Small pools, the light bot, short patience. `bot` and `bot_dir` are the agents', the rest fields of the config."""
+    """Small pools, the light bot, short patience. `bot` and `bot_dir` are the agents', the rest the supervisor's."""
     agent = AgentConfig(
         bot=values.pop("bot", LIGHT_BOT),
         bot_dir=values.pop("bot_dir", PROJECT),
@@ -192,11 +186,15 @@ class Call:
         return self.session.status
 
     @property
+    def process(self) -> AgentProcess:
+        process = self.session.agent_process
+        assert process is not None
+        return process
+
+    @property
     def pid(self) -> int:
         """Of its agent process."""
-        process = self.session.agent_process
-        assert process is not None and process.os_pid is not None
-        return process.os_pid
+        return pid_of(self.process)
 
     def is_active(self) -> bool:
         return self.status == SessionStatus.ACTIVE
@@ -216,6 +214,10 @@ class Call:
 
     def leave(self, caller: str) -> None:
         self._sandbox.leave(self.room_name, caller)
+
+    def hang_up(self) -> None:
+        """Whoever came last leaves: the caller, when the bot is there."""
+        self.leave(self._sandbox.participants(self.room_name)[-1]["id"])
 
     def people(self) -> list[str]:
         """Names of those in the room."""
@@ -238,154 +240,10 @@ def call_in_progress(pod: Supervisor, sandbox: Sandbox) -> Call:
     return call
 
 
-# --- processes ---------------------------------------------------------------------------------------------
+def pid_of(process: AgentProcess) -> int:
+    assert process.os_pid is not None
+    return process.os_pid
 
 
-def is_running(pid: int) -> bool:
-    """Whether there is such a process, and it is not a zombie."""
-    return process_state(pid) not in ("", "Z", "X")
-
-
-def process_state(pid: int) -> str:
-    """The kernel's letter for it (R, S, T for stopped, Z ...); empty if there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def descendants(pid: int) -> set[int]:
-    """Children, their children, and so on."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            direct = {int(child) for child in task.read_text().split()}
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        found |= direct.union(*(descendants(child) for child in direct))
-    return found
-
-
-# --- the real commands -------------------------------------------------------------------------------------
-
-
-def test_database_url() -> str:
-    """Of the database that this test run uses, for its processes."""
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    return urlunsplit(parts._replace(path=f"/{connection.settings_dict['NAME']}"))
-
-
-test_database_url.__test__ = False  # type: ignore[attr-defined]
-
-
-def service_environment(sandbox: Sandbox, directory: Path, **variables: str) -> dict[str, str]:
-    """For a process of the service: the test's database, the sandbox, the light bot, small pools."""
-    return {
-        **os.environ,
-        "DATABASE_URL": test_database_url(),
-        "DATA_DIR": str(directory / "data"),
-        "DAILY_API_URL": sandbox.api_url,
-        "DAILY_API_KEY": sandbox.api_key,
-        "VOICE_AGENT_BOT": LIGHT_BOT,
-        "VOICE_AGENT_POOL_SIZE": "1",
-        "DAILY_ROOM_POOL_SIZE": "2",
-        "RUNPOOLS_HEALTH_PORT": "0",
-        **variables,
-    }
-
-
-class Program:
-    """A process of the service, with everything that it and its agents have written."""
-
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
-        self.arguments = arguments
-        self._log = log
-        self._offspring: set[int] = set()
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                arguments,
-                cwd=PROJECT,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def output(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    def says(self, text: str) -> Callable[[], bool]:
-        """A condition: it has written this."""
-        return lambda: text in self.output()
-
-    def descendants(self) -> set[int]:
-        """Remembered, so that those who outlive it are ended with the test."""
-        now = descendants(self.pid)
-        self._offspring |= now
-        return now
-
-    def signal(self, number: int) -> None:
-        self.descendants()
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """As by the kernel when memory is short: no last words."""
-        self.signal(signal.SIGKILL)
-        self.process.wait()
-
-    def wait(self, deadline: float = DEADLINE) -> int:
-        """Its exit code."""
-        return self.process.wait(deadline)
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.kill()
-        for pid in filter(is_running, self._offspring):
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not any(map(is_running, self._offspring)))
-        sys.stderr.write(f"--- {' '.join(self.arguments[1:])}\n{self.output()}")  # shown if the test fails
-
-
-@contextmanager
-def running_runpools(sandbox: Sandbox, directory: Path, *arguments: str, **variables: str) -> Iterator[Program]:
-    """`manage.py runpools ARGUMENTS` with VARIABLES in its environment; killed at the end unless it has ended."""
-    environment = service_environment(sandbox, directory, **variables)
-    log = directory / f"runpools-{uuid.uuid4().hex[:6]}.log"
-    program = Program([sys.executable, "manage.py", "runpools", *arguments], environment, log)
-    try:
-        yield program
-    finally:
-        program.end()
-
-
-@contextmanager
-def running_gunicorn(sandbox: Sandbox, directory: Path, **variables: str) -> Iterator[tuple[Program, str]]:
-    """gunicorn with its own configuration file on a free port; the program and its base URL, once it answers."""
-    port = free_port()
-    environment = service_environment(sandbox, directory, **variables) | {"PORT": str(port), "WEB_CONCURRENCY": "1"}
-    arguments = [sys.executable, "-m", "gunicorn"]
-    program = Program(arguments, environment, directory / "gunicorn.log")
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: program.process.poll() is not None or answers(f"{url}/health"), DEADLINE)
-        yield program, url
-    finally:
-        program.end()
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).status_code == 200
-    except requests.RequestException:
-        return False
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def available_pids() -> list[int]:
+    return [pid_of(process) for process in AgentProcess.objects.available()]

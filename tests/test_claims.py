@@ -47,7 +47,8 @@ class TestClaim:
         free, busy = make_pod(free_slots=9), make_pod(free_slots=2)
         for pod in (free, busy):
             make_agent_process(pod), make_room()
-        assert claimed().agent_process.pod == free
+        process = claimed().agent_process
+        assert process is not None and process.pod == free
 
     @pytest.mark.parametrize(
         "pod",
@@ -206,7 +207,7 @@ class TestConcurrency:
                     return pairs
                 pairs.append((session.room_id, session.agent_process_id))
 
-        pairs = [pair for found in in_threads(16, claim_many) for pair in found]
+        pairs: list[tuple[int, int]] = [pair for found in in_threads(16, claim_many) for pair in found]
         for _ in range(200 - len(pairs)):  # what was skipped because somebody held it at that moment
             pairs += [
                 (session.room_id, session.agent_process_id) for session in [claimed()] if session.agent_process_id

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pools.models import AgentProcess, Pod, Room
-from tests.service import Program, running_runpools, service_environment
+from tests.programs import Program, running_runpools, service_environment
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -52,7 +52,7 @@ def test_a_value_that_is_not_allowed_is_refused_by_its_name(arguments, named):
 
 def test_a_port_for_probes_that_is_taken_is_refused_by_its_number():
     with socket.socket() as taken:
-        taken.bind(("0.0.0.0", 0))
+        taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(CommandError, match=f"port {port} for probes.*choose another --health-port"):
@@ -113,7 +113,9 @@ def test_a_database_without_its_tables_is_waited_for(sandbox, tmp_path):
     environment["DATABASE_URL"] = environment["DATABASE_URL"].replace(name, "empty_for_runpools")
     runpools = Program([sys.executable, "manage.py", "runpools"], environment, tmp_path / "log")
     try:
-        wait_until(lambda: runpools.process.poll() is not None or "waiting for `manage.py migrate`" in runpools.output())
+        wait_until(
+            lambda: runpools.process.poll() is not None or "waiting for `manage.py migrate`" in runpools.output()
+        )
         assert runpools.process.poll() is None
         assert "Traceback" not in runpools.output()
     finally:

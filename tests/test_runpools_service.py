@@ -1,9 +1,9 @@
-"""`manage.py runpools` as operators run it: a process that is signalled, killed, started again, cut from its database."""
+"""`manage.py runpools` as operators run it: a process that is signalled, killed, restarted, cut from its database."""
 
 import os
 import re
 import signal
-import sys
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,18 +14,10 @@ from django.db.models.functions import Now
 from pools import chores, supervisor
 from pools.daily_account import daily_client
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus
-from tests.database_proxy import DatabaseProxy
 from tests.daily_sandbox import Sandbox
-from tests.service import (
-    Call,
-    Program,
-    connect_lead,
-    is_full,
-    is_running,
-    run_until,
-    running_runpools,
-    service_environment,
-)
+from tests.database_proxy import DatabaseProxy
+from tests.programs import Program, is_running, running_runpools
+from tests.service import Call, connect_lead, is_full, pid_of, run_until
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -49,7 +41,16 @@ def wait_until_full(name: str | None = None, agents: int = 1, rooms: int = 2) ->
             return None
         return pod if Room.objects.available().filter(pod=pod).count() == rooms else None
 
-    return wait_until(full, DEADLINE)
+    pod = wait_until(full, DEADLINE)
+    assert pod
+    return pod
+
+
+def probes_of(runpools: Program) -> str:
+    """Base URL of its probes."""
+    wait_until(runpools.says("event=probes_listen"), DEADLINE)
+    (port,) = re.findall(r"event=probes_listen port=(\d+)", runpools.output())
+    return f"http://127.0.0.1:{port}"
 
 
 def call_in_progress(sandbox: Sandbox) -> Call:
@@ -60,20 +61,13 @@ def call_in_progress(sandbox: Sandbox) -> Call:
     return call
 
 
-def hang_up(sandbox: Sandbox, call: Call) -> None:
-    call.leave(sandbox.participants(call.room_name)[-1]["id"])
-
-
 # --- running and stopping ----------------------------------------------------------------------------------
 
 
 def test_it_keeps_the_pools_it_was_told_to_and_answers_probes(sandbox, tmp_path):
     arguments = ("--processes", "2", "--rooms", "4", "--pod-name", "north-1")
     with running_runpools(sandbox, tmp_path, *arguments, VOICE_AGENT_MAX_POOL_SIZE="1") as runpools:
-        port = re.search(
-            r"event=probes_listen port=(\d+)", wait_until(lambda: "probes_listen" in (o := runpools.output()) and o)
-        )
-        probes = f"http://127.0.0.1:{port[1]}"
+        probes = probes_of(runpools)
         pod = wait_until_full("north-1", agents=2, rooms=4)
         assert (pod.agent_target, pod.agent_cap, pod.room_target, pod.os_pid) == (2, 2, 4, runpools.pid)
         assert requests.get(f"{probes}/health", timeout=5).json() == {"status": "ok"}
@@ -97,7 +91,7 @@ def test_a_first_sigterm_lets_a_call_finish(sandbox, tmp_path):
         runpools.signal(signal.SIGTERM)
         wait_until(lambda: Pod.objects.get().draining and AgentProcess.objects.current().count() == 1)
         assert runpools.process.poll() is None and call.people() == ["Bot", "Caller"]
-        hang_up(sandbox, call)
+        call.hang_up()
         assert runpools.wait() == 0
     assert (call.session.end_reason, call.lead.outcome) == ("caller_left", "caller_left")
 
@@ -144,7 +138,7 @@ def test_a_killed_one_is_taken_over_at_once_and_its_call_goes_on_to_its_result(s
         wait_until_full()
         call = call_in_progress(sandbox)
         wait_until_full()
-        idle = AgentProcess.objects.available().get().os_pid
+        idle = pid_of(AgentProcess.objects.available().get())
         pid = call.pid
         first.kill()
         wait_until(lambda: not is_running(idle))
@@ -152,12 +146,12 @@ def test_a_killed_one_is_taken_over_at_once_and_its_call_goes_on_to_its_result(s
             wait_until_full("north-1")
             assert Room.objects.available().count() == 2 and len(sandbox.rooms()) == 3  # the rooms were adopted
             assert call.is_active() and is_running(pid) and call.people() == ["Bot", "Caller"]
-            hang_up(sandbox, call)
+            call.hang_up()
             wait_until(call.is_over)
             assert (call.session.end_reason, call.session.outcome) == ("caller_left", "caller_left")
             assert (call.lead.status, call.lead.outcome) == ("FINISHED", "caller_left")
             wait_until(lambda: not is_running(pid) and call.room_name not in sandbox.rooms())
-            assert call.session.agent_process.status == StockStatus.ENDED
+            assert call.process.status == StockStatus.ENDED
             wait_until(lambda: not list((tmp_path / "data" / "spool").iterdir()))
             second.signal(signal.SIGTERM)
             assert second.wait() == 0
@@ -168,7 +162,7 @@ def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sand
     monkeypatch.setattr(chores, "PRESENCE_S", 0.2)
     with running_runpools(sandbox, tmp_path, "--processes", "2", "--rooms", "3") as lost:
         wait_until_full(agents=2, rooms=3)
-        call = call_in_progress(sandbox)
+        call_in_progress(sandbox)
         wait_until_full(agents=2, rooms=3)
         lost.kill()
         assigned = connect_lead(sandbox)  # to a process that is no more
@@ -176,7 +170,7 @@ def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sand
     Pod.objects.update(heartbeat_at=Now() - timedelta(seconds=60))
     pod = pods.start()
     run_until(pod, assigned.bot_has_joined)
-    assert assigned.session.agent_process.pod == pod.pod
+    assert assigned.process.pod == pod.pod
     assert Pod.objects.current().get() == pod.pod
     assert not AgentProcess.objects.current().exclude(pod=pod.pod).exclude(voice_session__status="active").exists()
     run_until(pod, lambda: is_full(pod))
@@ -204,17 +198,45 @@ def test_a_call_of_a_lost_pod_ends_when_its_bot_is_gone(pods, sandbox, tmp_path,
 # --- the database ------------------------------------------------------------------------------------------
 
 
-def test_a_database_that_does_not_answer_is_waited_for(sandbox, tmp_path):
+@pytest.fixture
+def database() -> Iterator[DatabaseProxy]:
     with DatabaseProxy() as proxy:
-        environment = service_environment(sandbox, tmp_path, DATABASE_URL=proxy.url)
-        runpools = Program([sys.executable, "manage.py", "runpools"], environment, tmp_path / "log")
-        try:
-            wait_until(runpools.says("The database does not answer"), DEADLINE)
-            proxy.open()
-            wait_until_full()
-            assert "Traceback" not in runpools.output()
-        finally:
-            runpools.end()
+        yield proxy
+
+
+def test_a_database_that_does_not_answer_is_waited_for(sandbox, tmp_path, database):
+    with running_runpools(sandbox, tmp_path, DATABASE_URL=database.url) as runpools:
+        wait_until(runpools.says("The database does not answer"), DEADLINE)
+        ready = requests.get(f"{probes_of(runpools)}/health/ready", timeout=5)
+        assert (ready.status_code, ready.json()) == (503, {"detail": "starting"})
+        database.open()
+        wait_until_full()
+        assert "Traceback" not in runpools.output()
+
+
+def test_calls_go_on_and_their_ends_are_kept_while_the_database_is_away(sandbox, tmp_path, database):
+    database.open()
+    with running_runpools(sandbox, tmp_path, DATABASE_URL=database.url) as runpools:
+        pod = wait_until_full()
+        call, ending = call_in_progress(sandbox), call_in_progress(sandbox)
+        pid = ending.pid
+        wait_until_full()
+        database.shut()
+        wait_until(runpools.says("event=database_away"), DEADLINE)
+        probes = probes_of(runpools)
+        wait_until(lambda: requests.get(f"{probes}/health/ready", timeout=5).status_code == 503)
+        assert requests.get(f"{probes}/health", timeout=5).status_code == 200
+        ending.hang_up()
+        wait_until(lambda: not is_running(pid))
+        assert ending.is_active()  # nobody can say otherwise yet
+        database.open()
+        wait_until(ending.is_over, DEADLINE)
+        assert (ending.session.end_reason, ending.lead.outcome) == ("caller_left", "caller_left")
+        assert wait_until_full() == pod
+        assert call.is_active() and call.people() == ["Bot", "Caller"]
+        wait_until(lambda: requests.get(f"{probes}/health/ready", timeout=5).status_code == 200)
+        assert runpools.output().count("event=database_away") == 1
+        assert "Traceback" not in runpools.output()
 
 
 def test_lost_connections_to_the_database_cost_no_call(sandbox, tmp_path):
@@ -229,13 +251,14 @@ def test_lost_connections_to_the_database_cost_no_call(sandbox, tmp_path):
             later.leave(later.join())
             wait_until(later.is_over)
         assert call.is_active() and call.people() == ["Bot", "Caller"]
-        hang_up(sandbox, call)
+        call.hang_up()
         wait_until(call.is_over)
         assert call.lead.outcome == "caller_left"
         assert wait_until_full() == pod  # the same incarnation
-        assert "Traceback" not in runpools.output()
+        cut_all_connections_but_ours()
         runpools.signal(signal.SIGTERM)
         assert runpools.wait() == 0
+        assert "Traceback" not in runpools.output()
 
 
 def cut_all_connections_but_ours() -> int:

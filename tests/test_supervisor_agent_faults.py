@@ -6,17 +6,11 @@ import signal
 import pytest
 
 from leads.models import LeadStatus
-from pools import agent_pool
+from pools import agent_pool, handoff, supervisor
 from pools.models import AgentProcess, Room, SessionStatus, StockStatus
 from tests.make import make_lead
-from tests.service import (
-    call_in_progress,
-    connect_lead,
-    is_full,
-    is_running,
-    process_state,
-    run_until,
-)
+from tests.programs import is_running, process_state
+from tests.service import call_in_progress, connect_lead, is_full, pid_of, run_until
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -39,7 +33,7 @@ def next_to_be_claimed() -> AgentProcess:
 def test_an_available_process_that_dies_is_noticed_and_replaced_at_once(pods):
     pod = pods.start_full(poll_interval=A_MINUTE, heartbeat_interval=A_MINUTE)
     victim = next_to_be_claimed()
-    os.kill(victim.os_pid, signal.SIGKILL)
+    os.kill(pid_of(victim), signal.SIGKILL)
     run_until(pod, lambda: is_full(pod) and not AgentProcess.objects.available().filter(pk=victim.pk))
     victim.refresh_from_db()
     assert victim.end_reason.startswith("exited")
@@ -50,9 +44,9 @@ def test_an_available_process_that_hangs_is_killed_and_replaced(pods, monkeypatc
     monkeypatch.setattr(agent_pool, "PONG_IDLE_S", 0.5)
     pod = pods.start_full()
     victim = next_to_be_claimed()
-    stop(victim.os_pid)
+    stop(pid_of(victim))
     run_until(pod, lambda: is_full(pod) and not AgentProcess.objects.available().filter(pk=victim.pk))
-    assert not is_running(victim.os_pid)
+    assert not is_running(pid_of(victim))
     victim.refresh_from_db()
     assert (victim.status, victim.end_reason) == (StockStatus.ENDED, "hung: no answer to a ping")
 
@@ -65,15 +59,15 @@ def test_a_session_whose_process_has_died_is_handed_to_another(pods, sandbox, mo
     pod = pods.start_full()
     victim = next_to_be_claimed()
     if moment == "before the claim":
-        os.kill(victim.os_pid, signal.SIGKILL)
-        wait_until(lambda: not is_running(victim.os_pid))
+        os.kill(pid_of(victim), signal.SIGKILL)
+        wait_until(lambda: not is_running(pid_of(victim)))
     call = connect_lead(sandbox)
-    assert call.pid == victim.os_pid
+    assert call.pid == pid_of(victim)
     if moment == "after the claim":
-        os.kill(victim.os_pid, signal.SIGKILL)
+        os.kill(pid_of(victim), signal.SIGKILL)
     run_until(pod, call.bot_has_joined)
     assert call.session.attempt == 2
-    assert call.pid != victim.os_pid
+    assert call.pid != pid_of(victim)
     assert call.people() == ["Bot"]
     run_until(pod, lambda: is_full(pod))
 
@@ -81,13 +75,13 @@ def test_a_session_whose_process_has_died_is_handed_to_another(pods, sandbox, mo
 def test_a_session_whose_process_hangs_is_handed_to_another_after_its_death(pods, sandbox):
     pod = pods.start_full()
     victim = next_to_be_claimed()
-    stop(victim.os_pid)
+    stop(pid_of(victim))
     call = connect_lead(sandbox)
     room = call.room_name
     run_until(pod, lambda: call.session.attempt == 2)
-    assert not is_running(victim.os_pid)
+    assert not is_running(pid_of(victim))
     run_until(pod, call.bot_has_joined)
-    assert call.pid != victim.os_pid
+    assert call.pid != pid_of(victim)
     assert call.session.room.name == room
     victim.refresh_from_db()
     assert (victim.status, victim.end_reason) == (StockStatus.ENDED, "did not acknowledge its session")
@@ -106,6 +100,19 @@ def test_a_session_that_no_process_can_start_gives_its_lead_back(pods, sandbox, 
     lead = call.lead
     assert (lead.status, lead.voice_session) == (LeadStatus.BACKLOG, None)
     run_until(pod, lambda: is_full(pod))
+
+
+def test_a_session_whose_bot_dies_on_its_way_into_the_room_is_handed_to_another(pods, sandbox):
+    """A bot of a real Daily room joins by itself; the light one never does."""
+    pod = pods.start_full(room_target=1)
+    Room.objects.available().update(url="https://example.daily.co/a-room")
+    call = connect_lead(sandbox)
+    run_until(pod, call.is_active)
+    first = call.pid
+    os.kill(first, signal.SIGKILL)
+    run_until(pod, lambda: call.session.attempt == 2 and call.is_active())
+    assert call.pid != first
+    assert call.lead.status == LeadStatus.PROCESSING
 
 
 # --- in a call ---------------------------------------------------------------------------------------------
@@ -185,3 +192,44 @@ def test_no_lead_is_lost_when_every_process_dies(pods, sandbox):
     assert {call.lead.status for call in calls} == {LeadStatus.PROCESSING}
     assert len({call.pid for call in calls}) == 3
     assert [call.status for call in calls] == [SessionStatus.ACTIVE] * 3
+
+
+# --- bots that do not let go -------------------------------------------------------------------------------
+
+BLOCKING_BOT = """
+import time
+from pools.agent.sandbox_room import current_room
+
+async def bot(args):
+    current_room().subscribe(lambda event, participant: time.sleep(600))
+    import asyncio
+    await asyncio.Event().wait()
+"""
+
+
+def test_a_bot_that_heeds_no_limit_is_killed(pods, sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr(handoff, "OVERTIME_S", 0.2)
+    (tmp_path / "blocks.py").write_text(BLOCKING_BOT)
+    pod = pods.start_full(bot="blocks", bot_dir=tmp_path, session_limit=1)
+    call = connect_lead(sandbox)
+    run_until(pod, call.bot_has_joined)
+    call.join()
+    run_until(pod, call.is_over)
+    assert call.session.end_reason == "agent_lost"
+    assert call.session.detail == {"problem": "outstayed the session limit"}
+    run_until(pod, lambda: is_full(pod))
+
+
+def test_a_bot_that_heeds_no_stop_is_killed_and_its_end_recorded(pods, sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "STOP_NOW_S", 0.2)
+    (tmp_path / "blocks.py").write_text(BLOCKING_BOT)
+    pod = pods.start_full(bot="blocks", bot_dir=tmp_path)
+    call = connect_lead(sandbox)
+    run_until(pod, call.bot_has_joined)
+    call.join()
+    pid = call.pid
+    pod.drain(0)
+    run_until(pod, lambda: pod.finished)
+    assert (call.session.end_reason, call.session.detail) == ("agent_lost", {"problem": "pod stopped"})
+    assert call.lead.status == LeadStatus.FINISHED
+    assert not is_running(pid)

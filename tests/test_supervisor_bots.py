@@ -12,7 +12,8 @@ from leads.models import LeadStatus
 from pools.claims import PoolExhausted
 from pools.models import AgentProcess, Pod, Room
 from tests.make import make_lead
-from tests.service import BOTS, call_in_progress, connect_lead, is_full, is_running, run_until
+from tests.programs import is_running
+from tests.service import BOTS, available_pids, call_in_progress, connect_lead, is_full, run_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 SILENT_BOT = "import asyncio\nasync def bot(args):\n    await asyncio.Event().wait()\n"
@@ -41,15 +42,13 @@ def imports(tmp_path: Path) -> int:
 # --- bots that do not start --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["zygote", "spawn"])
 @pytest.mark.parametrize(
-    ("bot", "reason"),
+    ("method", "bot", "reason"),
     [
-        ("misses_a_module", "No module named 'a_module_that_nobody_has'"),
-        ("raises_at_import", "RuntimeError: the provider refused"),
-        ("exits_at_import", "SystemExit: no licence"),
-        ("not_async", "has no `async def bot(runner_args)`"),
-        ("there_is_no_such_module", "No module named 'there_is_no_such_module'"),
+        ("zygote", "misses_a_module", "No module named 'a_module_that_nobody_has'"),
+        ("zygote", "exits_at_import", "SystemExit: no licence"),
+        ("zygote", "not_async", "has no `async def bot(runner_args)`"),
+        ("spawn", "raises_at_import", "RuntimeError: the provider refused"),
     ],
 )
 def test_a_bot_that_does_not_start_is_reported_with_its_reason(pods, caplog, method, bot, reason):
@@ -71,12 +70,12 @@ def test_a_bot_that_hangs_while_warming_is_given_up(pods, method):
 @pytest.mark.parametrize("method", ["zygote", "spawn"])
 def test_a_bot_that_does_not_start_is_not_tried_over_and_over(pods, tmp_path, write_bot, method):
     bot = write_bot("raise RuntimeError('no')")
-    pod = pods.start(**bot, start_method=method, poll_interval=0.01)
+    pod = pods.start(**bot, start_method=method, agent_target=1, poll_interval=0.01)
     run_until(pod, trouble)
-    tries, failed_at = imports(tmp_path), time.monotonic()
-    run_until(pod, lambda: imports(tmp_path) > tries)
+    assert imports(tmp_path) == 1
+    failed_at = time.monotonic()
+    run_until(pod, lambda: imports(tmp_path) == 2)
     assert time.monotonic() - failed_at > 1.0
-    assert tries <= (1 if method == "zygote" else 2)  # as many as are started at once
 
 
 def test_a_bot_that_does_not_start_takes_no_sessions(pods, sandbox):
@@ -113,8 +112,8 @@ def test_a_bot_that_starts_threads_when_imported_is_spawned_instead_of_forked(po
 def test_spawned_processes_serve_like_forked_ones(pods, sandbox):
     pod = pods.start_full(start_method="spawn", agent_target=1)
     call = call_in_progress(pod, sandbox)
-    assert call.session.agent_process.start_method == "spawn"
-    call.leave(sandbox.participants(call.room_name)[-1]["id"])
+    assert call.process.start_method == "spawn"
+    call.hang_up()
     run_until(pod, call.is_over)
     assert call.lead.outcome == "caller_left"
     run_until(pod, lambda: is_full(pod))
@@ -127,11 +126,11 @@ def test_a_zygote_that_dies_takes_nobody_with_it_and_is_replaced(pods, sandbox):
     pod = pods.start_full()
     call = call_in_progress(pod, sandbox)
     run_until(pod, lambda: is_full(pod))
-    available = set(AgentProcess.objects.available().values_list("os_pid", flat=True))
+    available = set(available_pids())
     zygote = pod.agents.zygote.pid
     os.kill(zygote, signal.SIGKILL)
     run_until(pod, lambda: pod.agents.zygote.zygote is None)
-    assert set(AgentProcess.objects.available().values_list("os_pid", flat=True)) == available
+    assert set(available_pids()) == available
     assert all(map(is_running, available))
     second = connect_lead(sandbox)  # from the stock
     run_until(pod, second.bot_has_joined)
@@ -155,6 +154,6 @@ def test_without_a_zygote_processes_are_spawned(pods, tmp_path, write_bot):
         "if 'pools.agent.zygote' in getattr(sys.modules['__main__'].__spec__, 'name', ''):\n"
         f"    os.kill(os.getpid(), 9)\n{SILENT_BOT}"
     )
-    pod = pods.start_full(**bot, agent_target=1)
+    pods.start_full(**bot, agent_target=1)
     assert set(AgentProcess.objects.available().values_list("start_method", flat=True)) == {"spawn"}
     assert imports(tmp_path) >= 3  # two zygotes and one process

@@ -17,6 +17,9 @@ from tests.service import connect_lead, is_full, run_until
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
+NO_AGENTS = {"agent_target": 0, "max_processes": 0}
+
+
 def trouble() -> str:
     account = DailyAccount.objects.filter(pk=1).first()
     return account.trouble if account else ""
@@ -75,11 +78,16 @@ def test_a_pod_that_starts_while_daily_is_down_serves_the_rooms_there_are(pods, 
 # --- calls that fail ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "503", "disconnect", "reset", "timeout"])
-@pytest.mark.parametrize(("rooms", "route"), [(2, "/rooms"), (4, "/batch/rooms")])
-def test_calls_that_fail_lose_no_room_and_make_none_twice(pods, sandbox, kind, rooms, route):
+@pytest.mark.parametrize(
+    ("rooms", "route", "kind"),
+    [
+        *((2, "/rooms", kind) for kind in ("429", "500", "503", "disconnect", "reset", "timeout")),
+        *((4, "/batch/rooms", kind) for kind in ("429", "reset")),
+    ],
+)
+def test_calls_that_fail_lose_no_room_and_make_none_twice(pods, sandbox, rooms, route, kind):
     sandbox.fault(kind, "POST", route, times=2)
-    pod = pods.start(room_target=rooms, agent_target=0)
+    pod = pods.start(room_target=rooms, **NO_AGENTS)
     run_until(pod, lambda: is_full(pod))
     assert sandbox.calls(f"POST {route}")[kind] == 2
     assert len(sandbox.rooms()) == sandbox.counters()["rooms"]["created"] == rooms
@@ -88,7 +96,7 @@ def test_calls_that_fail_lose_no_room_and_make_none_twice(pods, sandbox, kind, r
 
 def test_a_pause_that_daily_asks_for_is_kept(pods, sandbox):
     sandbox.fault("429", "POST", "/rooms", times=1, retry_after=1.5)
-    pod = pods.start(room_target=1, agent_target=0)
+    pod = pods.start(room_target=1, **NO_AGENTS)
     run_until(pod, lambda: sandbox.calls("POST /rooms").get("429"))
     refused_at = time.monotonic()
     run_until(pod, lambda: is_full(pod))
@@ -127,7 +135,7 @@ def test_a_slow_daily_holds_up_no_hand_off(pods, sandbox):
 
 
 def test_filling_a_large_pool_stays_within_the_rate_limits(pods, sandbox):
-    pod = pods.start(room_target=50, agent_target=0)
+    pod = pods.start(room_target=50, **NO_AGENTS)
     run_until(pod, lambda: is_full(pod))
     assert sandbox.counters()["rate_limited"] == 0
     assert len(sandbox.rooms()) == 50
@@ -161,13 +169,13 @@ def test_tokens_are_minted_and_stored_where_signing_does_not_work(pods, sandbox,
     run_until(pod, call.bot_has_joined)
     call.join()
     assert call.people() == ["Bot", "Caller"]
-    call.leave(sandbox.participants(call.room_name)[-1]["id"])
+    call.hang_up()
     run_until(pod, call.is_over)
     assert (call.session.room.owner_token, call.session.room.guest_token) == ("", "")
 
 
 def test_stored_tokens_are_renewed_before_they_are_too_old(pods, sandbox):
-    pod = pods.start_full(self_signed_tokens=False)
+    pod = pods.start_full(self_signed_tokens=False, **NO_AGENTS)
     before = set(Room.objects.available().values_list("owner_token", flat=True))
     Room.objects.available().update(tokens_expire_at=Now() + timedelta(seconds=130), owner_token="old")
     run_until(pod, lambda: not Room.objects.available().filter(owner_token="old").exists())
@@ -194,7 +202,7 @@ def reconcile(pod):
 
 
 def test_rooms_of_ours_that_nobody_knows_are_deleted_and_other_peoples_are_not(pods, sandbox):
-    pod = pods.start_full()
+    pod = pods.start_full(**NO_AGENTS)
     old, young = (datetime.now(UTC) - timedelta(minutes=age) for age in (11, 9))
     lost, fresh = (f"bb-{ULID.from_datetime(made)}".lower() for made in (old, young))
     strange = f"cc-{ULID.from_datetime(old)}".lower()
@@ -207,7 +215,7 @@ def test_rooms_of_ours_that_nobody_knows_are_deleted_and_other_peoples_are_not(p
 
 
 def test_rooms_that_daily_does_not_have_are_replaced(pods, sandbox):
-    pod = pods.start_full(room_target=0)
+    pod = pods.start_full(room_target=0, **NO_AGENTS)
     gone = make_room(pod=pod.pod, available_at=datetime.now(UTC) - timedelta(minutes=5))
     reconcile(pod)
     run_until(pod, lambda: not Room.objects.available().filter(pk=gone.pk).exists())
@@ -216,9 +224,19 @@ def test_rooms_that_daily_does_not_have_are_replaced(pods, sandbox):
 
 
 def test_rooms_are_deleted_in_one_call_when_there_are_many(pods, sandbox):
-    pod = pods.start_full(room_target=6, agent_target=0)
+    pod = pods.start_full(room_target=6, **NO_AGENTS)
     Room.objects.available().update(status=StockStatus.ENDED, ended_at=Now(), end_reason="test")
     run_until(pod, lambda: Room.objects.filter(deleted_at__isnull=False).count() == 6)
     assert sandbox.calls("DELETE /batch/rooms") == {"200": 1}
     run_until(pod, lambda: is_full(pod))
     assert set(sandbox.rooms()) == room_names()
+
+
+def test_a_room_that_daily_refuses_is_said_and_tried_again_with_pauses(pods, sandbox, caplog):
+    sandbox.set_limits(max_api_rooms=0)
+    pod = pods.start(room_target=1, **NO_AGENTS)
+    run_until(pod, lambda: pod.rooms.backoff.failures >= 3)
+    assert trouble().startswith("Daily POST /rooms: 4")
+    assert Room.objects.count() <= 4
+    sandbox.set_limits(max_api_rooms=None)
+    run_until(pod, lambda: is_full(pod) and not trouble())

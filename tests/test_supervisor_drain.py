@@ -14,7 +14,8 @@ from pools.claims import PoolExhausted
 from pools.management.commands.runpools import listener_parameters
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from tests.make import make_lead, make_token
-from tests.service import call_in_progress, connect_lead, is_full, is_running, run_until
+from tests.programs import is_running
+from tests.service import available_pids, call_in_progress, connect_lead, is_full, run_until
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -54,7 +55,7 @@ def somebody_waits_for_a_lock() -> bool:
 
 def test_a_pod_that_drains_is_not_claimed_from_and_leaves_its_rooms_to_others(pods, sandbox):
     pod = pods.start_full()
-    pids = list(AgentProcess.objects.available().values_list("os_pid", flat=True))
+    pids = available_pids()
     pod.drain(30)
     run_until(pod, lambda: pod.finished)
     assert Pod.objects.get().draining
@@ -71,7 +72,7 @@ def test_calls_finish_while_the_pod_drains(pods, sandbox):
     pod.drain(30)
     run_until(pod, lambda: AgentProcess.objects.current().count() == 1)
     assert call.is_active() and not pod.finished
-    call.leave(sandbox.participants(call.room_name)[-1]["id"])
+    call.hang_up()
     run_until(pod, lambda: pod.finished)
     assert (call.session.end_reason, call.lead.outcome) == ("caller_left", "caller_left")
 
@@ -136,10 +137,10 @@ def test_a_pod_that_was_reaped_finds_out_lets_its_calls_finish_and_ends(pods, sa
     pod = pods.start_full()
     call = call_in_progress(pod, sandbox)
     run_until(pod, lambda: is_full(pod))
-    idle = list(AgentProcess.objects.available().values_list("os_pid", flat=True))
+    idle = available_pids()
     Pod.objects.get().end("no heartbeat")
     run_until(pod, lambda: pod.reaped and not any(map(is_running, idle)))
     assert call.is_active() and call.people() == ["Bot", "Caller"] and not pod.finished
-    call.leave(sandbox.participants(call.room_name)[-1]["id"])
+    call.hang_up()
     run_until(pod, lambda: pod.finished)
     assert call.session.end_reason == "caller_left"

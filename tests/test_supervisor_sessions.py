@@ -1,12 +1,15 @@
 """A session from the claim to its end, with everything working: who serves it, how it ends, what stays."""
 
+from datetime import datetime
+
 import pytest
 
-from leads.models import LeadStatus
+from leads.models import Lead, LeadStatus
 from pools.claims import PoolExhausted
-from pools.models import AgentProcess, Room, SessionStatus, StartKind, StockStatus, VoiceSession
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 from tests.make import make_lead, make_session
-from tests.service import call_in_progress, connect_lead, is_full, is_running, run_until
+from tests.programs import is_running
+from tests.service import call_in_progress, connect_lead, is_full, run_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -28,7 +31,7 @@ def test_a_lead_becomes_a_call_and_its_end_finishes_it(pods, sandbox):
     assert (session.end_reason, session.outcome) == ("caller_left", "caller_left")
     assert (lead.status, lead.outcome) == (LeadStatus.FINISHED, "caller_left")
     assert lead.call_end_time is not None
-    run_until(pod, lambda: call.session.agent_process.status == StockStatus.ENDED and not is_running(pid))
+    run_until(pod, lambda: call.process.status == StockStatus.ENDED and not is_running(pid))
     run_until(pod, lambda: call.session.room.deleted_at and call.room_name not in sandbox.rooms())
     run_until(pod, lambda: is_full(pod))
 
@@ -36,9 +39,10 @@ def test_a_lead_becomes_a_call_and_its_end_finishes_it(pods, sandbox):
 def test_the_times_of_a_call_are_recorded_in_their_order(pods, sandbox):
     pod = pods.start_full()
     call = call_in_progress(pod, sandbox)
-    sandbox.leave(call.room_name, sandbox.participants(call.room_name)[-1]["id"])
+    call.hang_up()
     run_until(pod, call.is_over)
     session = call.session
+    assert session.active_at and session.bot_joined_at and session.caller_joined_at and session.ended_at
     times = [session.created_at, session.active_at, session.bot_joined_at, session.caller_joined_at, session.ended_at]
     assert times == sorted(times)
 
@@ -71,7 +75,7 @@ def test_a_session_that_waits_takes_a_process_that_is_warming(pods, sandbox):
     run_until(pod, lambda: AgentProcess.objects.warming().exists() and Room.objects.available().exists())
     call = connect_lead(sandbox)
     run_until(pod, call.bot_has_joined)
-    assert not call.session.agent_process.on_demand
+    assert not call.process.on_demand
 
 
 def test_sessions_that_wait_are_served_oldest_first(pods, sandbox):
@@ -103,9 +107,9 @@ def test_a_session_that_waits_too_long_gives_its_lead_back(pods, sandbox):
     pod = pods.start_full(agent_target=1, max_processes=1, waiting_timeout=0.3)
     call = connect_lead(sandbox)
     run_until(pod, call.is_active)
-    lead = make_lead(LeadStatus.PROCESSING, voice_session=make_session(SessionStatus.WAITING))
-    run_until(pod, lambda: type(lead).objects.get(pk=lead.pk).status == LeadStatus.BACKLOG)
-    session = lead.voice_session
+    session = make_session(SessionStatus.WAITING)
+    lead = make_lead(LeadStatus.PROCESSING, voice_session=session)
+    run_until(pod, lambda: Lead.objects.get(pk=lead.pk).status == LeadStatus.BACKLOG)
     session.refresh_from_db()
     assert (session.status, session.end_reason) == (SessionStatus.ENDED, "not_started")
     assert call.is_active()
@@ -158,12 +162,21 @@ def test_what_the_bot_reports_is_kept_with_session_and_lead(pods, sandbox, tmp_p
 
 def test_an_idle_pod_does_not_turn_its_loop_over_and_over(pods):
     pod = pods.start_full(poll_interval=1.0, heartbeat_interval=1.0)
-    beats = []
+    beats: set[datetime] = set()
     turns = 0
-    while len(beats) < 3:  # of the heart, a second apart
+    while len(beats) < 3:  # a second apart
         pod.run_once(1.0)
         turns += 1
-        pod.pod.refresh_from_db(fields=["heartbeat_at"])
-        if pod.pod.heartbeat_at not in beats:
-            beats.append(pod.pod.heartbeat_at)
+        beats.add(Pod.objects.get().heartbeat_at)
     assert turns < 100
+
+
+def test_a_lead_with_a_large_payload_reaches_its_bot_whole(pods, sandbox, tmp_path):
+    (tmp_path / "measures.py").write_text(
+        "from pools.agent import report\nasync def bot(args):\n    report(size=len(args.body['payload']['notes']))\n"
+    )
+    pod = pods.start_full(bot="measures", bot_dir=tmp_path)
+    call = connect_lead(sandbox, make_lead(payload={"notes": "x" * 480_000}))
+    run_until(pod, call.is_over)
+    assert (call.session.end_reason, call.session.attempt) == ("bot_ended", 1)
+    assert call.session.detail == {"size": 480_000}

@@ -6,14 +6,11 @@ import pytest
 from django.db.models.functions import Now
 
 from pools.models import AgentProcess, Room, StartKind, StockStatus
-from tests.service import connect_lead, is_full, is_running, run_until
+from tests.programs import is_running
+from tests.service import available_pids, connect_lead, is_full, pid_of, run_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 A_MINUTE = 60.0
-
-
-def available_pids() -> set[int]:
-    return set(AgentProcess.objects.available().values_list("os_pid", flat=True))
 
 
 def test_both_pools_are_filled_at_the_start(pods, sandbox):
@@ -28,7 +25,7 @@ def test_what_is_taken_is_replaced_at_once(pods, sandbox):
     pids = available_pids()
     call = connect_lead(sandbox)
     run_until(pod, lambda: is_full(pod), deadline=A_MINUTE / 2)  # woken, not by the poll
-    assert call.pid in pids - available_pids()
+    assert call.pid in pids and call.pid not in available_pids()
 
 
 def test_the_stock_is_never_above_the_cap(pods, sandbox):
@@ -51,7 +48,7 @@ def test_the_stock_is_never_above_the_cap(pods, sandbox):
 
 
 def test_rooms_that_vanish_are_made_up_for(pods):
-    pod = pods.start_full(room_target=3)
+    pod = pods.start_full(room_target=3, agent_target=0, max_processes=0)
     Room.objects.available().filter(pk=Room.objects.available().latest("pk").pk).delete()
     Room.objects.available().earliest("pk").end("by somebody else")
     assert not is_full(pod)
@@ -63,7 +60,7 @@ def test_processes_whose_rows_are_ended_or_deleted_are_replaced(pods):
     deleted, ended = AgentProcess.objects.available()[:2]
     AgentProcess.objects.filter(pk=deleted.pk).delete()
     ended.end("by somebody else")
-    run_until(pod, lambda: is_full(pod) and not is_running(deleted.os_pid) and not is_running(ended.os_pid))
+    run_until(pod, lambda: is_full(pod) and not is_running(pid_of(deleted)) and not is_running(pid_of(ended)))
 
 
 def test_a_process_that_is_taken_by_nobody_is_replaced(pods):
@@ -85,7 +82,7 @@ def test_without_stock_rooms_and_processes_are_made_on_demand(pods, sandbox):
     call = connect_lead(sandbox)
     run_until(pod, call.bot_has_joined)
     assert call.session.start_kind == StartKind.COLD
-    assert call.session.agent_process.on_demand
+    assert call.process.on_demand
     assert not AgentProcess.objects.available().exists() and not Room.objects.stock().exists()
 
 

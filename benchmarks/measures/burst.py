@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from benchmarks.figures import Figure, milliseconds
 from benchmarks.progress import Progress
-from benchmarks.rounds import calls_at_once
+from benchmarks.rounds import Call, calls_at_once, kinds
 from benchmarks.world import Sizes, World
 
 CALLS = 10
@@ -13,18 +13,18 @@ SIZES = Sizes(processes=2, rooms=CALLS, max_processes=2 * CALLS)
 
 def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     last: list[float] = []
-    warm = 0
+    starts: list[Call] = []
     with world.pod(SIZES):
         for number in range(rounds):
             calls = calls_at_once(world, SIZES, CALLS, each=1)
             began = min(call.connected.sent for call in calls)
             last.append(max(call.connected.sent + call.acknowledged for call in calls) - began)
-            warm += sum(call.start.kind == "warm" for call in calls)
+            starts += calls
             progress.done(number + 1, rounds)
     yield Figure(
         "burst_of_10",
         f"burst of {CALLS}, {SIZES.processes} processes warm: last one acknowledged",
         milliseconds(last),
         aims={"p50": 200},
-        notes=(f"{warm} of {rounds * CALLS} starts warm",),
+        notes=kinds(starts, "warm")[:1],
     )

@@ -11,20 +11,28 @@ from pools.daily.client import DailyClient, NewRoom
 from pools.names import room_name
 
 CHEAP_ROUNDS = 5  # of what takes no time, for each of what does
+LOOP = 20_000
 
 
 def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
+    loops = [seconds(_loop) for _ in range(rounds * CHEAP_ROUNDS)]
     world.rows.prepare_commits()
     commits = [seconds(world.rows.commit) for _ in range(rounds * CHEAP_ROUNDS)]
     with world.api() as api:
         api.health()
         requests = [seconds(api.health) for _ in range(rounds * CHEAP_ROUNDS)]
     progress.done(1, 2)
+    yield Figure("cpu", f"a loop of Python, {LOOP} turns (how steady is this machine?)", milliseconds(loops))
     yield Figure("commit", "one durable commit of PostgreSQL", milliseconds(commits))
     yield Figure("http_round_trip", "GET /health through gunicorn and Django", milliseconds(requests))
     yield Figure(
         "daily_call", "one Daily call (POST /rooms, warm connection)", milliseconds(daily_calls(world, rounds))
     )
+
+
+def _loop() -> None:
+    for _ in range(LOOP):
+        pass
 
 
 def daily_calls(world: World, number: int) -> list[float]:

@@ -1,11 +1,11 @@
 """manage.py rundev: everything that development needs, under one foreground command. `make run` calls it."""
 
 import contextlib
-import fcntl
 import io
 import json
 import os
 import secrets
+import select
 import signal
 import socket
 import sys
@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 
-from breezebuddy import configuration, embedded_postgres
+from breezebuddy import configuration, embedded_postgres, preflight
 from breezebuddy.command_line import no_database
 from breezebuddy.dev_service import DevService, write_dev_file
 from breezebuddy.log_follower import LogFollower, tail
@@ -28,7 +28,6 @@ from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
 from pools.models import Room
 from pools.sandbox import SANDBOX_API_KEY
 
-LEFTOVERS_DEADLINE = 30.0  # seconds for the programs of a run that was killed to end
 SLOW_START = 20.0  # seconds after which we say why the pools are not ready
 LONGEST_BACKOFF = 10.0
 
@@ -48,25 +47,32 @@ class Command(BaseCommand):
         self.sandbox_port = self.port + 2
         self.sandbox_url = f"http://127.0.0.1:{self.sandbox_port}"
         self.with_sandbox = not settings.DAILY_API_KEY
-        logs = self._make_directories()
         try:
-            with self._only_run() as lock, self._postgres() as server:
-                self._check_ports()
-                with Foreground(logs, settings.BASE_DIR, [lock]) as foreground:
+            logs = preflight.make_directories(settings.DATA_DIR)
+            with preflight.only_run(settings.DATA_DIR, self._say) as lock:
+                preflight.check_ports(
+                    self._ports(), f"Stop what uses it, or choose another: make run PORT={self.port + 100}"
+                )
+                with self._postgres() as server, Foreground(logs, settings.BASE_DIR, [lock]) as foreground:
                     if server and server.pid:
                         foreground.watch("PostgreSQL", server.pid, server.log)
-                    try:
-                        self._run(foreground, began)
-                    except StopRequested:
-                        self.stdout.write("\nStopping; once more kills at once.")
-                        raise
-        except embedded_postgres.EmbeddedPostgresError as exc:
+                    self._run_until_stopped(foreground, began)
+        except (preflight.CannotStart, embedded_postgres.EmbeddedPostgresError) as exc:
             raise CommandError(str(exc)) from exc
         except ProgramEnded as exc:
             self._explain(exc)
             raise SystemExit(1) from None
         except (StopRequested, KeyboardInterrupt):
-            self.stdout.write("Stopped.")
+            with contextlib.suppress(StopRequested):
+                self._say("Stopped.")
+
+    def _run_until_stopped(self, foreground: Foreground, began: float) -> None:
+        try:
+            self._run(foreground, began)
+        except StopRequested:
+            with contextlib.suppress(StopRequested):
+                self._say("\nStopping; once more kills at once.")
+            raise
 
     def _run(self, foreground: Foreground, began: float) -> None:
         """Start the programs and stay until one ends (ProgramEnded) or somebody asks (StopRequested)."""
@@ -77,7 +83,10 @@ class Command(BaseCommand):
         if self.with_sandbox:
             foreground.start("sandbox", [*manage, "rundailysandbox", "--port", str(self.sandbox_port)], environment)
         call_command("migrate", verbosity=0)
-        self._forget_rooms_of_earlier_sandboxes()
+        if self.with_sandbox:
+            self._forget_rooms_of_earlier_sandboxes()
+            while not _listens(self.sandbox_port):  # the first thing that runpools does is to ask it
+                foreground.wait(0.02)
         runpools = foreground.start(
             "runpools", [*manage, "runpools"], environment, stop_signal=signal.SIGINT, patience=20
         )
@@ -90,55 +99,22 @@ class Command(BaseCommand):
         while True:
             self._show_news(followers)
             foreground.wait(0.1)
+            if not _is_read(sys.stdout.fileno()):
+                raise StopRequested
+
+    def _say(self, text: str) -> None:
+        """Raises StopRequested when the terminal is gone."""
+        try:
+            self.stdout.write(text)
+            self.stdout.flush()
+        except OSError:
+            raise StopRequested from None
+
+    def _warn(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self.stderr.write(text, self.style.NOTICE)
 
     # --- before the start --------------------------------------------------------------------------------
-
-    def _make_directories(self) -> Path:
-        logs: Path = settings.DATA_DIR / "logs"
-        try:
-            logs.mkdir(parents=True, exist_ok=True)
-            (settings.DATA_DIR / "run.lock").touch(mode=0o600)
-        except OSError as exc:
-            raise CommandError(
-                f"{exc.filename} is not writable ({exc.strerror}): fix that, or set DATA_DIR to another directory"
-            ) from exc
-        return logs
-
-    @contextlib.contextmanager
-    def _only_run(self) -> Iterator[int]:
-        """One run per data directory. The programs inherit the lock: it is free when the last of them is gone."""
-        with open(settings.DATA_DIR / "run.lock", "r+") as lock:
-            deadline = time.monotonic() + LEFTOVERS_DEADLINE
-            told = False
-            while not _try_lock(lock.fileno()):
-                lock.seek(0)
-                holder = lock.read().strip()
-                if _is_rundev(holder) or time.monotonic() > deadline:
-                    raise CommandError(
-                        f"`make run` runs already in {settings.DATA_DIR} (pid {holder or 'unknown'}): stop that one, "
-                        "or give this one a DATA_DIR and a PORT of its own"
-                    )
-                if not told:
-                    self.stdout.write(f"Waiting for the programs of a run that was killed (pid {holder})")
-                    told = True
-                time.sleep(0.1)
-            lock.seek(0)
-            lock.truncate()
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-            yield lock.fileno()
-
-    def _check_ports(self) -> None:
-        for port, user in self._ports().items():
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError as exc:
-                    raise CommandError(
-                        f"port {port} (for {user}) cannot be used: {exc.strerror}. "
-                        f"Stop what uses it, or choose another: make run PORT={self.port + 100}"
-                    ) from exc
 
     def _ports(self) -> dict[int, str]:
         ports = {self.port: "the API", self.health_port: "the health checks of runpools"}
@@ -148,12 +124,13 @@ class Command(BaseCommand):
     def _postgres(self) -> Iterator[embedded_postgres.Server | None]:
         """The embedded server, stopped afterwards unless somebody else uses it; none with DATABASE_URL."""
         if settings.DATABASE_URL:
+            self.which_postgres = "the one of DATABASE_URL"
             yield None
             return
         if os.geteuid() == 0:
-            self.stdout.write("Running as root; PostgreSQL does not, it gets an unprivileged account.")
+            self._say("Running as root; PostgreSQL does not, it gets an unprivileged account.")
         server = embedded_postgres.start(settings.DATA_DIR / "postgres")
-        self.postgres_home = server.place.home
+        self.which_postgres = f"embedded, in {_shown(server.place.home)}, as DATABASE_URL is not set"
         # The settings were read before the first start could say that its files must lie elsewhere.
         connection.settings_dict.update(configuration.env.db_url_config(server.url))
         try:
@@ -169,7 +146,7 @@ class Command(BaseCommand):
             except OperationalError as exc:
                 message = no_database(exc)
                 if message != told:
-                    self.stderr.write(f"{message}; trying again until it does")
+                    self._warn(f"{message}; trying again until it does")
                     told = message
                 foreground.wait(pause)
                 pause = min(2 * pause, LONGEST_BACKOFF)
@@ -219,10 +196,7 @@ class Command(BaseCommand):
         slow = time.monotonic() + SLOW_START
         while True:
             levels = PoolLevels.of(service, settings.POD_NAME)
-            if levels.are_full(settings.VOICE_AGENT_POOL_SIZE, settings.DAILY_ROOM_POOL_SIZE):
-                return levels
-            if time.monotonic() > slow:
-                self.stderr.write(f"The pools are not full yet: {levels.why_not_full()}")
+            if self._are_full(levels) or time.monotonic() > slow:
                 return levels
             self._show_news(followers)
             foreground.wait(0.1)
@@ -236,45 +210,45 @@ class Command(BaseCommand):
             ("agent processes", f"{service.url}{AGENTS}  {level(levels.agents)}"),
             ("rooms", f"{service.url}{ROOMS}  {level(levels.rooms)}"),
             ("runpools", f"http://127.0.0.1:{self.health_port}/health/ready"),
-            ("Daily", f"sandbox on {self.sandbox_url}, as DAILY_API_KEY is not set"),
-            ("PostgreSQL", f"embedded, in {_shown(self.postgres_home)}, as DATABASE_URL is not set"),
-            ("logs", f"{logs}/runpools.log, gunicorn.log, sandbox.log"),
+            ("Daily", self._which_daily()),
+            ("PostgreSQL", self.which_postgres),
+            ("logs", f"{logs}/runpools.log, gunicorn.log" + (", sandbox.log" if self.with_sandbox else "")),
         ]
-        if not self.with_sandbox:
-            rows[6] = ("Daily", settings.DAILY_API_URL)
-        if settings.DATABASE_URL:
-            rows[7] = ("PostgreSQL", "the one of DATABASE_URL")
-        self.stdout.write(f"\nReady after {seconds:.1f} s\n")
+        self._say(f"\n{'Ready' if self._are_full(levels) else 'Started'} after {seconds:.1f} s\n")
         for name, value in rows:
-            self.stdout.write(f"  {name:<16} {value}")
-        self.stdout.write(
-            "\nTry it in another terminal: make demo. Sessions are shown here. Ctrl-C stops everything.\n\n"
-        )
+            self._say(f"  {name:<16} {value}")
+        self._say("\nTry it in another terminal: make demo. Sessions are shown here. Ctrl-C stops everything.\n")
+        if not self._are_full(levels):
+            self._warn(f"The pools are not full yet: {levels.why_not_full()}\n")
+
+    def _are_full(self, levels: PoolLevels) -> bool:
+        return levels.are_full(settings.VOICE_AGENT_POOL_SIZE, settings.DAILY_ROOM_POOL_SIZE)
+
+    def _which_daily(self) -> str:
+        if self.with_sandbox:
+            return f"sandbox on {self.sandbox_url}, as DAILY_API_KEY is not set"
+        return str(settings.DAILY_API_URL)
 
     def _show_news(self, followers: list[LogFollower]) -> None:
         for follower in followers:
             for line in follower.news():
-                self.stdout.write(line)
+                self._say(line)
 
     def _explain(self, ended: ProgramEnded) -> None:
-        self.stderr.write(f"{ended}; everything else is stopped. The end of {_shown(ended.log)}:")
-        for line in tail(ended.log):
-            self.stderr.write(f"  {line}")
+        self._warn(f"{ended}; everything else is stopped. The end of {_shown(ended.log)}:")
+        self._warn("\n".join(f"  {line}" for line in tail(ended.log)))
 
 
-def _try_lock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _is_rundev(pid: str) -> bool:
-    try:
-        return b"rundev" in Path(f"/proc/{int(pid)}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return False
+def _is_read(output: int) -> bool:
+    """Whether anybody can still see what we write: the kernel's SIGHUP goes to the shell, which may keep it."""
+    poll = select.poll()
+    poll.register(output, 0)
+    return not poll.poll(0)
 
 
 def _shown(path: Path) -> str:

@@ -1,0 +1,105 @@
+"""Several pods on one database: they share the stock and the work, and none takes what is another's."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+
+from leads.connect import connect
+from leads.models import Lead
+from pools.models import AgentProcess, Pod, Room, SessionStatus, VoiceSession
+from pools.pod_identity import PodNameTaken
+from pools.supervisor import Supervisor
+from tests.make import make_lead, make_token
+from tests.service import connect_lead, is_full, run_until
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+
+
+def together(condition: Callable[[], bool], *others: Supervisor) -> Callable[[], bool]:
+    """The condition, asked after the loops of the other pods have turned too."""
+
+    def turn_and_ask() -> bool:
+        for pod in others:
+            pod.run_once(0)
+        return condition()
+
+    return turn_and_ask
+
+
+def test_calls_spread_over_the_pods(pods, sandbox):
+    first, second = pods.start_full(), pods.start_full()
+    first.run_once(0)  # a fresh heartbeat
+    for _ in range(4):
+        call = connect_lead(sandbox)
+        run_until(first, together(call.bot_has_joined, second))
+    run_until(first, together(lambda: is_full(first) and is_full(second), second))
+    used = AgentProcess.objects.in_use().values_list("pod", flat=True)
+    assert sorted(used) == sorted([first.pod.pk, second.pod.pk] * 2)
+
+
+def test_a_session_that_waits_is_served_by_the_pod_that_has_a_slot(pods, sandbox):
+    full, free = pods.start_full(agent_target=1, max_processes=1), pods.start_full(agent_target=0)
+    run_until(free, together(lambda: free.agents.zygote.zygote is not None, full))
+    calls = [connect_lead(sandbox) for _ in range(2)]
+    for call in calls:
+        run_until(full, together(call.bot_has_joined, free))
+    assert {call.process.pod for call in calls} == {full.pod, free.pod}
+
+
+def test_each_waiting_session_is_taken_once(pods, sandbox):
+    first, second = pods.start_full(agent_target=0, room_target=3), pods.start_full(agent_target=0, room_target=3)
+    run_until(first, together(lambda: bool(first.agents.zygote.zygote and second.agents.zygote.zygote), second))
+    calls = [connect_lead(sandbox) for _ in range(6)]
+    for call in calls:
+        run_until(first, together(call.bot_has_joined, second))
+    run_until(first, together(lambda: AgentProcess.objects.current().count() == 6, second))
+    assert [len(call.people()) for call in calls] == [1] * 6
+
+
+def test_a_burst_beyond_the_stock_from_many_clients_is_served(pods, sandbox):
+    pod = pods.start_full(agent_target=2, room_target=8, max_processes=12)
+    leads, (token, _) = [make_lead() for _ in range(8)], make_token()
+    failed: list[Exception] = []
+
+    def ask(lead: Lead) -> None:
+        try:
+            connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), api_token=token)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    clients = [threading.Thread(target=ask, args=(lead,)) for lead in leads]
+    for client in clients:
+        client.start()
+    run_until(pod, lambda: failed or VoiceSession.objects.exclude(bot_joined_at=None).count() == 8)
+    for client in clients:
+        client.join()
+    assert failed == []
+    sessions = VoiceSession.objects.filter(status=SessionStatus.ACTIVE)
+    assert len(set(sessions.values_list("room", "agent_process"))) == 8
+    run_until(pod, lambda: is_full(pod))
+    assert AgentProcess.objects.current().count() == 8 + 2
+
+
+def test_a_pod_counts_only_rooms_of_its_own(pods):
+    first, second = pods.start_full(room_target=2), pods.start_full(room_target=3)
+    assert is_full(first) and is_full(second)
+    assert Room.objects.available().count() == 5
+
+
+def test_the_name_of_a_running_pod_is_not_taken(pods):
+    first = pods.start_full(pod_name="north-1")
+    with pytest.raises(PodNameTaken, match="north-1 is running on test-host"):
+        pods.start(pod_name="north-1")
+    first.run_once(0)
+    assert Pod.objects.get() == first.pod
+
+
+def test_the_name_of_a_pod_that_has_ended_is_free(pods):
+    pods.close(pods.start_full(pod_name="north-1"))
+    second = pods.start_full(pod_name="north-1")
+    assert Pod.objects.current().get() == second.pod
+    assert Pod.objects.count() == 2
