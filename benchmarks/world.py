@@ -75,7 +75,7 @@ class World:
             bot_dir=ROOT,
             project_dir=ROOT,
             spool_dir=self._directory / "spool",
-            env=agent_environment(self._environment),
+            env={**agent_environment(self._environment), "LOGURU_LEVEL": "WARNING"},  # they log to our own stderr
         )
 
     # --- waiting ------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ VOICE_AGENT_START_METHOD = conf.choice("VOICE_AGENT_START_METHOD", "zygote", ("z
 VOICE_AGENT_ENV = conf.names("VOICE_AGENT_ENV", ",".join(PROVIDER_KEYS))
 VOICE_AGENT_SPOOL_DIR = Path(conf.text("VOICE_AGENT_SPOOL_DIR", str(DATA_DIR / "spool"))).absolute()
 VOICE_AGENT_WARMUP_TIMEOUT = conf.seconds("VOICE_AGENT_WARMUP_TIMEOUT", 60, minimum=1, maximum=600)
+VOICE_AGENT_MAX_IDLE = conf.seconds("VOICE_AGENT_MAX_IDLE", 3600, minimum=10, maximum=7 * 86_400)
+VOICE_AGENT_MEMORY_LIMIT = conf.whole_number("VOICE_AGENT_MEMORY_LIMIT", 256, minimum=0, maximum=1_000_000)
 
 # --- sessions ----------------------------------------------------------------------------------------------
 MAX_DAILY_SESSION_LIMIT = conf.whole_number("MAX_DAILY_SESSION_LIMIT", 1800, minimum=10, maximum=86_400)
@@ -45,6 +47,7 @@ AUTOMATIC_SESSION_INACTIVITY_TIMEOUT = conf.seconds(
     "AUTOMATIC_SESSION_INACTIVITY_TIMEOUT", 900, minimum=5, maximum=86_400
 )
 WAITING_SESSION_TIMEOUT = conf.seconds("WAITING_SESSION_TIMEOUT", 10, minimum=1, maximum=120)
+RETENTION_DAYS = conf.whole_number("RETENTION_DAYS", 30, minimum=0, maximum=36_500)
 DRAIN_TIMEOUT = conf.seconds("DRAIN_TIMEOUT", MAX_DAILY_SESSION_LIMIT, minimum=0, maximum=86_400)
 
 # --- Daily -------------------------------------------------------------------------------------------------

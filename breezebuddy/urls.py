@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from breezebuddy.views import HealthView, ReadinessView
+from leads.cleanup import CleanupView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
@@ -11,6 +12,7 @@ urlpatterns = [
     path("health/ready", ReadinessView.as_view(), name="ready"),
     path("agent/voice/breeze-buddy/", include("leads.urls")),
     path("agent/voice/automatic/", include("pools.urls")),
+    path("agent/voice/automatic/cleanup/<str:session_id>", CleanupView.as_view(), name="cleanup"),
     path("openapi.json", SpectacularJSONAPIView.as_view(authentication_classes=[]), name="openapi"),
     path("docs", SpectacularSwaggerView.as_view(url_name="openapi", authentication_classes=[]), name="docs"),
     path("admin/", admin.site.urls),

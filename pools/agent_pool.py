@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from pools import planner
+from pools import memory, planner
 from pools.agent.launcher import AgentChannel, ZygoteUnavailable, spawn
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
 from pools.protocol import ForkRefused, Message, Ping, Pong, ProtocolError, Ready, Stop, WarmupFailed
@@ -30,12 +30,13 @@ logger = logging.getLogger(__name__)
 
 DRAINED = "pod drained"
 STOPPED = "pod stopped"
-PLANNED_ENDS = (DRAINED, STOPPED)
+PLANNED_ENDS = (DRAINED, STOPPED, "recycled")
 
 PING_IDLE_S = 1.0
 PING_IN_CALL_S = 20.0
 PONG_IDLE_S = 2.0
 PONG_IN_CALL_S = 20.0
+RECYCLE_S = 10.0
 
 
 @dataclass(eq=False)
@@ -87,6 +88,7 @@ class AgentPool:
         self.zygote = ZygoteKeeper(config.agent, config.start_method, config.warmup_timeout)
         self.backoff = planner.Backoff(base=2.0, ceiling=60.0, steady=True)
         self.trouble = ""
+        self._recycle_due = 0.0
         self.orphans = 0  # calls of this host that have outlived their supervisor
 
     # --- counts -------------------------------------------------------------------------------------------
@@ -234,6 +236,27 @@ class AgentPool:
         )
         return min((agent.ping_due for agent in waiting), default=float("inf"))
 
+    def recycle(self, now: float) -> None:
+        """Replace idle processes that are old or have grown: one at a time, so that the stock hardly shrinks."""
+        if now < self._recycle_due:
+            return
+        self._recycle_due = now + RECYCLE_S
+        for agent in self.agents.values():
+            reason = self._worn_out(agent, now) if agent.idle and agent.recorded_ready else ""
+            if reason and agent.row.end(reason, was=StockStatus.AVAILABLE):
+                logger.info("event=agent_recycled %s reason=%r", agent, reason)
+                agent.verdict = reason
+                agent.channel.send(Stop(reason))
+                return
+
+    def _worn_out(self, agent: Agent, now: float) -> str:
+        if now - agent.since > self._config.max_idle:
+            return "recycled: old"
+        limit = self._config.memory_limit * 1024 * 1024
+        if limit and agent.channel.pid and memory.private_bytes(agent.channel.pid) > limit:
+            return "recycled: above the memory limit"
+        return ""
+
     # --- rows follow --------------------------------------------------------------------------------------
 
     def record_ready(self, now: float) -> bool:
@@ -286,7 +309,7 @@ class AgentPool:
         del self.agents[agent.row.pk]
         if agent.ready is None and agent.channel.pid is not None:  # without a pid it never was: the zygote's failure
             self._start_failed(reason, now)
-        elif agent.ready and agent.handoff is None and reason not in PLANNED_ENDS:
+        elif agent.ready and agent.handoff is None and not reason.startswith(PLANNED_ENDS):
             logger.warning("event=idle_agent_gone %s reason=%r", agent, reason)
 
     def _start_failed(self, reason: str, now: float) -> None:

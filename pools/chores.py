@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models.functions import Now
 from ulid import ULID
 
-from pools import reaper
+from pools import reaper, retention
 from pools.daily import budget
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
@@ -77,6 +77,8 @@ class Chores:
         if self._tidy_due.take(now, TIDY_S):
             budget.forget_old_slots()
             self._retire_unowned()
+            if retention.delete_ended(self._config.retention_days):
+                self._tidy_due.at = now  # there is more
         if daily_works:
             self._delete_rooms(now)
             self._look_after_abandoned_calls(now)

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 events = logging.getLogger("pools.events")
 
 PRECEDENCE_S = 0.02  # how long an unanswered Start keeps the loop free for its answer
+STOP_S = 5.0  # what a bot gets to say goodbye when its session is to end
 LAST_WORDS_S = 5.0  # from Ended to the exit of the process
 OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
 NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
@@ -57,6 +58,8 @@ class Handoff:
     go: float | None = None  # when Go was written
     joined: bool = False
     news: dict[str, datetime] = field(default_factory=dict)  # columns not yet written
+    stop: float | None = None  # when Stop was written
+    stop_reason: str = ""
     final: Ended | None = None
     final_since: float = 0.0
     settled: bool = False  # the end is in the database
@@ -127,6 +130,8 @@ class HandOffs:
             if handoff.sent is not None and not handoff.started and now - handoff.sent > limit:
                 events.warning("event=not_acknowledged session=%s %s within_s=%g", handoff.uuid, agent, limit)
                 agent.condemn("did not acknowledge its session")
+            elif handoff.stop is not None and now - handoff.stop > STOP_S + LAST_WORDS_S:
+                agent.condemn("did not stop")
             elif handoff.final and now - handoff.final_since > LAST_WORDS_S:
                 agent.condemn("did not exit after its session")
             elif handoff.go is not None and now - handoff.go > self._config.session_limit + OVERTIME_S:
@@ -197,8 +202,8 @@ class HandOffs:
             problem = agent.verdict or (final.error or final.reason if final else "the process died")
             settled_in = handoff.go is not None and now - handoff.go > self._config.join_timeout + LAST_WORDS_S
             if handoff.joined or settled_in:
-                detail = {"problem": problem}
-                end_session(handoff.pk, Result("agent_lost", detail=detail), self._on_session_ended)
+                result = Result(handoff.stop_reason or "agent_lost", detail={"problem": problem})
+                end_session(handoff.pk, result, self._on_session_ended)
             else:
                 hand_off_failed(handoff.pk, handoff.attempt, problem, self._on_session_ended)
             handoff.settled = True
@@ -215,14 +220,20 @@ class HandOffs:
         """Start what has been assigned to our processes; take waiting sessions, oldest first."""
         sessions = list(
             VoiceSession.objects.filter(
-                Q(status=SessionStatus.ASSIGNED, agent_process__pod=self._pod) | Q(status=SessionStatus.WAITING)
+                Q(status=SessionStatus.ASSIGNED, agent_process__pod=self._pod)
+                | Q(status=SessionStatus.ACTIVE, agent_process__pod=self._pod) & ~Q(stop_reason="")
+                | Q(status=SessionStatus.WAITING)
             )
             .select_related("room")
             .order_by("id")
         )
         for session in sessions:
-            if session.status == SessionStatus.ASSIGNED and session.agent_process_id is not None:
+            if session.agent_process_id is None:
+                continue
+            if session.status == SessionStatus.ASSIGNED:
                 self._bind(session, session.agent_process_id, now)
+            elif agent := self._pool.agents.get(session.agent_process_id):
+                self._stop(agent, session.stop_reason, STOP_S, now)
         waiting = sum(session.status == SessionStatus.WAITING for session in sessions)
         if waiting and not draining:
             self._take_waiting(waiting, now)
@@ -316,13 +327,20 @@ class HandOffs:
             agent.condemn("its session was taken by another pod")
         return False
 
-    def stop_calls(self, reason: str, deadline: float) -> None:
+    def stop_calls(self, reason: str, deadline: float, now: float) -> None:
         """Tell every call to end; what has not even started is killed and handed off elsewhere."""
         for agent in self._pool.busy():
             if agent.handoff and agent.handoff.go is not None:
-                agent.channel.send(Stop(reason, deadline))
+                self._stop(agent, reason, deadline, now)
             else:
                 agent.condemn(reason, signal.SIGKILL)
+
+    @staticmethod
+    def _stop(agent: Agent, reason: str, deadline: float, now: float) -> None:
+        handoff = agent.handoff
+        if handoff and handoff.stop is None:
+            handoff.stop, handoff.stop_reason = now, reason
+            agent.channel.send(Stop(reason, deadline))
 
 
 def _error(final: Ended) -> dict[str, str]:

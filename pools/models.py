@@ -305,6 +305,9 @@ class VoiceSessionQuerySet(models.QuerySet["VoiceSession"]):
     def current(self) -> Self:
         return self.exclude(status=SessionStatus.ENDED)
 
+    def to_be_stopped(self) -> Self:
+        return self.active().exclude(stop_reason="")
+
 
 class VoiceSession(models.Model):
     """One room, one agent process, one caller."""
@@ -321,6 +324,7 @@ class VoiceSession(models.Model):
     reference = models.UUIDField(null=True, blank=True, db_index=True, help_text="The caller's own id: the lead's.")
     request_key = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
     body = models.JSONField(default=dict, blank=True, help_text="What the bot is given.")
+    stop_reason = models.CharField(max_length=100, blank=True, help_text="Somebody has asked to end it, and why.")
 
     created_at = models.DateTimeField("claimed at", db_default=Now())
     assigned_at = models.DateTimeField(null=True, blank=True)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -56,6 +57,9 @@ def hand_off_failed(pk: int, attempt: int, problem: str, on_session_ended: OnSes
         )
         if session is None:
             return False
+        if session.stop_reason:
+            _end(session, Result(session.stop_reason, detail={"problem": problem}), on_session_ended)
+            return True
         if not planner.may_hand_off_again(attempt=session.attempt, age=float(session.age)):
             _end(session, Result(NOT_STARTED, detail={"problem": problem}), on_session_ended)
             return True
@@ -70,6 +74,30 @@ def hand_off_failed(pk: int, attempt: int, problem: str, on_session_ended: OnSes
     notifications.wake_supervisors()
     events.warning("event=session_handed_back session=%s attempt=%d problem=%r", session.uuid, attempt, problem)
     return True
+
+
+def ask_to_end(uuid: UUID, reason: str, on_session_ended: OnSessionEnded) -> VoiceSession | None:
+    """End a session, from anywhere: a call is ended by the pod that has it, anything else here and now.
+
+    None: there is no such session. One that is over stays as it is.
+    """
+    with transaction.atomic():
+        session = (
+            VoiceSession.objects.select_for_update(of=("self",))
+            .select_related("room", "agent_process__pod")
+            .filter(uuid=uuid)
+            .first()
+        )
+        if session is None or session.status == SessionStatus.ENDED:
+            return session
+        process = session.agent_process
+        if session.status == SessionStatus.ACTIVE and process and process.pod.ended_at is None:
+            session.stop_reason = reason
+            session.save(update_fields=["stop_reason"])
+        else:
+            _end(session, Result(reason), on_session_ended)
+    notifications.wake_supervisors()
+    return session
 
 
 def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded) -> None:

@@ -276,13 +276,14 @@ class Supervisor:
         if now >= self._check_due:
             self._check_due = now + CHECK_LISTENER_S
             self._check_listener()
-        self.chores.record()
-        may_judge = self._beating_since is not None and now - self._beating_since > REAP_LEASE.total_seconds()
-        self.chores.run(now, may_judge=may_judge, daily_works=self.rooms.verified and not self.rooms.trouble)
         self.agents.orphans = spooled.take_in(
             self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended
         )
+        self.chores.record()  # after the reports: they know more than the presence of a bot
+        may_judge = self._beating_since is not None and now - self._beating_since > REAP_LEASE.total_seconds()
+        self.chores.run(now, may_judge=may_judge, daily_works=self.rooms.verified and not self.rooms.trouble)
         self.agents.agree_with_rows()
+        self.agents.recycle(now)
         reap_strays(self._known_pids())
         if self._probes and self._readiness:
             self._probes.judged(*self._readiness())
@@ -299,7 +300,7 @@ class Supervisor:
     def _stop_calls(self, now: float) -> None:
         if not self._stopping:
             self._stopping = True
-            self.handoffs.stop_calls("pod_stopped", STOP_NOW_S)
+            self.handoffs.stop_calls("pod_stopped", STOP_NOW_S, now)
         elif self.stop_at is not None and now >= self.stop_at + 2 * STOP_NOW_S:
             for agent in self.agents.agents.values():
                 agent.condemn(STOPPED)

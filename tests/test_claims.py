@@ -197,7 +197,7 @@ class TestConcurrency:
             make_agent_process(pods[i % 3]), make_room()
 
         def claim_many(_: int) -> list[tuple[int, int]]:
-            pairs = []
+            pairs: list[tuple[int, int]] = []
             while True:
                 try:
                     session = claimed()

@@ -8,7 +8,7 @@ from django.db import connection
 
 from leads.connect import connect
 from leads.models import Lead
-from pools.models import AgentProcess, Pod, Room, SessionStatus, VoiceSession
+from pools.models import AgentProcess, Pod, SessionStatus, VoiceSession
 from pools.pod_identity import PodNameTaken
 from pools.supervisor import Supervisor
 from tests.make import make_lead, make_token
@@ -82,12 +82,6 @@ def test_a_burst_beyond_the_stock_from_many_clients_is_served(pods, sandbox):
     assert len(set(sessions.values_list("room", "agent_process"))) == 8
     run_until(pod, lambda: is_full(pod))
     assert AgentProcess.objects.current().count() == 8 + 2
-
-
-def test_a_pod_counts_only_rooms_of_its_own(pods):
-    first, second = pods.start_full(room_target=2), pods.start_full(room_target=3)
-    assert is_full(first) and is_full(second)
-    assert Room.objects.available().count() == 5
 
 
 def test_the_name_of_a_running_pod_is_not_taken(pods):

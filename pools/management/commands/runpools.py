@@ -136,6 +136,8 @@ class Command(BaseCommand):
             room_cap=max(rooms, settings.DAILY_ROOM_MAX_POOL_SIZE),
             max_processes=0 if options["once"] else settings.VOICE_AGENT_MAX_PROCESSES,
             warmup_timeout=settings.VOICE_AGENT_WARMUP_TIMEOUT,
+            max_idle=settings.VOICE_AGENT_MAX_IDLE,
+            memory_limit=settings.VOICE_AGENT_MEMORY_LIMIT,
             join_timeout=settings.BOT_JOIN_TIMEOUT,
             caller_timeout=settings.CALLER_JOIN_TIMEOUT,
             idle_timeout=settings.AUTOMATIC_SESSION_INACTIVITY_TIMEOUT,
@@ -145,6 +147,7 @@ class Command(BaseCommand):
             room_prefix=settings.DAILY_ROOM_PREFIX,
             room_geo=settings.DAILY_ROOM_GEO,
             room_pool_life=settings.DAILY_ROOM_POOL_LIFE,
+            retention_days=settings.RETENTION_DAYS,
             self_signed_tokens=settings.DAILY_SELF_SIGNED_TOKENS,
             database=listener_parameters(),
         )

@@ -1,0 +1,98 @@
+"""`POST /agent/voice/automatic/cleanup/{session_id}`: an operator ends a session, whichever pod has it."""
+
+import time
+import uuid
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from leads.auth import scope_of
+from leads.outcomes import session_ended
+from pools.models import SessionStatus, VoiceSession
+from pools.sessions import ask_to_end
+
+REASON = "ended_by_operator"
+PATIENCE_S = 5.0
+STEP_S = 0.05
+SESSION = "0b9f6f3e-3c53-4b0c-a3f5-0f4b6f8f4c22"
+
+
+class CleanupSerializer(serializers.Serializer[object]):
+    status = serializers.ChoiceField(choices=["success", "not_found"])
+    message = serializers.CharField()
+    process_type = serializers.ChoiceField(
+        choices=["pool", "direct"], required=False, help_text="Whether its process was from stock or made on demand."
+    )
+
+
+class CleanupView(APIView):
+    @extend_schema(
+        summary="End a session",
+        description="Ends the call, deletes the room, finishes the lead. May be repeated. For admins.",
+        tags=["pools"],
+        request=None,
+        parameters=[OpenApiParameter("session_id", uuid.UUID, OpenApiParameter.PATH)],
+        responses={
+            200: CleanupSerializer,
+            403: problem("Not an admin", "Access denied: admins only"),
+            404: OpenApiResponse(CleanupSerializer, "No such session"),
+            **UNAUTHENTICATED,
+            **UNAVAILABLE,
+        },
+        examples=[
+            OpenApiExample(
+                "Ended",
+                status_codes=["200"],
+                value={
+                    "status": "success",
+                    "message": f"Session {SESSION} cleaned up successfully",
+                    "process_type": "pool",
+                },
+            ),
+            OpenApiExample(
+                "Unknown",
+                status_codes=["404"],
+                value={"status": "not_found", "message": f"Session {SESSION} not found"},
+            ),
+        ],
+    )
+    def post(self, request: Request, session_id: str) -> Response:
+        if not scope_of(request).is_operator:
+            raise PermissionDenied("Access denied: admins only")
+        session = ask_to_end(as_uuid(session_id), REASON, session_ended)
+        if session is None:
+            return Response({"status": "not_found", "message": f"Session {session_id[:100]} not found"}, status=404)
+        over = wait_for_end(session)
+        outcome = "cleaned up successfully" if over else "has been told to end"
+        process = session.agent_process
+        return Response(
+            {
+                "status": "success",
+                "message": f"Session {session.uuid} {outcome}",
+                "process_type": "direct" if process and process.on_demand else "pool",
+            }
+        )
+
+
+def as_uuid(text: str) -> uuid.UUID:
+    """What is no UUID is the id of no session."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return uuid.UUID(int=0)
+
+
+def wait_for_end(session: VoiceSession) -> bool:
+    """The pod that has the call ends it; normally within milliseconds."""
+    deadline = time.monotonic() + PATIENCE_S
+    ended = VoiceSession.objects.filter(pk=session.pk, status=SessionStatus.ENDED)
+    while not ended.exists():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(STEP_S)
+    return True

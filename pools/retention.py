@@ -1,0 +1,38 @@
+"""Ended rows are deleted after a while, in batches, so that no transaction is long and no table grows for ever.
+
+A room or process that served a session goes after its session. Leads are the callers' and stay; they only lose the
+link to a session that is gone.
+"""
+
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+
+BATCH = 1000
+
+
+def delete_ended(days: int) -> bool:
+    """One batch of each kind, oldest first; whether there may be more. Rooms not yet deleted at Daily stay."""
+    if days == 0:
+        return False
+    before = Now() - timedelta(days=days)
+    deleted = [
+        _delete(VoiceSession.objects.filter(status=SessionStatus.ENDED, ended_at__lt=before)),
+        _delete(
+            Room.objects.filter(
+                status=StockStatus.ENDED, ended_at__lt=before, deleted_at__isnull=False, voice_session=None
+            )
+        ),
+        _delete(AgentProcess.objects.filter(status=StockStatus.ENDED, ended_at__lt=before, voice_session=None)),
+        _delete(Pod.objects.filter(ended_at__lt=before, agent_processes=None)),
+    ]
+    return max(deleted) == BATCH
+
+
+def _delete(rows: QuerySet[VoiceSession] | QuerySet[Room] | QuerySet[AgentProcess] | QuerySet[Pod]) -> int:
+    keys = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
+    rows.model._default_manager.filter(pk__in=keys).delete()
+    return len(keys)
