@@ -68,6 +68,11 @@ class World:
         return Api(*self._api_address, self._token)
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Of every program of this world."""
+        return dict(self._environment)
+
+    @property
     def agent_config(self) -> AgentConfig:
         """Of the default bot, as `runpools` would build it."""
         return AgentConfig(
@@ -192,7 +197,7 @@ class World:
 @contextmanager
 def running_world(foreground: Foreground, directory: Path) -> Iterator[World]:
     """Everything but a pod, until the block ends. `foreground` is entered and keeps its logs in `directory`."""
-    environment = _environment(directory)
+    environment = service_environment(directory)
     server = embedded_postgres.start(directory / "postgres")
     try:
         environment["DATABASE_URL"] = server.url
@@ -218,7 +223,7 @@ def private_directory(parent: Path) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _environment(directory: Path) -> dict[str, str]:
+def service_environment(directory: Path) -> dict[str, str]:
     """Of every program: nothing of this shell's or of a developer's .env is to change what is measured."""
     local = ROOT / ".env"
     blank = LOCAL_NAME.findall(local.read_text(errors="replace")) if local.is_file() else []

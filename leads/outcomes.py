@@ -1,6 +1,6 @@
 """What the end of a voice session means for its lead; runs in the transaction that ends the session."""
 
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from leads.models import Lead, LeadStatus
 from pools.models import VoiceSession
@@ -11,12 +11,20 @@ NO_ANSWER = "NO_ANSWER"
 
 
 def session_ended(session: VoiceSession) -> None:
-    """A start that never ran gives the lead back to its backlog; any other end finishes it, with an outcome."""
-    lead = Lead.objects.filter(voice_session=session, status=LeadStatus.PROCESSING)
+    """A start that never ran gives the lead back to its backlog; any other end finishes it, with an outcome.
+
+    Called again when the report of a call comes in after its end (its supervisor was lost): the outcome is completed.
+    """
+    lead = Lead.objects.filter(voice_session=session)
     if session.end_reason == NOT_STARTED:
         lead.update(status=LeadStatus.BACKLOG, voice_session=None, next_attempt_at=Now(), updated_at=Now())
-    else:
-        lead.update(status=LeadStatus.FINISHED, outcome=outcome_of(session), call_end_time=Now(), updated_at=Now())
+        return
+    lead.update(
+        status=LeadStatus.FINISHED,
+        outcome=outcome_of(session),
+        call_end_time=Coalesce("call_end_time", Now()),
+        updated_at=Now(),
+    )
 
 
 def outcome_of(session: VoiceSession) -> str:

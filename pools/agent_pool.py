@@ -209,7 +209,7 @@ class AgentPool:
             elif agent.ping_sent is None:
                 if now >= agent.ping_due:
                     self._ping(agent, now)
-            elif now - agent.ping_sent > (PONG_IN_CALL_S if agent.handoff else PONG_IDLE_S):
+            elif now - agent.ping_sent > (PONG_IN_CALL_S if self._in_call(agent, now) else PONG_IDLE_S):
                 logger.warning("event=agent_hangs %s", agent)
                 agent.condemn("hung: no answer to a ping")
 
@@ -217,7 +217,15 @@ class AgentPool:
         agent.ping_number += 1
         agent.channel.send(Ping(agent.ping_number))  # a full buffer is a hang too: the answer will be missed
         agent.ping_sent = now
-        agent.ping_due = now + (PING_IN_CALL_S if agent.handoff else PING_IDLE_S)
+        agent.ping_due = now + (PING_IN_CALL_S if self._in_call(agent, now) else PING_IDLE_S)
+
+    def _in_call(self, agent: Agent, now: float) -> bool:
+        """Its bot is in the room, or (where that cannot be seen) has had the time to join: pings become rare and
+        patient. One that hangs before that has no call to lose, and a caller who waits for another."""
+        handoff = agent.handoff
+        return handoff is not None and (
+            handoff.joined or (handoff.go is not None and now - handoff.go > self._config.join_timeout)
+        )
 
     def forgive(self, now: float) -> None:
         """We were late ourselves: all deadlines start again."""

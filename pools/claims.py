@@ -53,9 +53,7 @@ def claim(request: SessionRequest, made_on_demand: Room | None = None) -> VoiceS
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("claim() needs a transaction around it")
-    process = _take_process()
-    if process is None:
-        _admit_waiting()
+    process = _take_process() or _take_or_wait()
     room = _take_reserved(made_on_demand) if made_on_demand else _take_room(request)
     if room is None:
         raise RoomNeeded
@@ -120,11 +118,17 @@ def _take_reserved(room: Room) -> Room:
     return room
 
 
-def _admit_waiting() -> None:
-    """Let a session wait only if a process can come: a free slot or an unbound warming process for each one that
-    waits. Callers take their turns here, otherwise N at once would all see the last slot."""
+def _take_or_wait() -> int | None:
+    """None: the session may wait, for there is a free slot or an unbound warming process for each one that waits.
+
+    Callers take their turns here, otherwise N at once would all see the last slot; and what has become available
+    while this one waited for its turn is no slot any more, but can be taken. Raises PoolExhausted.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('waiting sessions'))")
+    process = _take_process()
+    if process is not None:
+        return process
     pods = Pod.objects.taking()
     if not pods.exists():
         raise PoolExhausted("no live pod takes sessions", retry_after=5)
@@ -138,6 +142,7 @@ def _admit_waiting() -> None:
     if slots - busy["total"] + busy["warming"] <= VoiceSession.objects.waiting().count():
         trouble = "" if slots else " (agent processes do not start)"
         raise PoolExhausted(f"all pods are at their limit of processes{trouble}", retry_after=2 if slots else 10)
+    return None
 
 
 def _start(warm_process: bool, warm_room: bool) -> tuple[StartKind, str]:

@@ -171,6 +171,7 @@ class HandOffs:
             return
         handoff.go = now
         agent.channel.send(Go(handoff.uuid, handoff.attempt))
+        agent.ping_due = now  # does it hang on its way into the room?
         waited = (datetime.now(UTC) - handoff.claimed_at) / timedelta(milliseconds=1)
         events.info(
             "event=session_active session=%s %s attempt=%d ms=%.1f", handoff.uuid, agent, handoff.attempt, waited

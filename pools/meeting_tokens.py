@@ -12,10 +12,11 @@ from pools.models import Room, StoredTokens, VoiceSession
 
 BOT_NAME = "Bot"
 CALLER_NAME = "Caller"
+GRACE = timedelta(seconds=30)  # for the bot: the agent ends the session at its limit itself, and says so
 
 
 def owner_token(session: VoiceSession, room: Room, signer: TokenSigner | None, life: timedelta) -> str:
-    return _token(room, room.owner_token, signer, _owner(room.name, str(session.uuid), life))
+    return _token(room, room.owner_token, signer, _owner(room.name, str(session.uuid), life + GRACE))
 
 
 def guest_token(session: VoiceSession, room: Room, signer: TokenSigner | None, life: timedelta) -> str:

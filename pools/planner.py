@@ -11,6 +11,7 @@ FIRST_ACK_S = 1.0
 MAX_ATTEMPTS = 3  # one hand-off and two more
 REHAND_WITHIN_S = 60.0
 BATCH_FROM = 3  # so many missing rooms are worth one batch call instead of single ones
+MAX_DOUBLINGS = 32  # of a pause: beyond any ceiling, and far from what a float can hold (an outage of hours gets there)
 
 
 def shortfall(*, target: int, cap: int, warming: int, available: int) -> int:
@@ -77,7 +78,7 @@ class Backoff:
     def failed(self, now: float, *, at_least: float = 0.0, chance: float | None = None) -> "Backoff":
         """After one more failure; `at_least`: seconds that the other side asked for; `chance`: 0..1."""
         chance = random.random() if chance is None else chance  # noqa: S311 (jitter, not a secret)
-        pause = min(self.ceiling, self.base * 2**self.failures)
+        pause = min(self.ceiling, self.base * 2 ** min(self.failures, MAX_DOUBLINGS))
         pause *= 0.75 + 0.25 * chance if self.steady else chance
         return Backoff(self.base, self.ceiling, self.steady, self.failures + 1, now + max(pause, at_least))
 

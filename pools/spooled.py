@@ -58,6 +58,9 @@ def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended:
                 transcript=ended.transcript,
                 detail=ended.detail,
             )
+            if completed:
+                session.refresh_from_db()
+                on_session_ended(session)
         logger.info("event=late_report session=%s completed=%s", session.uuid, bool(completed))
 
 

@@ -276,6 +276,7 @@ def test_the_claim_reads_through_its_partial_indexes():
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pools_room")
         cursor.execute("ANALYZE pools_agentprocess")
+    pod.beat(free_slots=20, start_method="zygote", agent_trouble="")
     with CaptureQueriesContext(connection) as queries, transaction.atomic():
         claim(REQUEST)
     plans = []

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from leads import cleanup
 from leads.models import LeadStatus
 from pools.models import SessionStatus, StockStatus
 from tests.api import check_problem, post
@@ -40,7 +41,8 @@ def test_a_call_without_a_pod_is_ended_here():
     assert session.end_reason == "ended_by_operator"
 
 
-def test_a_call_is_left_to_the_pod_that_has_it():
+def test_a_call_is_left_to_the_pod_that_has_it(monkeypatch):
+    monkeypatch.setattr(cleanup, "PATIENCE_S", 0.1)
     pod = make_pod()
     session = make_session(pod=pod, agent_process=make_agent_process(pod, "in_use", on_demand=True))
     answer = clean_up(session.uuid)

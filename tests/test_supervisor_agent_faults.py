@@ -230,6 +230,6 @@ def test_a_bot_that_heeds_no_stop_is_killed_and_its_end_recorded(pods, sandbox, 
     pid = call.pid
     pod.drain(0)
     run_until(pod, lambda: pod.finished)
-    assert (call.session.end_reason, call.session.detail) == ("agent_lost", {"problem": "pod stopped"})
+    assert (call.session.end_reason, call.session.detail) == ("pod_stopped", {"problem": "pod stopped"})
     assert call.lead.status == LeadStatus.FINISHED
     assert not is_running(pid)

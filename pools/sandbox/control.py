@@ -29,6 +29,15 @@ def get_participants(call: Call) -> Any:
     return {"participants": [p.as_event() for p in call.world.presence.in_room(room.id)]}
 
 
+def get_everybody(call: Call) -> Any:
+    """As `get_participants`, of all rooms: name -> participants."""
+    call.world.tick()
+    rooms: dict[str, list[Any]] = {}
+    for participant in call.world.presence.everybody():
+        rooms.setdefault(participant.room_name, []).append(participant.as_event())
+    return {"rooms": rooms}
+
+
 def get_faults(call: Call) -> Any:
     return {"faults": call.world.faults.as_json()}
 
@@ -132,6 +141,7 @@ ROUTES = (
     Route("GET", "/sandbox/counters", get_counters),
     Route("GET", "/sandbox/rooms", get_rooms),
     Route("GET", "/sandbox/rooms/{name}/participants", get_participants),
+    Route("GET", "/sandbox/participants", get_everybody),
     Route("GET", "/sandbox/faults", get_faults),
     Route("POST", "/sandbox/faults", add_fault),
     Route("DELETE", "/sandbox/faults", clear_faults),

@@ -5,7 +5,7 @@ is settled at the join and not changed by later changes of the room, as measured
 """
 
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,6 +73,7 @@ class Presence:
         self._participants: dict[str, Participant] = {}
         self._leavers: deque[Participant] = deque(maxlen=REMEMBERED_LEAVERS)
         self.joined = self.left = self.peak = 0
+        self.ejected: Counter[str] = Counter()  # by reason
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -82,6 +83,9 @@ class Presence:
     def in_room(self, room_id: str) -> list[Participant]:
         meeting = self._meetings.get(room_id)
         return list(meeting.participants.values()) if meeting else []
+
+    def everybody(self) -> list[Participant]:
+        return list(self._participants.values())
 
     def is_banned(self, room_id: str, user_id: str | None) -> bool:
         meeting = self._meetings.get(room_id)
@@ -131,6 +135,7 @@ class Presence:
 
     def eject(self, participants: Iterable[Participant], reason: str, now: float) -> None:
         for participant in list(participants):
+            self.ejected[reason] += 1
             participant.deliver({"event": "ejected", "reason": reason})
             self.leave(participant.id, reason, now)
 

@@ -167,6 +167,7 @@ class World:
             "rate_limited": sum(outcomes["429"] for outcomes in self.calls.values()),
             "rooms": self.rooms.counts(),
             "participants": self.presence.counts(),
+            "ejected": dict(self.presence.ejected),
             "windows": self.limits.counts(),
         }
 

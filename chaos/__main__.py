@@ -1,0 +1,227 @@
+"""`python -m chaos [chaos|soak|rolling]`: arguments, the run, the table, the JSON, the exit status."""
+
+import argparse
+import http.client
+import random
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psycopg
+import requests
+
+from benchmarks.client import Refused
+from benchmarks.world import ROOT, DidNotHappen, private_directory
+from breezebuddy.embedded_postgres import EmbeddedPostgresError
+from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
+from chaos import rolling, soak
+from chaos.console import say
+from chaos.findings import Finding, Report
+from chaos.scenarios import SCENARIOS
+from chaos.storm import PODS, Storm
+from chaos.world import World, running_world
+
+DATA_DIR = ROOT / ".data"
+INTERRUPTED = 130
+BROKEN = (
+    DidNotHappen,
+    EmbeddedPostgresError,
+    ProgramEnded,
+    Refused,
+    http.client.HTTPException,
+    requests.RequestException,
+    psycopg.Error,
+    OSError,
+)
+STORM_RATE, STORM_STAY = 6.0, (0.3, 3.0)
+SHARES = {1: 0.6, 2: 0.2, 3: 0.2}  # of the kills of rows 1 to 3
+SECONDS_A_KILL = 0.36
+REPEATS = {4: 20, 5: 20, 12: 20}
+SECONDS_A_REPEAT = 8.0
+CLEAN_S = 180.0
+DRAIN_S = {False: 30.0, True: 60.0}  # with the light bot, with Pipecat
+
+
+def main() -> int:
+    arguments = _arguments()
+    report = Report(arguments.command, arguments.seed)
+    random.seed(arguments.seed)
+    try:
+        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
+            say(f"{arguments.command}, seed {arguments.seed}: bringing up PostgreSQL, the Daily sandbox and gunicorn")
+            try:
+                with running_world(foreground, directory, _variables(arguments)) as world:
+                    COMMANDS[arguments.command](world, arguments, report)
+            finally:
+                if arguments.keep:
+                    _keep_logs(directory, arguments.keep)
+    except (StopRequested, KeyboardInterrupt):
+        say("interrupted; everything has been ended")
+        return INTERRUPTED
+    except BROKEN as error:
+        report.broken.append(f"{type(error).__name__}: {error}")
+    _conclude(report, arguments.output or DATA_DIR / f"{arguments.command}.json")
+    return 0 if report.holds else 1
+
+
+# --- commands ----------------------------------------------------------------------------------------------
+
+
+def _chaos(world: World, arguments: argparse.Namespace, report: Report) -> None:
+    for row, (about, scenario) in SCENARIOS.items():
+        if not arguments.only or row in arguments.only:
+            _act(world, f"row {row}: {about}", lambda scenario=scenario: scenario(world), report)
+    if arguments.kills and (not arguments.only or set(arguments.only) & {*SHARES, *REPEATS}):
+        _act(world, "faults at random moments", lambda: _storm(world, arguments, report), report)
+    _settle(world, report)
+
+
+def _storm(world: World, arguments: argparse.Namespace, report: Report) -> Iterable[Finding]:
+    wanted = {row: round(arguments.kills * share) for row, share in SHARES.items()}
+    wanted |= {row: min(number, max(1, arguments.kills // 10)) for row, number in REPEATS.items()}
+    if arguments.only:
+        wanted = {row: number for row, number in wanted.items() if row in arguments.only}
+    seconds = max(arguments.kills * SECONDS_A_KILL, sum(wanted.get(row, 0) for row in REPEATS) * SECONDS_A_REPEAT)
+    if arguments.minutes:
+        seconds = min(seconds, arguments.minutes * 60)
+    world.pods(PODS)
+    storm = Storm(world, arguments.seed)
+    world.callers.arrive(STORM_RATE, STORM_STAY)
+    storm.run(wanted, seconds)
+    world.callers.pause()
+    took = world.wait_until_level(180)
+    report.figures["faults"] = {"wanted": wanted, "struck": dict(storm.done)}
+    struck = ", ".join(f"row {row}: {storm.done[row]} of {number}" for row, number in wanted.items())
+    yield Finding(0, "faults struck at random moments", note=f"{struck}; level again after {took:.1f} s")
+
+
+def _soak(world: World, arguments: argparse.Namespace, report: Report) -> None:
+    minutes = arguments.minutes or 10.0
+    _act(world, "soak", lambda: soak.soak(world, minutes, arguments.seed, report.figures), report)
+    _settle(world, report)
+
+
+def _rolling(world: World, arguments: argparse.Namespace, report: Report) -> None:
+    rate = arguments.rate or (3.0 if arguments.pipecat else 10.0)
+    stay = (2.0, 6.0) if arguments.pipecat else (0.5, 6.0)
+    drain = DRAIN_S[arguments.pipecat]
+    about = f"row 11: rolling restart under {rate:g} connects/s"
+    _act(world, about, lambda: rolling.rolling(world, rate, drain, stay), report)
+    if not arguments.pipecat:
+        _act(world, "row 11: impatient drains", lambda: rolling.impatient(world), report)
+    _settle(world, report)
+
+
+COMMANDS = {"chaos": _chaos, "soak": _soak, "rolling": _rolling}
+
+
+def _act(world: World, about: str, run, report: Report) -> None:  # type: ignore[no-untyped-def]
+    """One scenario with pods of its own, audited at its end. One that breaks is reported, and the others still run."""
+    say(about)
+    try:
+        for finding in run():
+            say(report.add(finding).in_words())
+        _audit(world, about, report)
+    except DidNotHappen as error:
+        report.broken.append(f"{about}: {error}")
+        say(f"    BROKEN: {error}")
+    finally:
+        world.callers.pause()
+        world.restore()
+
+
+def _audit(world: World, about: str, report: Report) -> None:
+    audit = world.audit()
+    left = {
+        "rooms left over": len(audit.rooms_left_over),
+        "processes left over": len(audit.processes_left_over),
+        "two bots in a room": len(audit.two_bots),
+        "leads stuck": audit.stuck_leads,
+    }
+    for name, number in left.items():
+        report.must_be_zero[name] = report.must_be_zero.get(name, 0) + number
+    if not audit.agrees:
+        report.broken.append(f"audit after {about}: {audit.in_words()}")
+    say(f"    audit: {audit.in_words()}")
+
+
+# --- the end -----------------------------------------------------------------------------------------------
+
+
+def _clean_up(world: World) -> Iterable[Finding]:
+    """Clean-up comes last in Daily's budget: a pod is left alone with it."""
+    world.pods(1)
+    began = time.monotonic()
+    left = world.tables.rooms_to_delete()
+    world.wait_for("rooms deleted", lambda: not world.tables.rooms_to_delete(), CLEAN_S, step=0.3)
+    world.wait_until_level()
+    yield Finding(0, "every room that is over is gone at Daily", note=f"{left} in {time.monotonic() - began:.1f} s")
+
+
+def _settle(world: World, report: Report) -> None:
+    _act(world, "the last rooms are deleted", lambda: _clean_up(world), report)
+    accounts = world.accounts()
+    report.accounts = vars(accounts)
+    report.must_be_zero |= {
+        "lost": accounts.lost,
+        "double": accounts.double,
+        "failed (neither 200 nor 503)": accounts.failed,
+        "503 without Retry-After": accounts.silent_refusals,
+    }
+    say(accounts.in_words())
+    say(f"ends: {accounts.ends}  failures: {accounts.failures}  429 from Daily: {accounts.rate_limited}")
+
+
+def _conclude(report: Report, output: Path) -> None:
+    for problem in report.broken:
+        say(f"BROKEN: {problem}")
+    for finding in report.findings:
+        if finding.verdict != "holds":
+            say(finding.in_words())
+    say(", ".join(f"{name} {number}" for name, number in report.must_be_zero.items()))
+    report.write(output)
+    say(f"{'everything holds' if report.holds else 'NOT EVERYTHING HOLDS'}; {output}")
+
+
+def _keep_logs(directory: Path, kept: Path) -> None:
+    kept.mkdir(parents=True, exist_ok=True)
+    for log in directory.glob("*.log*"):
+        (kept / log.name).write_bytes(log.read_bytes())
+
+
+def _variables(arguments: argparse.Namespace) -> dict[str, str]:
+    if arguments.command == "rolling":
+        drain = {"DRAIN_TIMEOUT": f"{DRAIN_S[arguments.pipecat]:.0f}"}
+        return drain | ({"VOICE_AGENT_BOT": rolling.PIPECAT_BOT} if arguments.pipecat else {})
+    return {}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m chaos",
+        description=(__import__("chaos").__doc__ or "")
+        + "\nExit status: 0 all promises hold, 1 something was lost, doubled or left over, 130 interrupted.",
+        epilog="rows of chaos:\n" + "\n".join(f"  {row:>2}  {about}" for row, (about, _) in SCENARIOS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", default="chaos", choices=COMMANDS)
+    parser.add_argument(
+        "--only", action="append", type=int, choices=SCENARIOS, metavar="ROW", help="chaos: this row only"
+    )
+    parser.add_argument("--kills", type=int, default=1000, metavar="N", help="chaos: of rows 1 to 3, at random moments")
+    parser.add_argument(
+        "--minutes", type=float, metavar="M", help="soak: how long (10); chaos: bound of the random part"
+    )
+    parser.add_argument("--pipecat", action="store_true", help="rolling: with the default Pipecat bot")
+    parser.add_argument("--rate", type=float, metavar="R", help="rolling: connects a second (10; 3 with --pipecat)")
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the random moments"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the JSON goes (.data/COMMAND.json)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the programs' logs there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""The process table: agents, zygotes, what they weigh. Only descendants of the run are looked at or signalled."""
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+AGENT_MODULES = (b"pools.agent.zygote", b"pools.agent.spawn")
+
+
+def descendants(pid: int) -> set[int]:
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            direct = {int(child) for child in task.read_text().split()}
+            found |= direct.union(*(descendants(child) for child in direct))
+    return found
+
+
+def is_agent(pid: int) -> bool:
+    """An agent process or a zygote that runs (zombies have no command line)."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return any(module in Path(f"/proc/{pid}/cmdline").read_bytes() for module in AGENT_MODULES)
+    return False
+
+
+def agents(zygotes: set[int]) -> set[int]:
+    """Of this run: every process of an agent, idle or in a call, supervised or not."""
+    return {pid for pid in descendants(os.getpid()) - zygotes if is_agent(pid)}
+
+
+def strike(pid: int, number: signal.Signals) -> bool:
+    """Signal an agent or a zygote; False: there is none of this number any more."""
+    if pid not in descendants(os.getpid()) or not is_agent(pid):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
+def bury_strays(ours: set[int]) -> None:
+    """As subreaper we inherit what killed supervisors leave; `ours` are waited for by those who started them."""
+    for pid in set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())) - ours:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """`private_kb`: memory that is nobody else's."""
+
+    private_kb: int
+    descriptors: int
+
+
+def weight(pid: int) -> Weight | None:
+    """None: it is gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
+        return Weight(private, len(os.listdir(f"/proc/{pid}/fd")))
+    except OSError:
+        return None

@@ -1,0 +1,359 @@
+"""Whatever happens to sessions, processes and pods, in whatever order: every session ends exactly once, nothing serves
+two, no lead is left in PROCESSING, no constraint is hit. Hypothesis makes up the stories, PostgreSQL is real, the
+processes are played (tests/played_agents.py)."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.db import connection
+from django.db.models import F
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from leads.connect import LeadNotConnectable, connect
+from leads.models import Lead, LeadStatus
+from leads.outcomes import session_ended
+from pools import on_demand, reaper, spooled
+from pools.claims import PoolExhausted
+from pools.daily_account import daily_client
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.planner import MAX_ATTEMPTS
+from pools.sessions import NOT_STARTED, ask_to_end
+from pools.supervisor_config import SupervisorConfig
+from tests.make import make_daily_account, make_lead, make_room, make_template, make_token
+from tests.played_agents import PlayedAgent, PlayedPod
+from tests.properties import REPEATABLE
+from tests.service import supervisor_config
+
+NAMES = ("north", "south")
+EVERYTHING = """
+DELETE FROM leads_lead; DELETE FROM leads_template; DELETE FROM leads_apitoken; DELETE FROM pools_voicesession;
+DELETE FROM pools_agentprocess; DELETE FROM pools_room; DELETE FROM pools_pod; DELETE FROM pools_dailyaccount;
+DELETE FROM pools_dailybudgetslot"""
+STOCK_ORDER = list(StockStatus)
+SESSION_ORDER = list(SessionStatus)
+JOIN_TIMEOUT_S = 8.0
+ROUNDS_TO_REST = 40
+
+STORIES = settings(REPEATABLE, max_examples=40, stateful_step_count=30)
+
+T = TypeVar("T")
+choice = st.integers(0, 11)
+
+
+def pick(among: Sequence[T], which: int) -> T:
+    return among[which % len(among)]
+
+
+def agents_there(machine: "Lifecycle") -> bool:
+    return bool(machine.agents())
+
+
+def pods_turning(machine: "Lifecycle") -> bool:
+    return bool(machine.turning())
+
+
+class Lifecycle(RuleBasedStateMachine):
+    def __init__(self, config: Callable[..., SupervisorConfig]) -> None:
+        super().__init__()
+        self.config = config
+        self.clock = time.monotonic()
+        self.pods: list[PlayedPod] = []
+        self.ends: Counter[int] = Counter()
+        self.served: defaultdict[int, set[int]] = defaultdict(set)
+        self.ranks: dict[tuple[str, int], tuple[int, int]] = {}
+        self.went: dict[str, float] = {}  # when an agent was told to go, by its uuid
+        self.leads: list[int] = []
+        self.keys: dict[int, str] = {}
+
+    @initialize(rooms=st.integers(0, 6), pods=st.integers(1, 2), rounds=st.integers(0, 2))
+    def beginning(self, rooms: int, pods: int, rounds: int) -> None:
+        make_daily_account()
+        self.template = make_template()
+        self.token, _ = make_token()
+        self.rooms_arrive(rooms, "stock")
+        for name in NAMES[:pods]:
+            self.start_pod(name)
+        self.life_goes_on(rounds, restart=False)
+
+    def ended(self, session: VoiceSession) -> None:
+        self.ends[session.pk] += 1
+        session_ended(session)
+
+    # --- who there is -------------------------------------------------------------------------------------
+
+    def turning(self) -> list[PlayedPod]:
+        return [pod for pod in self.pods if pod.turning]
+
+    def agents(self, wanted: Callable[[PlayedAgent], bool] = lambda agent: True) -> list[PlayedAgent]:
+        return [agent for pod in self.pods for agent in pod.zygote.agents if agent.acting and wanted(agent)]
+
+    # --- callers ------------------------------------------------------------------------------------------
+
+    @rule(number=st.integers(1, 3), with_key=st.booleans())
+    def leads_connect(self, number: int, with_key: bool) -> None:
+        for _ in range(number):
+            lead = make_lead(template=self.template)
+            if with_key:
+                self.keys[lead.pk] = f"key-{lead.pk}"
+            self.leads.append(lead.pk)
+            self.connect_lead(lead.pk)
+
+    @precondition(lambda self: self.leads)
+    @rule(which=choice)
+    def lead_connects_again(self, which: int) -> None:
+        """A client's retry, or a second try for a lead that is back in its backlog."""
+        self.connect_lead(pick(self.leads, which))
+
+    def connect_lead(self, pk: int) -> None:
+        lead = Lead.objects.select_related("voice_session").get(pk=pk)
+        key, session = self.keys.get(lead.pk), lead.voice_session
+        under_way = session is not None and session.status != SessionStatus.ENDED
+        try:
+            connected = connect(
+                lead_uuid=lead.uuid, leads=Lead.objects.all(), api_token=self.token, idempotency_key=key
+            )
+        except PoolExhausted:
+            assert lead.status == LeadStatus.BACKLOG == Lead.objects.get(pk=lead.pk).status
+        except LeadNotConnectable:
+            assert lead.status != LeadStatus.BACKLOG and not (key and under_way)
+        else:
+            assert lead.status == LeadStatus.BACKLOG or (session and key and connected.session_id == session.uuid)
+
+    @precondition(lambda self: self.leads)
+    @rule(which=choice)
+    def operator_ends_a_session(self, which: int) -> None:
+        session = VoiceSession.objects.filter(lead=pick(self.leads, which)).first()
+        if session:
+            ask_to_end(session.uuid, "ended_by_operator", self.ended)
+
+    # --- rooms --------------------------------------------------------------------------------------------
+
+    @rule(number=st.integers(1, 3), fate=st.sampled_from(["stock", "stock", "given back", "forgotten"]))
+    def rooms_arrive(self, number: int, fate: str) -> None:
+        """For the stock, or for requests that then do not claim them: another was faster, or they have died."""
+        for _ in range(number):
+            if fate == "stock":
+                make_room()
+                continue
+            room = make_room(StockStatus.WARMING, reserved=True, url="https://test.daily.co/reserved")
+            if fate == "given back":
+                on_demand.give_back(room)
+
+    # --- agents and pods ----------------------------------------------------------------------------------
+
+    @rule(rounds=st.integers(1, 3), leads=st.integers(0, 3), restart=st.booleans())
+    def life_goes_on(self, rounds: int, leads: int = 0, restart: bool = True) -> None:
+        """All do what they should, and callers come. `restart`: pods that are missing are started again."""
+        for name in NAMES if restart else ():
+            self.start_pod(name)
+        if leads:
+            self.leads_connect(leads, with_key=False)
+        for _ in range(rounds):
+            for agent in self.agents():
+                agent.act()
+            for pod in self.turning():
+                self.turn(pod)
+
+    @precondition(agents_there)
+    @rule(which=choice)
+    def agent_acts(self, which: int) -> None:
+        pick(self.agents(), which).act()
+
+    @precondition(agents_there)
+    @rule(which=choice)
+    def agent_dies(self, which: int) -> None:
+        pick(self.agents(lambda agent: agent.busy) or self.agents(), which).die()
+
+    @precondition(lambda self: self.agents(lambda agent: agent.in_call))
+    @rule(which=choice, reason=st.sampled_from(["caller_left", "bot_error", "join_failed"]))
+    def call_ends(self, which: int, reason: str) -> None:
+        agent = pick(self.agents(lambda agent: agent.in_call), which)
+        agent.end_call("bot_error" if agent.joined and reason == "join_failed" else reason)
+
+    @rule(name=st.sampled_from(NAMES))
+    def start_pod(self, name: str) -> None:
+        """Also under the name of one that has crashed, which is thereby taken over."""
+        if any(pod.row.name == name and not pod.gone for pod in self.pods):
+            return
+        config = self.config(pod_name=name, agent_target=2, max_processes=4)
+        self.pods.append(PlayedPod(config, self.ended, number=len(self.pods)))
+
+    @precondition(pods_turning)
+    @rule(which=choice)
+    def pod_turns(self, which: int) -> None:
+        self.turn(pick(self.turning(), which))
+
+    def turn(self, pod: PlayedPod) -> None:
+        for agent in pod.zygote.agents:
+            if agent.alive and agent.channel.killed:
+                agent.die()
+        pod.turn(self.clock)
+        for agent in self.agents(lambda agent: agent.in_call):
+            self.went.setdefault(agent.uuid, self.clock)
+        if pod.finished:
+            reaper.reap_pod(pod.row, "stopped", self.ended)
+            pod.crash()
+
+    @precondition(pods_turning)
+    @rule(which=choice)
+    def pod_judges_the_overdue(self, which: int) -> None:
+        pick(self.turning(), which).handoffs.judge(self.clock + 10)
+
+    @precondition(pods_turning)
+    @rule(which=choice, fault=st.sampled_from(["killed", "paused", "drained", "stopped"]))
+    def pod_leaves(self, which: int, fault: str) -> None:
+        pod = pick(self.turning(), which)
+        match fault:
+            case "killed":
+                pod.crash()
+            case "paused":
+                pod.paused = True
+            case "drained" | "stopped":
+                pod.draining = True
+                if fault == "stopped":
+                    pod.handoffs.stop_calls("pod_stopped", 2.0, self.clock)
+                self.turn(pod)
+
+    @precondition(lambda self: self.paused())
+    @rule(which=choice)
+    def pod_goes_on(self, which: int) -> None:
+        pod = pick(self.paused(), which)
+        pod.paused = False
+        self.turn(pod)  # with what it had not read: acknowledgements that come too late
+
+    def paused(self) -> list[PlayedPod]:
+        return [pod for pod in self.pods if pod.paused and not pod.gone]
+
+    # --- time and reapers ---------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([2, 5, 12, 70]))
+    def time_passes(self, seconds: float) -> None:
+        """Everything is older; only pods that turn have sent heartbeats meanwhile."""
+        self.clock += seconds
+        back = timedelta(seconds=seconds)
+        silent = [pod.row.pk for pod in self.pods if not pod.turning]
+        Pod.objects.filter(pk__in=silent).update(heartbeat_at=F("heartbeat_at") - back)
+        Room.objects.update(created_at=F("created_at") - back)
+        VoiceSession.objects.update(created_at=F("created_at") - back, active_at=F("active_at") - back)
+        for agent in self.agents(lambda agent: agent.started is not None):
+            if not agent.was_told:
+                agent.die(0)  # it waits for Go no longer than a second
+            elif agent.in_call and not agent.joined and self.clock - self.went[agent.uuid] >= JOIN_TIMEOUT_S:
+                agent.end_call("join_timeout")
+
+    @precondition(pods_turning)
+    @rule(which=choice)
+    def pod_does_the_chores(self, which: int) -> None:
+        pod = pick(self.turning(), which)
+        pod.beat()
+        if pod.reaped or not pod.config.agent.spool_dir:
+            return
+        spooled.take_in(pod.config.agent.spool_dir, pod.handoffs.sessions(), self.ended)
+        reaper.take_back_unacknowledged(self.ended)
+        reaper.reap_lost_pods(self.ended, but=pod.row)
+        reaper.reap_reserved_rooms()
+        reaper.end_overdue_waiting(pod.config.waiting_timeout, self.ended)
+        abandoned = reaper.abandoned_calls()
+        present = {agent.call[0] for agent in self.agents(lambda agent: agent.in_call and agent.joined)}
+        reaper.end_abandoned_calls(abandoned, present, JOIN_TIMEOUT_S, self.ended)
+
+    # --- what always holds --------------------------------------------------------------------------------
+
+    @invariant()
+    def check(self) -> None:
+        calls = Counter(agent.call[0] for agent in self.agents(lambda agent: agent.in_call))
+        assert all(number == 1 for number in calls.values()), "two bots in one room"
+        current = set()
+        for session in VoiceSession.objects.select_related("room", "lead"):
+            self.check_session(session)
+            if session.agent_process_id:
+                self.served[session.agent_process_id].add(session.pk)
+            if session.status != SessionStatus.ENDED:
+                current.add(session.pk)
+        assert all(len(sessions) == 1 for sessions in self.served.values()), "a process was given two sessions"
+        processing = Lead.objects.filter(status=LeadStatus.PROCESSING).values_list("voice_session", flat=True)
+        assert set(processing) == current
+        self.check_stock()
+
+    def check_session(self, session: VoiceSession) -> None:
+        over = session.status == SessionStatus.ENDED
+        assert self.ends[session.pk] == over, f"told of its end {self.ends[session.pk]} times"
+        assert session.attempt <= MAX_ATTEMPTS
+        assert session.room.status == (StockStatus.ENDED if over else StockStatus.IN_USE)
+        lead = getattr(session, "lead", None)
+        if over:
+            assert lead is None if session.end_reason == NOT_STARTED else lead.status == LeadStatus.FINISHED
+        self.moves("session", session.pk, SESSION_ORDER.index(session.status), session.attempt)
+
+    def check_stock(self) -> None:
+        for pk, status in Room.objects.values_list("pk", "status"):
+            self.moves("room", pk, STOCK_ORDER.index(status))
+        stock: Counter[int] = Counter()
+        for pk, status, pod in AgentProcess.objects.values_list("pk", "status", "pod"):
+            self.moves("agent process", pk, STOCK_ORDER.index(status))
+            stock[pod] += status in (StockStatus.WARMING, StockStatus.AVAILABLE)
+        for pod in self.pods:
+            assert stock[pod.row.pk] <= pod.config.agent_cap
+
+    def moves(self, kind: str, pk: int, rank: int, attempt: int = 1) -> None:
+        """Statuses only move right, unless it is another attempt."""
+        before = self.ranks.get((kind, pk), (0, 0))
+        assert (attempt, rank) >= before, f"{kind} moved back"
+        self.ranks[kind, pk] = (attempt, rank)
+
+    # --- the end of a story -------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """From wherever it has come to, all faults over: everything comes to rest by itself."""
+        try:
+            if hasattr(self, "token"):
+                self.come_to_rest()
+        finally:
+            for pod in self.pods:
+                pod.crash()
+            for agent in self.agents(lambda agent: True):
+                agent.die()
+            with connection.cursor() as cursor:
+                cursor.execute(EVERYTHING)
+
+    def come_to_rest(self) -> None:
+        for pod in self.pods:
+            pod.paused = False
+        for round_ in range(ROUNDS_TO_REST):
+            self.life_goes_on(1)
+            self.check()
+            if not VoiceSession.objects.current().exists():
+                break
+            if round_ % 5 == 4:
+                self.time_passes(12)
+                self.pod_does_the_chores(0)
+                self.check()
+        assert not VoiceSession.objects.current().exists(), "a session that never ends"
+        assert not Lead.objects.filter(status=LeadStatus.PROCESSING).exists()
+        assert not Room.objects.in_use().exists()
+
+
+def test_every_session_ends_exactly_once_whatever_happens(transactional_db, sandbox, settings, tmp_path):
+    settings.DAILY_API_URL, settings.DAILY_API_KEY = sandbox.api_url, sandbox.api_key
+    sandbox.set_limits(enabled=False)
+    daily_client.cache_clear()
+
+    def config(**values: Any) -> SupervisorConfig:
+        return supervisor_config(tmp_path, **values)
+
+    try:
+        run_state_machine_as_test(lambda: Lifecycle(config), settings=STORIES)
+    finally:
+        daily_client.cache_clear()
