@@ -4,7 +4,7 @@ VENV ?= .venv
 PY = "$(VENV)/bin/python"
 export VENV
 
-.PHONY: help setup run demo test bench lint types lock clean
+.PHONY: help setup run demo test bench chaos soak rolling lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,15 @@ test: setup ## run the tests (ARGS="-k claim" passes arguments to pytest)
 
 bench: setup ## measure claims, hand-offs and refills; prints a table and writes JSON
 	@exec $(PY) -m benchmarks $(ARGS)
+
+chaos: setup ## break everything on purpose and count what is lost: a quarter of an hour; prints findings, writes JSON
+	@exec $(PY) -m chaos chaos $(ARGS)
+
+soak: setup ## three pods under load and faults for 10 minutes (ARGS="--minutes 60"), then an audit
+	@exec $(PY) -m chaos soak $(ARGS)
+
+rolling: setup ## restart three pods one after the other under load (ARGS="--pipecat" with the Pipecat bot)
+	@exec $(PY) -m chaos rolling $(ARGS)
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

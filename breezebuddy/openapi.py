@@ -4,7 +4,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
 
@@ -12,8 +12,13 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField(help_text="What was wrong, for people.")
 
 
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "integer"}]})
+class StepField(serializers.Field[Any, Any, Any, Any]):
+    """A key of an object or an index of a list."""
+
+
 class ShapeProblemSerializer(serializers.Serializer[Any]):
-    loc = serializers.ListField(child=serializers.CharField(), help_text="Where, from `body` inwards.")
+    loc = serializers.ListField(child=StepField(), help_text="Where, from `body` inwards: keys and indices.")
     msg = serializers.CharField()
     type = serializers.CharField()
 

@@ -104,7 +104,7 @@ def _soak(world: World, arguments: argparse.Namespace, report: Report) -> None:
 
 def _rolling(world: World, arguments: argparse.Namespace, report: Report) -> None:
     rate = arguments.rate or (3.0 if arguments.pipecat else 10.0)
-    stay = (2.0, 6.0) if arguments.pipecat else (0.5, 6.0)
+    stay = (3.0, 8.0)  # so long that nobody is gone before the bot comes
     drain = DRAIN_S[arguments.pipecat]
     about = f"row 11: rolling restart under {rate:g} connects/s"
     _act(world, about, lambda: rolling.rolling(world, rate, drain, stay), report)

@@ -99,12 +99,21 @@ class Callers:
         self._daily = daily
         self.answers: list[Answer] = []
         self.unpushed = 0  # leads that could not be pushed: nothing was asked of the pools
+        self._leads: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._due: queue.Queue[float | None] = queue.Queue()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
         self._arrivals: threading.Thread | None = None
+
+    def stock_leads(self, number: int) -> None:
+        """Push so many now: the next callers connect them, even if nothing can be pushed then."""
+        line = self._line()
+        for _ in range(number):
+            if lead := line.push():
+                self._leads.put(lead)
+        line.close()
 
     def arrive(self, rate: float, stay: tuple[float, float], bursts: float = 0.0) -> None:
         """So many a second (Poisson), each staying between so many seconds; `bursts`: chance of an arrival to be of
@@ -144,7 +153,7 @@ class Callers:
 
     def call(self, line: Line, stay_s: float) -> Answer | None:
         """One caller from push to room, on the calling thread; None: the lead could not be pushed."""
-        lead = line.push()
+        lead = self._lead() or line.push()
         if lead is None:
             self.unpushed += 1
             return None
@@ -153,6 +162,12 @@ class Callers:
         if answer.session:
             self.visit(answer, stay_s)
         return answer
+
+    def _lead(self) -> str | None:
+        try:
+            return self._leads.get_nowait()
+        except queue.Empty:
+            return None
 
     def visit(self, answer: Answer, stay_s: float | None) -> str | None:
         try:

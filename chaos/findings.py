@@ -35,7 +35,7 @@ class Finding:
         )
 
 
-def fact(row: int, what: str, holds: bool, note: object = "") -> Finding:
+def fact(row: int, what: str, holds: object, note: object = "") -> Finding:
     return Finding(row, what, bool(holds), str(note))
 
 

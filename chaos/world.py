@@ -171,6 +171,10 @@ class World(base.World):
     def restore(self) -> None:
         """After a scenario, however it ended: no pods, Daily well, a database, and no stock for the next one."""
         self.daily.mend(LATENCY_S)
+        for room, people in self.daily.people().items():
+            for person in people:
+                if not person["owner"]:
+                    self.daily.leave(room, str(person["id"]))
         self.fleet.end()
         self.bury_strays()
         if not embedded_postgres.is_running(self._directory / "postgres"):

@@ -309,15 +309,18 @@ class AgentPool:
         return agent.handoff is not None and agent.handoff.final is not None
 
     def bury(self, agent: Agent, now: float) -> None:
-        """The process is gone: its row ends, and if it never became ready that counts as a failed start."""
+        """The process is gone: its row ends, and if it never became ready, though nobody had told it to go, that counts
+        as a failed start."""
         status = agent.channel.exit_status()
         reason = agent.verdict or ("session over" if self._leaving(agent) else f"exited{_in_words(status)}")
         agent.row.end(reason[:100])
         agent.channel.close()
         del self.agents[agent.row.pk]
+        if reason.startswith(PLANNED_ENDS):
+            return
         if agent.ready is None and agent.channel.pid is not None:  # without a pid it never was: the zygote's failure
             self._start_failed(reason, now)
-        elif agent.ready and agent.handoff is None and not reason.startswith(PLANNED_ENDS):
+        elif agent.ready and agent.handoff is None:
             logger.warning("event=idle_agent_gone %s reason=%r", agent, reason)
 
     def _start_failed(self, reason: str, now: float) -> None:

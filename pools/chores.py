@@ -18,7 +18,7 @@ from pools.daily import budget
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
 from pools.daily_calls import DailyCalls
-from pools.models import Pod, Room, StockStatus, VoiceSession
+from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
 from pools.names import is_ours
 from pools.sessions import OnSessionEnded
 from pools.supervisor_config import SupervisorConfig
@@ -65,12 +65,14 @@ class Chores:
         self._delete_due, self._presence_due, self._tidy_due = Due(), Due(), Due()
         self._reconcile_due: Due | None = None
 
-    def run(self, now: float, *, may_judge: bool, daily_works: bool) -> None:
-        """One look at everything. `may_judge`: our own heartbeats have been in time long enough to judge others."""
+    def run(self, now: float, *, steady: float, daily_works: bool) -> None:
+        """One look at everything. `steady`: seconds for which our own heartbeats have been in time; others are judged
+        by a lease only after as long a time."""
         if self._pod.pk != Pod.objects.live().order_by("pk").values_list("pk", flat=True).first():
             return
-        if may_judge:
+        if steady > HANDOFF_LEASE.total_seconds():
             reaper.take_back_unacknowledged(self._on_session_ended)
+        if steady > REAP_LEASE.total_seconds():
             reaper.reap_lost_pods(self._on_session_ended, but=self._pod)
         reaper.reap_reserved_rooms()
         reaper.end_overdue_waiting(self._config.waiting_timeout, self._on_session_ended)
@@ -197,6 +199,8 @@ class Chores:
         retired = vanished.update(
             status=StockStatus.ENDED, ended_at=Now(), end_reason="not known to Daily", deleted_at=Now()
         )
+        back = Room.objects.filter(name__in=listed, deleted_at__lt=asked_at - timedelta(seconds=PRESENCE_S))
+        again = back.update(deleted_at=None)  # made by a call that came after the deletion
         known = set(Room.objects.filter(name__in=listed).values_list("name", flat=True))
         strangers = [name for name in listed - known - occupied if _age(name, asked_at) > GRACE]
         Room.objects.bulk_create(
@@ -212,8 +216,10 @@ class Chores:
             ],
             ignore_conflicts=True,
         )
-        if retired or strangers:
-            logger.warning("event=reconciled retired=%d found_unknown=%d", retired, len(strangers))
+        if retired or strangers or again:
+            logger.warning(
+                "event=reconciled retired=%d found_unknown=%d deleted_again=%d", retired, len(strangers), again
+            )
 
 
 def _age(name: str, now: datetime) -> timedelta:

@@ -193,6 +193,10 @@ class Room(models.Model):
             values |= {"status": StockStatus.AVAILABLE, "available_at": Now()}
         return Room.objects.warming().filter(pk=self.pk).update(**values) == 1
 
+    def exists_after_all(self) -> None:
+        """Daily has made it although it was given up, and perhaps deleted, before: it is to be deleted (again)."""
+        Room.objects.filter(pk=self.pk, status=StockStatus.ENDED).update(deleted_at=None)
+
     def end(self, reason: str) -> bool:
         """Over for us; it is deleted at Daily afterwards, in a batch."""
         return (

@@ -53,6 +53,7 @@ def _make_room(client: DailyClient, prefix: str, geo: str, life: timedelta, stor
         logger.warning('event=on_demand_room_failed room=%s problem="%s"', room.name, error)
         raise PoolExhausted("no room in stock, and Daily does not make one now", retry_after=5) from None
     if not room.become_available(url=made.url, expires_at=made.expires_at or expires_at, tokens=tokens):
+        room.exists_after_all()
         raise PoolExhausted("the room made for this request was given up meanwhile", retry_after=1)
     room.refresh_from_db()
     return room

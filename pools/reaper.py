@@ -4,6 +4,7 @@ Any pod may reap; every step is guarded, so that two at once do no harm.
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db import transaction
@@ -30,11 +31,17 @@ def reap_lost_pods(on_session_ended: OnSessionEnded, *, but: Pod) -> int:
 def take_back_unacknowledged(on_session_ended: OnSessionEnded) -> int:
     """Sessions in the hands of a pod without a lease: another takes them. Should the pod wake up, its acknowledgement
     changes no row, because the attempt is another."""
-    silent = VoiceSession.objects.assigned().filter(
-        agent_process__pod__ended_at=None, agent_process__pod__heartbeat_at__lte=Now() - HANDOFF_LEASE
+    without_lease = Q(agent_process__pod__ended_at__isnull=False) | Q(
+        agent_process__pod__heartbeat_at__lte=Now() - HANDOFF_LEASE
     )
+    return _hand_back(VoiceSession.objects.assigned().filter(without_lease), "its pod is silent", on_session_ended)
+
+
+def _hand_back(sessions: Iterable[VoiceSession], problem: str, on_session_ended: OnSessionEnded) -> int:
+    """Those of them that are still assigned: one may be acknowledged just now, and its bot told to go."""
     return sum(
-        hand_off_failed(session.pk, session.attempt, "its pod is silent", on_session_ended) for session in silent
+        hand_off_failed(session.pk, session.attempt, problem, on_session_ended, was=[SessionStatus.ASSIGNED])
+        for session in sessions
     )
 
 
@@ -45,11 +52,12 @@ def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
     to `end_abandoned_calls`; its rooms are adopted by the others.
     """
     pod.end(reason)
-    for session in VoiceSession.objects.assigned().filter(agent_process__pod=pod):
-        hand_off_failed(session.pk, session.attempt, f"its pod: {reason}", on_session_ended)
+    assigned = VoiceSession.objects.assigned().filter(agent_process__pod=pod)
+    _hand_back(assigned, f"its pod: {reason}", on_session_ended)
     AgentProcess.objects.current().filter(pod=pod).exclude(voice_session__status=SessionStatus.ACTIVE).update(
         status=StockStatus.ENDED, ended_at=Now(), end_reason=f"pod: {reason}"
-    )
+    )  # which has waited for claims that had taken one of them and were about to commit
+    _hand_back(assigned.all(), f"its pod: {reason}", on_session_ended)
     release_rooms(pod)
 
 

@@ -45,7 +45,7 @@ class RoomPool:
         self._client = client
         self._calls = calls
         self._life = timedelta(seconds=config.session_limit)
-        self.backoff = planner.Backoff(base=0.5, ceiling=30.0)
+        self.backoff = planner.Backoff(base=0.5, ceiling=10.0)  # level within seconds of its return
         self.trouble = ""
         self._recorded_trouble: str | None = None
         self.account = daily_account.recorded(client.api_key)
@@ -75,6 +75,7 @@ class RoomPool:
             room, made, tokens = self._made[0]
             if not room.become_available(url=made.url, expires_at=room.expires_at, tokens=tokens):
                 room.end("came too late")
+                room.exists_after_all()
             self._made.pop(0)
         while self._refused:
             room, problem = self._refused[0]

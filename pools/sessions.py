@@ -5,7 +5,7 @@ hands `SessionEnd` a function for it (`pools` never imports `leads`).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -43,16 +43,26 @@ def end_session(pk: int, result: Result, on_session_ended: OnSessionEnded) -> bo
     return True
 
 
-def hand_off_failed(pk: int, attempt: int, problem: str, on_session_ended: OnSessionEnded) -> bool:
+def hand_off_failed(
+    pk: int,
+    attempt: int,
+    problem: str,
+    on_session_ended: OnSessionEnded,
+    *,
+    was: Collection[str] = (SessionStatus.ASSIGNED, SessionStatus.ACTIVE),
+) -> bool:
     """The process of this attempt is dead, or will never be told to go, and its bot never joined: the session waits
     for another process, or ends as not started. False: somebody else has settled it already.
+
+    `was`: the statuses in which that is so. Without proof of the process's death only ASSIGNED: an active one has
+    been told to go.
     """
     with transaction.atomic():
         session = (
             VoiceSession.objects.select_for_update(of=("self",))
             .select_related("room")
             .annotate(age=Extract(Now() - F("created_at"), "epoch"))
-            .filter(pk=pk, attempt=attempt, status__in=[SessionStatus.ASSIGNED, SessionStatus.ACTIVE])
+            .filter(pk=pk, attempt=attempt, status__in=was)
             .first()
         )
         if session is None:

@@ -26,7 +26,7 @@ from pools.chores import Chores
 from pools.daily.client import DailyClient
 from pools.daily_calls import DailyCalls
 from pools.handoff import HandOffs
-from pools.models import REAP_LEASE, VoiceSession
+from pools.models import VoiceSession
 from pools.notifications import Listener
 from pools.pod_identity import PodNameTaken, hold_name, register
 from pools.probes import Probes
@@ -65,7 +65,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._signals: deque[int] = deque()
         self._watched: dict[int, Agent] = {}
-        self._watched_zygote: int | None = None
+        self._watched_zygote: tuple[int | None, int | None] = (None, None)  # pid and descriptor
         self._listener: Listener | None = None
         self._calls = DailyCalls()
         self._woken = True
@@ -280,8 +280,8 @@ class Supervisor:
             self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended
         )
         self.chores.record()  # after the reports: they know more than the presence of a bot
-        may_judge = self._beating_since is not None and now - self._beating_since > REAP_LEASE.total_seconds()
-        self.chores.run(now, may_judge=may_judge, daily_works=self.rooms.verified and not self.rooms.trouble)
+        steady = 0.0 if self._beating_since is None else now - self._beating_since
+        self.chores.run(now, steady=steady, daily_works=self.rooms.verified and not self.rooms.trouble)
         self.agents.agree_with_rows()
         self.agents.recycle(now)
         reap_strays(self._known_pids())
@@ -350,12 +350,12 @@ class Supervisor:
 
     def _watch(self) -> None:
         """Bring the selector level with the agents and the zygote there are."""
-        zygote = self.agents.zygote.fileno()
-        if zygote != self._watched_zygote:
-            if self._watched_zygote is not None:
-                self._forget(self._watched_zygote)
-            if zygote is not None:
-                self._selector.register(zygote, selectors.EVENT_READ, self._read_zygote)
+        zygote = (self.agents.zygote.pid, self.agents.zygote.fileno())
+        if zygote != self._watched_zygote:  # a new one often has the descriptor that the former had
+            if (former := self._watched_zygote[1]) is not None:
+                self._forget(former)
+            if (descriptor := zygote[1]) is not None:
+                self._selector.register(descriptor, selectors.EVENT_READ, self._read_zygote)
             self._watched_zygote = zygote
         for agent in self.agents.agents.values():
             if agent.channel.eof:

@@ -131,7 +131,16 @@ def test_sending_to_a_dead_agent_is_refused_and_harmless(agents: Agents) -> None
     agent.peer.kill()
     agent.wait_for_exit()
     assert not agent.send(Ping(1))
+    agent.peer.receive()
     assert agent.peer.eof
+
+
+def test_the_last_words_of_an_agent_are_heard_although_it_could_not_be_written_to(agents: Agents) -> None:
+    agent = agents.start()
+    agent.go({"do": "stay"}, session_limit=0.05)
+    agent.wait_for_exit()
+    assert not agent.send(Ping(1))
+    assert agent.expect(Ended).reason == "session_limit"
 
 
 def test_sending_to_an_agent_that_does_not_read_never_blocks(agents: Agents) -> None:

@@ -11,7 +11,7 @@ import requests
 from django.db import connection
 from django.db.models.functions import Now
 
-from pools import chores, supervisor
+from pools import chores
 from pools.daily_account import daily_client
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus
 from tests.daily_sandbox import Sandbox
@@ -158,7 +158,7 @@ def test_a_killed_one_is_taken_over_at_once_and_its_call_goes_on_to_its_result(s
 
 
 def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(supervisor, "REAP_LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(chores, "REAP_LEASE", timedelta(seconds=0.5))
     monkeypatch.setattr(chores, "PRESENCE_S", 0.2)
     with running_runpools(sandbox, tmp_path, "--processes", "2", "--rooms", "3") as lost:
         wait_until_full(agents=2, rooms=3)
@@ -177,7 +177,7 @@ def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sand
 
 
 def test_a_call_of_a_lost_pod_ends_when_its_bot_is_gone(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(supervisor, "REAP_LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(chores, "REAP_LEASE", timedelta(seconds=0.5))
     monkeypatch.setattr(chores, "PRESENCE_S", 0.2)
     with running_runpools(sandbox, tmp_path) as lost:
         wait_until_full()

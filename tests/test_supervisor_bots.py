@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from leads.models import LeadStatus
+from pools import zygote_keeper
 from pools.claims import PoolExhausted
 from pools.models import AgentProcess, Pod, Room
 from tests.make import make_lead
@@ -122,14 +123,17 @@ def test_spawned_processes_serve_like_forked_ones(pods, sandbox):
 # --- the zygote --------------------------------------------------------------------------------------------
 
 
-def test_a_zygote_that_dies_takes_nobody_with_it_and_is_replaced(pods, sandbox):
+@pytest.mark.parametrize("proved_itself_after_s", [10.0, 0.0])
+def test_a_zygote_that_dies_takes_nobody_with_it_and_is_replaced(pods, sandbox, monkeypatch, proved_itself_after_s):
+    """One that has lived for a while is replaced in the same turn: the new one may well get the old descriptor."""
+    monkeypatch.setattr(zygote_keeper, "LIVED_S", proved_itself_after_s)
     pod = pods.start_full()
     call = call_in_progress(pod, sandbox)
     run_until(pod, lambda: is_full(pod))
     available = set(available_pids())
     zygote = pod.agents.zygote.pid
     os.kill(zygote, signal.SIGKILL)
-    run_until(pod, lambda: pod.agents.zygote.zygote is None)
+    run_until(pod, lambda: pod.agents.zygote.pid != zygote)
     assert set(available_pids()) == available
     assert all(map(is_running, available))
     second = connect_lead(sandbox)  # from the stock

@@ -198,7 +198,7 @@ def test_a_room_made_on_demand_has_tokens_too(pods, sandbox):
 def reconcile(pod):
     """The chore that comes round every few minutes, now."""
     for later in (1_000, 2_000):
-        pod.chores.run(time.monotonic() + later, may_judge=False, daily_works=True)
+        pod.chores.run(time.monotonic() + later, steady=0.0, daily_works=True)
 
 
 def test_rooms_of_ours_that_nobody_knows_are_deleted_and_other_peoples_are_not(pods, sandbox):
@@ -212,6 +212,17 @@ def test_rooms_of_ours_that_nobody_knows_are_deleted_and_other_peoples_are_not(p
     run_until(pod, lambda: lost not in sandbox.rooms())
     assert {fresh, strange, "bb-lunch"} <= set(sandbox.rooms())
     assert is_full(pod)
+
+
+def test_a_room_that_is_made_after_it_was_deleted_is_deleted_again(pods, sandbox):
+    """By a call that was under way when its pod was reaped."""
+    pod = pods.start_full(**NO_AGENTS)
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    name = f"bb-{ULID.from_datetime(long_ago)}".lower()
+    late = make_room(name=name, status=StockStatus.ENDED, ended_at=long_ago, deleted_at=long_ago)
+    sandbox.create_room(late.name)
+    reconcile(pod)
+    run_until(pod, lambda: late.name not in sandbox.rooms())
 
 
 def test_rooms_that_daily_does_not_have_are_replaced(pods, sandbox):

@@ -8,6 +8,7 @@ from chaos.findings import Finding, fact, times
 from chaos.silence import SilentProxy
 from chaos.world import World, attempt
 
+RATE = 6.0
 AWAY_S = 30.0
 SILENT_S = 12.0
 LEVEL_AGAIN_S = 5.0
@@ -18,7 +19,8 @@ def stopped(world: World) -> Iterator[Finding]:
     line = world.line()
     calls = [world.call(line) for _ in range(3)]
     first = len(world.answers)
-    world.callers.arrive(6.0, (0.5, 1.5))
+    world.callers.stock_leads(round(RATE * (AWAY_S + 10)))
+    world.callers.arrive(RATE, (0.5, 1.5))
     world.pause(2.0)
     world.stop_postgres()
     world.pause(AWAY_S)

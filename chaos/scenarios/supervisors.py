@@ -31,10 +31,11 @@ def killed(world: World) -> Iterator[Finding]:
     calls = [world.call(line) for _ in range(6)]
     world.wait_until_full()
     victim = pods[0]
-    its_calls, its_idle = _calls_of(world, calls, victim), [row[0] for row in world.tables.rows(IDLE_OF, [victim.name])]
+    its_calls = _calls_of(world, calls, victim)
     rooms = world.daily.rooms()
     world.callers.arrive(10.0, (1.0, 3.0))
     world.pause(0.5)
+    its_idle = [row[0] for row in world.tables.rows(IDLE_OF, [victim.name])]
     at, began = time.time(), time.monotonic()
     victim.kill()
     world.wait_for("its idle processes gone", lambda: not any(map(processes.is_agent, its_idle)), 10)

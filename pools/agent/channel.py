@@ -33,6 +33,7 @@ class AgentChannel:
         self._control = control
         self._frames = FrameReader()
         self._unsent = bytearray()
+        self._unwritable = False
         self._process = process  # only of a spawned agent: it is our own child
         self._status: int | None = None
         self._exited = False
@@ -74,7 +75,7 @@ class AgentChannel:
         if self.eof or not self.flush():
             return False
         self._unsent += encode_frame(message)
-        return self.flush() or not self.eof
+        return self.flush() or not (self.eof or self._unwritable)
 
     def flush(self) -> bool:
         """Send what is left of the last message. True if nothing is left."""
@@ -83,11 +84,12 @@ class AgentChannel:
                 sent = self._control.send(self._unsent)
             except (BlockingIOError, InterruptedError):
                 return False
-            except OSError:  # EPIPE, ECONNRESET, or closed by us: death is dealt with where it is seen, at EOF
-                self._hang_up()
+            except OSError:  # EPIPE, ECONNRESET, or closed by us. No EOF yet: its last words may still be unread
+                self._unwritable = True
+                self._unsent.clear()
                 return False
             del self._unsent[:sent]
-        return not self.eof
+        return not (self.eof or self._unwritable)
 
     def receive(self) -> list[Message]:
         """The messages that have arrived; sets `eof`. Raises ProtocolError on what is no message."""

@@ -1,0 +1,111 @@
+"""Two at once, held at the worst moment: one has written and not yet committed, the other comes to the same row."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from leads.outcomes import session_ended
+from pools import reaper
+from pools.claims import SessionRequest, claim
+from pools.models import AgentProcess, SessionStatus, StockStatus, VoiceSession
+from tests.make import make_agent_process, make_pod, make_room, make_session
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+def is_blocked() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(BLOCKED)
+        return cursor.fetchone()[0] > 0
+
+
+@contextmanager
+def uncommitted(work: Callable[[], object]) -> Iterator[threading.Event]:
+    """`work` is done in a transaction of its own, which commits when the event is set, at the latest at the end."""
+    done, commit = threading.Event(), threading.Event()
+
+    def run() -> None:
+        try:
+            with transaction.atomic():
+                work()
+                done.set()
+                commit.wait(20)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(run)
+        try:
+            wait_until(lambda: done.is_set() or result.done())
+            yield commit
+        finally:
+            commit.set()
+        result.result(20)
+
+
+def in_the_background(pool: ThreadPoolExecutor, work: Callable[[], object]) -> Future[object]:
+    def run() -> object:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    return pool.submit(run)
+
+
+def acknowledge(session: VoiceSession) -> None:
+    VoiceSession.objects.assigned().filter(pk=session.pk, agent_process__pod__ended_at=None).update(
+        status=SessionStatus.ACTIVE, active_at=Now()
+    )
+
+
+def test_a_claim_that_commits_while_its_pod_is_reaped_is_handed_back():
+    pod = make_pod()
+    make_agent_process(pod), make_room()
+    request = SessionRequest(body={}, life=timedelta(minutes=30))
+    with uncommitted(lambda: claim(request)) as commit, ThreadPoolExecutor(1) as pool:
+        reaped = in_the_background(pool, lambda: reaper.reap_pod(pod, "killed", session_ended))
+        wait_until(is_blocked)
+        commit.set()
+        reaped.result(20)
+    session = VoiceSession.objects.get()
+    assert (session.status, session.attempt) == (SessionStatus.WAITING, 2)
+    assert AgentProcess.objects.get().status == StockStatus.ENDED
+
+
+def test_a_session_in_the_hands_of_an_ended_pod_is_taken_back():
+    session = make_session("assigned", pod=make_pod(ended_at="2026-01-01T00:00Z"))
+    assert reaper.take_back_unacknowledged(session_ended) == 1
+    session.refresh_from_db()
+    assert session.status == SessionStatus.WAITING
+
+
+@pytest.mark.parametrize("how", ["taken back", "reaped"])
+def test_a_session_that_is_acknowledged_at_the_last_moment_is_left_to_its_bot(how):
+    """Its bot has been told to go: with a second process there would be two in the room."""
+    pod = make_pod(silent_for=5)
+    session = make_session("assigned", pod=pod)
+
+    def act() -> None:
+        if how == "reaped":
+            reaper.reap_pod(pod, "no heartbeat", session_ended)
+        else:
+            reaper.take_back_unacknowledged(session_ended)
+
+    with uncommitted(lambda: acknowledge(session)) as commit, ThreadPoolExecutor(1) as pool:
+        acting = in_the_background(pool, act)
+        wait_until(is_blocked)
+        commit.set()
+        acting.result(20)
+    session.refresh_from_db()
+    assert (session.status, session.attempt) == (SessionStatus.ACTIVE, 1)
+    assert AgentProcess.objects.get().status == StockStatus.IN_USE

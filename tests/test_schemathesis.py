@@ -1,0 +1,87 @@
+"""Whatever a client makes of our OpenAPI description: no 5xx, no answer that the description does not name, and none of
+another shape. Schemathesis makes up the requests: from the examples, at the edges of the schemas, and at random."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from breezebuddy.wsgi import application
+from leads.cleanup import SESSION
+from leads.models import Lead
+from leads.views import EXAMPLE_LEAD
+from tests.make import (
+    bearer,
+    make_agent_process,
+    make_daily_account,
+    make_lead,
+    make_pod,
+    make_room,
+    make_session,
+    make_template,
+)
+from tests.properties import REPEATABLE
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+REQUESTS = settings(
+    REPEATABLE,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+)
+schema = schemathesis.openapi.from_wsgi("/openapi.json", application)
+
+
+@pytest.fixture
+def one_connection(db: None) -> Iterator[None]:
+    """As Django's own test client has it: requests share the test's connection, and do not close it."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def stock(one_connection: None, settings: Any) -> None:
+    """What the examples of the description speak of, and enough of everything, so that nothing is refused for want."""
+    settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
+    make_daily_account()
+    make_template("demo", reseller_id="demo", merchant_id="demo")
+    make_lead(uuid=EXAMPLE_LEAD)
+    pod = make_pod(max_processes=1000)
+    for _ in range(20):
+        make_room(), make_agent_process(pod)
+    make_session("waiting", uuid=SESSION)
+
+
+@pytest.mark.usefixtures("stock")
+@schema.parametrize()
+@REQUESTS
+def test_an_admin_gets_only_answers_that_are_described(case: schemathesis.Case) -> None:
+    case.call_and_validate(headers=bearer(), checks=[*CHECKS])
+
+
+@pytest.mark.usefixtures("stock")
+@schema.parametrize()
+@REQUESTS
+def test_a_stranger_gets_only_answers_that_are_described(case: schemathesis.Case) -> None:
+    before = Lead.objects.count()
+    case.call_and_validate(checks=[*CHECKS])
+    assert Lead.objects.count() == before
