@@ -44,9 +44,16 @@ class Report:
         failed = [f"{name} DID NOT WORK: {problem}" for name, problem in self.failures.items()]
         durability = ", ".join(f"{name}={value}" for name, value in self.settings.items())
         load = " -> ".join(f"{load[0]:.1f}" for load in (self.load_before, os.getloadavg()))
+        cpus = os.cpu_count() or 1
+        busy = (
+            ["BUSY before the run began: the figures include waiting for a CPU."]
+            if self.load_before[0] > cpus / 2
+            else []
+        )
         return [
             f"PostgreSQL: {durability}. Calls to Daily answered 429: {self.rate_limited}.",
-            f"{os.cpu_count()} CPUs, load {load} (client, service, database and agents all run on them).",
+            f"{cpus} CPUs, load {load} (client, service, database and agents all run on them).",
+            *busy,
             *failed,
         ]
 

@@ -5,7 +5,8 @@ import http.client
 import random
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ from benchmarks.client import Refused
 from benchmarks.world import ROOT, DidNotHappen, private_directory
 from breezebuddy.embedded_postgres import EmbeddedPostgresError
 from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
+from chaos import __doc__ as package_doc
 from chaos import rolling, soak
 from chaos.console import say
 from chaos.findings import Finding, Report
@@ -71,7 +73,7 @@ def main() -> int:
 def _chaos(world: World, arguments: argparse.Namespace, report: Report) -> None:
     for row, (about, scenario) in SCENARIOS.items():
         if not arguments.only or row in arguments.only:
-            _act(world, f"row {row}: {about}", lambda scenario=scenario: scenario(world), report)
+            _act(world, f"row {row}: {about}", partial(scenario, world), report)
     if arguments.kills and (not arguments.only or set(arguments.only) & {*SHARES, *REPEATS}):
         _act(world, "faults at random moments", lambda: _storm(world, arguments, report), report)
     _settle(world, report)
@@ -116,7 +118,7 @@ def _rolling(world: World, arguments: argparse.Namespace, report: Report) -> Non
 COMMANDS = {"chaos": _chaos, "soak": _soak, "rolling": _rolling}
 
 
-def _act(world: World, about: str, run, report: Report) -> None:  # type: ignore[no-untyped-def]
+def _act(world: World, about: str, run: Callable[[], Iterable[Finding]], report: Report) -> None:
     """One scenario with pods of its own, audited at its end. One that breaks is reported, and the others still run."""
     say(about)
     try:
@@ -200,8 +202,8 @@ def _variables(arguments: argparse.Namespace) -> dict[str, str]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m chaos",
-        description=(__import__("chaos").__doc__ or "")
-        + "\nExit status: 0 all promises hold, 1 something was lost, doubled or left over, 130 interrupted.",
+        description=f"{package_doc}\nExit status: 0 all promises hold, 1 something was lost, doubled or left over, or\n"
+        "broke; 130 interrupted. Times beyond their limits are reported, not failed.",
         epilog="rows of chaos:\n" + "\n".join(f"  {row:>2}  {about}" for row, (about, _) in SCENARIOS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from pools import memory, planner
 from pools.agent.launcher import AgentChannel, ZygoteUnavailable, spawn
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
-from pools.protocol import ForkRefused, Message, Ping, Pong, ProtocolError, Ready, Stop, WarmupFailed
+from pools.protocol import ForkRefused, Message, Ping, Pong, ProtocolError, Ready, Started, Stop, WarmupFailed
 from pools.zygote_keeper import ZygoteKeeper
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ PING_IN_CALL_S = 20.0
 PONG_IDLE_S = 2.0
 PONG_IN_CALL_S = 20.0
 RECYCLE_S = 10.0
+EARLY_DEATHS = 5  # so many in a row, right after Ready, are a bot that does not work; fewer may be anybody's doing
 
 
 @dataclass(eq=False)
@@ -89,6 +90,7 @@ class AgentPool:
         self.backoff = planner.Backoff(base=2.0, ceiling=60.0, steady=True)
         self.trouble = ""
         self._recycle_due = 0.0
+        self._early_deaths = 0
         self.orphans = 0  # calls of this host that have outlived their supervisor
 
     # --- counts -------------------------------------------------------------------------------------------
@@ -186,13 +188,15 @@ class AgentPool:
             case Ready():
                 agent.ready = message
                 agent.ping_due = now + PING_IDLE_S
-                self.backoff = self.backoff.succeeded()
-                self.trouble = ""
             case WarmupFailed():
                 agent.condemn(f"warm-up failed: {message.reason}")
             case Pong():
                 if message.number == agent.ping_number:
                     agent.ping_sent = None
+                    self._started_well()
+            case Started():
+                self._started_well()
+                agent.inbox.append(message)
             case _:
                 agent.inbox.append(message)
 
@@ -322,6 +326,16 @@ class AgentPool:
             self._start_failed(reason, now)
         elif agent.ready and agent.handoff is None:
             logger.warning("event=idle_agent_gone %s reason=%r", agent, reason)
+            if agent.ping_number == 0:  # it has not even lived for a second
+                self._early_deaths += 1
+                if self._early_deaths >= EARLY_DEATHS:
+                    self._start_failed(reason, now)
+
+    def _started_well(self) -> None:
+        """Ready alone proves little: a bot can crash a moment after it."""
+        self._early_deaths = 0
+        if self.backoff.failures:
+            self.backoff, self.trouble = self.backoff.succeeded(), ""
 
     def _start_failed(self, reason: str, now: float) -> None:
         if self.backoff.allows(now):  # those that were started together fail together: one failure

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
 from django.db.models.functions import Now
 from ulid import ULID
 
@@ -78,6 +79,7 @@ class Chores:
         reaper.end_overdue_waiting(self._config.waiting_timeout, self._on_session_ended)
         if self._tidy_due.take(now, TIDY_S):
             budget.forget_old_slots()
+            reaper.release_rooms(Q(pod__ended_at__isnull=False))  # written by one that did not know it was reaped
             self._retire_unowned()
             if retention.delete_ended(self._config.retention_days):
                 self._tidy_due.at = now  # there is more
@@ -164,7 +166,7 @@ class Chores:
 
     def _end_abandoned(self, sessions: list[VoiceSession], presence: dict[str, list[dict[str, Any]]]) -> None:
         present = {str(person.get("userId")) for people in presence.values() for person in people}
-        reaper.end_abandoned_calls(sessions, present, self._config.join_timeout, self._on_session_ended)
+        reaper.end_abandoned_calls(sessions, present, self._config.join_timeout + PRESENCE_S, self._on_session_ended)
 
     # --- reconcile ----------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from pools.daily.tokens import TokenSigner
 from pools.meeting_tokens import owner_token
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
 from pools.protocol import CallerJoined, Ended, FirstAudio, Go, Joined, Message, Start, Started, Stop
-from pools.sessions import OnSessionEnded, Result, end_session, hand_off_failed
+from pools.sessions import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
 
 if TYPE_CHECKING:
     from pools.supervisor_config import SupervisorConfig
@@ -37,7 +37,6 @@ PRECEDENCE_S = 0.02  # how long an unanswered Start keeps the loop free for its 
 STOP_S = 5.0  # what a bot gets to say goodbye when its session is to end
 LAST_WORDS_S = 5.0  # from Ended to the exit of the process
 OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
-NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
 PROGRESS: dict[type[Message], str] = {
     Joined: "bot_joined_at",
     CallerJoined: "caller_joined_at",
@@ -197,7 +196,7 @@ class HandOffs:
             self._orphaned_claim(agent)
             return
         if self._config.agent.spool_dir:
-            spool.discard(self._config.agent.spool_dir, handoff.uuid)
+            spool.discard(self._config.agent.spool_dir, handoff.uuid, handoff.attempt)
         if not handoff.settled:
             final = handoff.final
             problem = agent.verdict or (final.error or final.reason if final else "the process died")

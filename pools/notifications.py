@@ -25,7 +25,7 @@ class Listener:
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         """`parameters`: psycopg's connection parameters. Raises psycopg.OperationalError."""
-        self._connection = ImpatientConnection.connect(**{"connect_timeout": 5, **parameters}, autocommit=True)
+        self._connection = ImpatientConnection.connect(**{"connect_timeout": 2, **parameters}, autocommit=True)
 
     def ask(self, query: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
         """One row, before `listen`."""

@@ -58,13 +58,13 @@ def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
         status=StockStatus.ENDED, ended_at=Now(), end_reason=f"pod: {reason}"
     )  # which has waited for claims that had taken one of them and were about to commit
     _hand_back(assigned.all(), f"its pod: {reason}", on_session_ended)
-    release_rooms(pod)
+    release_rooms(Q(pod=pod))
 
 
-def release_rooms(pod: Pod) -> None:
+def release_rooms(of_pods: Q) -> None:
     """The pod goes: what it has is left to the others; what was being made is deleted, whether or not it was made."""
-    Room.objects.available().filter(pod=pod).update(pod=None)
-    Room.objects.warming().filter(pod=pod).update(
+    Room.objects.available().filter(of_pods).update(pod=None)
+    Room.objects.warming().filter(of_pods).update(
         status=StockStatus.ENDED, ended_at=Now(), end_reason="its pod went while it was made"
     )
 
@@ -97,23 +97,21 @@ def abandoned_calls() -> list[VoiceSession]:
 
 
 def end_abandoned_calls(
-    sessions: list[VoiceSession], present: set[str], join_timeout: float, on_session_ended: OnSessionEnded
+    sessions: list[VoiceSession], present: set[str], settled: float, on_session_ended: OnSessionEnded
 ) -> int:
     """End those whose bot is not in its room. `present`: user ids of all participants at Daily, read after `sessions`.
 
-    One whose bot never joined is handed to another process once the time for joining is over: with its pod fenced and
-    its bot absent, there is no first bot that a second could meet.
+    Only those acknowledged at least `settled` seconds ago: the time for joining and the age of Daily's data. One whose
+    bot never joined is handed to another process then: with its pod fenced and its bot absent, there is no first bot
+    that a second could meet.
     """
+    acknowledged = VoiceSession.objects.active().filter(active_at__lt=Now() - timedelta(seconds=settled))
+    absent = [session for session in sessions if not {str(session.uuid), session.room.name[-36:]} & present]
     ended = 0
-    for session in sessions:
-        if str(session.uuid) in present or session.room.name[-36:] in present:
+    for session in absent:
+        if not acknowledged.filter(pk=session.pk).exists():
             continue
-        if session.bot_joined_at is None and session.agent_process:
-            overdue = VoiceSession.objects.active().filter(
-                pk=session.pk, active_at__lt=Now() - timedelta(seconds=join_timeout)
-            )
-            if not overdue.exists():
-                continue
+        if session.bot_joined_at is None:
             hand_off_failed(session.pk, session.attempt, "its pod was lost before the bot joined", on_session_ended)
         else:
             end_session(session.pk, Result("supervisor_lost"), on_session_ended)

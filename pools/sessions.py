@@ -20,6 +20,7 @@ from pools.models import SessionStatus, VoiceSession
 events = logging.getLogger("pools.events")
 
 NOT_STARTED = "not_started"
+NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
 OnSessionEnded = Callable[[VoiceSession], None]
 
 

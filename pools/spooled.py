@@ -8,7 +8,7 @@ from django.db import transaction
 
 from pools.agent import spool
 from pools.models import SessionStatus, VoiceSession
-from pools.sessions import OnSessionEnded, Result, end_session
+from pools.sessions import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,9 @@ def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended:
     result = Result("agent_lost", detail={"problem": "the process died after its supervisor"})
     if ended:
         result = Result(ended.reason, ended.outcome, ended.transcript, ended.detail)
-    if session.status == SessionStatus.ACTIVE:
+    if session.status == SessionStatus.ACTIVE and session.bot_joined_at is None and ended and ended.reason in NEVER_IN:
+        hand_off_failed(session.pk, session.attempt, ended.error or ended.reason, on_session_ended)
+    elif session.status == SessionStatus.ACTIVE:
         end_session(session.pk, result, on_session_ended)
     elif ended and session.end_reason == "supervisor_lost":
         with transaction.atomic():  # once: afterwards the reason is another

@@ -136,8 +136,7 @@ class Supervisor:
                 agent.condemn(STOPPED)
             agent.channel.close()
         try:
-            if not self.reaped:
-                reaper.reap_pod(self.pod, "stopped", self._on_session_ended)
+            reaper.reap_pod(self.pod, "stopped", self._on_session_ended)  # if we have been reaped: what came after
         except DATABASE_AWAY as error:
             logger.warning("event=farewell_failed problem=%s", type(error).__name__)
         if self._listener:
@@ -239,6 +238,8 @@ class Supervisor:
             return
         if self._listener is None:
             self._listen_again()
+        if self._beating_since is None and not self.reaped:
+            self._beat(now)  # we were late: are we still somebody, before we make or hand out anything?
         if not self.reaped:
             self.handoffs.look(now, draining=self.draining)
             if self.handoffs.just_sent(time.monotonic()):

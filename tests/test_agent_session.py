@@ -159,7 +159,7 @@ def test_an_orphan_finishes_its_call_and_leaves_its_report(agents: Agents, spool
     [finished] = [r for r in spooled_reports(spool) if r.session == start.session]
     assert not finished.running
     assert finished.ended == Ended(start.session, "bot_ended")
-    discard(spool, start.session)
+    discard(spool, start.session, 2)
     assert not finished.path.exists()
 
 
@@ -212,7 +212,7 @@ def test_what_is_not_ours_in_the_spool_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "b.1.json").write_text(json.dumps({"v": 1, "type": "ping", "number": 1}))
     assert [(r.session, r.ended) for r in spooled_reports(tmp_path)] == [("a", None), ("b", None)]
     assert list(spooled_reports(tmp_path / "missing")) == []
-    discard(tmp_path, "../README")
+    discard(tmp_path, "../README", 1)
     assert (tmp_path / "README").exists()
 
 

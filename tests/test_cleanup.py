@@ -27,7 +27,8 @@ def test_what_has_not_begun_is_ended_at_once_with_room_and_lead(status):
         "message": f"Session {session.uuid} cleaned up successfully",
         "process_type": "pool",
     }
-    session.refresh_from_db(), lead.refresh_from_db(), session.room.refresh_from_db()
+    for row in (session, lead, session.room):
+        row.refresh_from_db()
     assert (session.status, session.end_reason) == (SessionStatus.ENDED, "ended_by_operator")
     assert (lead.status, session.room.status) == (LeadStatus.FINISHED, StockStatus.ENDED)
 

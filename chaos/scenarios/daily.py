@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from chaos.callers import Line
 from chaos.findings import Finding, fact, times
 from chaos.world import LATENCY_S, World
 
@@ -74,7 +75,7 @@ def down(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def _served(world: World, line, lead: str) -> bool:  # type: ignore[no-untyped-def]
+def _served(world: World, line: Line, lead: str) -> bool:
     answer = world.connect(line, lead)
     if answer.session:
         world.daily.visit(answer.room, answer.token, 0.5)

@@ -84,10 +84,10 @@ def spooled_reports(directory: Path) -> Iterator[SpooledReport]:
         yield SpooledReport(name["session"], int(name["attempt"]), path, content.running, ended)
 
 
-def discard(directory: Path, session: str) -> None:
-    """Remove the files of a session whose report is stored (or is not wanted)."""
-    for path in directory.glob(f"{session}.*.json") if _SESSION.fullmatch(session) else ():
-        path.unlink(missing_ok=True)
+def discard(directory: Path, session: str, attempt: int) -> None:
+    """Remove the file of an attempt whose report is stored (or is not wanted)."""
+    if _SESSION.fullmatch(session):
+        (directory / f"{session}.{attempt}.json").unlink(missing_ok=True)
 
 
 def _read(path: Path) -> _Content:
