@@ -69,6 +69,7 @@ class Supervisor:
         self._listener: Listener | None = None
         self._calls = DailyCalls()
         self._woken = True
+        self._level_owed = False
         self._poll_due = self._beat_due = self._check_due = 0.0
         self._beating_since: float | None = None
         self._last_beat = 0.0
@@ -234,20 +235,22 @@ class Supervisor:
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
         polling = now >= self._poll_due
-        if not (changed or self._woken or polling or now >= self._next_beat):
+        looking = changed or self._woken or polling
+        if not (looking or self._level_owed or now >= self._next_beat):
             return
         if self._listener is None:
             self._listen_again()
         if self._beating_since is None and not self.reaped:
             self._beat(now)  # we were late: are we still somebody, before we make or hand out anything?
         if not self.reaped:
-            self.handoffs.look(now, draining=self.draining)
+            if looking:
+                self.handoffs.look(now, draining=self.draining)
             if self.handoffs.just_sent(time.monotonic()):
-                self._woken = True
+                self._woken, self._level_owed = False, True
                 return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
             self._level(now)
             self._beat(now)
-        self._woken = False
+        self._woken = self._level_owed = False
         if polling:
             self._poll_due = now + self._config.poll_interval
             self._poll(now)

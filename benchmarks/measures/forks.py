@@ -34,9 +34,15 @@ def _one_fork(world: World, zygote: Zygote) -> float:
     channel = zygote.fork(str(uuid.uuid4()))
     wait_for_ready(channel)
     taken = time.perf_counter() - began
-    world.wait_for("news of the fork", lambda: bool(zygote.receive()) or channel.pid, step=0.005)
+    world.wait_for("news of the fork", lambda: _told(zygote, channel), step=0.005)
     end(world, channel)
     return taken
+
+
+def _told(zygote: Zygote, channel: AgentChannel) -> bool:
+    """Whether the zygote's answer about this fork has come; others' exits are taken in on the way."""
+    zygote.receive()
+    return channel.pid is not None
 
 
 def wait_for_ready(channel: AgentChannel) -> None:
