@@ -6,7 +6,6 @@ is away loses nothing. The rows of these processes are written by this pod alone
 """
 
 import logging
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator
@@ -361,15 +360,3 @@ def _in_words(status: int | None) -> str:
     if status is None:
         return ""
     return f" by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f" with code {status}"
-
-
-def reap_strays(known: set[int]) -> None:
-    """As their subreaper we inherit the children of dead agents: leave no zombies of those that nobody waits for."""
-    while True:
-        try:
-            stray = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if stray is None or stray.si_pid in known:
-            return  # a known one is waited for by its owner
-        os.waitpid(stray.si_pid, 0)

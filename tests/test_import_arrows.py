@@ -97,7 +97,8 @@ def own_imports(module: str) -> set[str]:
     found, queue = set(), [module]
     while queue:
         name = queue.pop()
-        path = PROJECT / (name.replace(".", "/") + ".py")
+        place = PROJECT / name.replace(".", "/")
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         if name in found or not path.exists():
             continue
         found.add(name)

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from leads.models import LeadStatus
-from pools import agent_pool, handoff, supervisor
+from pools import agent_pool, drain, handoff
 from pools.models import AgentProcess, Room, SessionStatus, StockStatus
 from tests.make import make_lead
 from tests.programs import is_running, process_state
@@ -221,7 +221,7 @@ def test_a_bot_that_heeds_no_limit_is_killed(pods, sandbox, tmp_path, monkeypatc
 
 
 def test_a_bot_that_heeds_no_stop_is_killed_and_its_end_recorded(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(supervisor, "STOP_NOW_S", 0.2)
+    monkeypatch.setattr(drain, "STOP_NOW_S", 0.2)
     (tmp_path / "blocks.py").write_text(BLOCKING_BOT)
     pod = pods.start_full(bot="blocks", bot_dir=tmp_path)
     call = connect_lead(sandbox)

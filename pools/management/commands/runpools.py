@@ -18,10 +18,11 @@ from breezebuddy.postgresql.connection import ImpatientConnection
 from leads.outcomes import session_ended
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily_account import daily_client
+from pools.database_away import DATABASE_AWAY
 from pools.models import Pod
 from pools.pod_identity import PodNameTaken
 from pools.probes import Probes
-from pools.supervisor import DATABASE_AWAY, Supervisor
+from pools.supervisor import Supervisor
 from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)

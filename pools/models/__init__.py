@@ -1,0 +1,29 @@
+"""What the pools know: pods, rooms, agent processes, voice sessions. PostgreSQL is the truth.
+
+Statuses only move right (a voice session may go back from assigned to waiting: a hand-off that failed).
+Every change of a status is a guarded update: it names the status that it leaves, and not one row changed
+means that somebody else was faster, which is normal. Constraints make double use and impossible states
+impossible, whoever writes. Leases and expiries are judged by PostgreSQL's clock (`Now()`).
+"""
+
+from pools.models.agent_processes import AgentProcess
+from pools.models.daily import DailyAccount, DailyBudgetSlot
+from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
+from pools.models.rooms import Room, StoredTokens
+from pools.models.stock import StockStatus
+from pools.models.voice_sessions import SessionStatus, StartKind, VoiceSession
+
+__all__ = [
+    "HANDOFF_LEASE",
+    "REAP_LEASE",
+    "AgentProcess",
+    "DailyAccount",
+    "DailyBudgetSlot",
+    "Pod",
+    "Room",
+    "SessionStatus",
+    "StartKind",
+    "StockStatus",
+    "StoredTokens",
+    "VoiceSession",
+]

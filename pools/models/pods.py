@@ -1,0 +1,86 @@
+"""A pod: one running `runpools`, its heartbeat and its leases."""
+
+import uuid
+from datetime import timedelta
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+HANDOFF_LEASE = timedelta(seconds=3)
+REAP_LEASE = timedelta(seconds=10)
+
+
+class PodQuerySet(models.QuerySet["Pod"]):
+    def current(self) -> Self:
+        """Not ended: running, or dead and not yet reaped."""
+        return self.filter(ended_at=None)
+
+    def live(self) -> Self:
+        """With a heartbeat within the lease for hand-offs."""
+        return self.current().filter(heartbeat_at__gt=Now() - HANDOFF_LEASE)
+
+    def taking(self) -> Self:
+        """Live and not draining: may be given new sessions."""
+        return self.live().filter(draining=False)
+
+    def lost(self) -> Self:
+        """Silent for longer than the lease for reaping."""
+        return self.current().filter(heartbeat_at__lte=Now() - REAP_LEASE)
+
+
+class Pod(models.Model):
+    """One incarnation of a running `runpools`; a restart under the same name is a new row."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=200)
+    host = models.CharField(max_length=200, blank=True)
+    os_pid = models.PositiveIntegerField("PID")
+    version = models.CharField(max_length=100, blank=True)
+    started_at = models.DateTimeField(db_default=Now())
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    draining = models.BooleanField(default=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=100, blank=True)
+
+    agent_target = models.PositiveIntegerField()
+    agent_cap = models.PositiveIntegerField()
+    room_target = models.PositiveIntegerField()
+    room_cap = models.PositiveIntegerField()
+    max_processes = models.PositiveIntegerField()
+    free_slots = models.PositiveIntegerField(
+        default=0, help_text="Processes that this pod could still start; calls are spread by it."
+    )
+    start_method = models.CharField(max_length=20, blank=True)
+    agent_trouble = models.TextField(blank=True, help_text="Why agent processes do not become ready, if they don't.")
+
+    objects = PodQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["name"], condition=Q(ended_at=None), name="pod_one_current_a_name"),
+            models.CheckConstraint(
+                condition=Q(agent_target__lte=F("agent_cap"), room_target__lte=F("room_cap")),
+                name="pod_target_within_cap",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def beat(self, *, free_slots: int, start_method: str, agent_trouble: str) -> bool:
+        """Prove life. False: this incarnation has been reaped and owns nothing any more."""
+        changed = (
+            Pod.objects.current()
+            .filter(pk=self.pk)
+            .update(heartbeat_at=Now(), free_slots=free_slots, start_method=start_method, agent_trouble=agent_trouble)
+        )
+        return changed == 1
+
+    def drain(self) -> bool:
+        return Pod.objects.current().filter(pk=self.pk, draining=False).update(draining=True) == 1
+
+    def end(self, reason: str) -> bool:
+        return Pod.objects.current().filter(pk=self.pk).update(ended_at=Now(), end_reason=reason) == 1

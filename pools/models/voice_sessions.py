@@ -1,0 +1,97 @@
+"""A voice session: one room, one agent process, one caller."""
+
+import uuid
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from pools.models.agent_processes import AgentProcess
+from pools.models.rooms import Room
+from pools.models.stock import ENDED_IFF_ENDED_AT
+
+
+class SessionStatus(models.TextChoices):
+    WAITING = "waiting"  # no process yet
+    ASSIGNED = "assigned"  # handed to a process
+    ACTIVE = "active"  # acknowledged
+    ENDED = "ended"
+
+
+class StartKind(models.TextChoices):
+    WARM = "warm"  # room and process from stock
+    PARTIAL = "partial"  # one of them
+    COLD = "cold"  # none
+
+
+class VoiceSessionQuerySet(models.QuerySet["VoiceSession"]):
+    def waiting(self) -> Self:
+        return self.filter(status=SessionStatus.WAITING)
+
+    def assigned(self) -> Self:
+        return self.filter(status=SessionStatus.ASSIGNED)
+
+    def active(self) -> Self:
+        return self.filter(status=SessionStatus.ACTIVE)
+
+    def current(self) -> Self:
+        return self.exclude(status=SessionStatus.ENDED)
+
+    def to_be_stopped(self) -> Self:
+        return self.active().exclude(stop_reason="")
+
+
+class VoiceSession(models.Model):
+    """One room, one agent process, one caller."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    room = models.OneToOneField(Room, on_delete=models.PROTECT, related_name="voice_session")
+    agent_process = models.OneToOneField(
+        AgentProcess, null=True, blank=True, on_delete=models.PROTECT, related_name="voice_session"
+    )
+    status = models.CharField(max_length=10, choices=SessionStatus)
+    start_kind = models.CharField(max_length=10, choices=StartKind)
+    start_reason = models.CharField(max_length=200, blank=True, help_text="Why the start was not warm.")
+    attempt = models.PositiveSmallIntegerField(default=1, help_text="Number of the hand-off.")
+    reference = models.UUIDField(null=True, blank=True, db_index=True, help_text="The caller's own id: the lead's.")
+    request_key = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
+    body = models.JSONField(default=dict, blank=True, help_text="What the bot is given.")
+    stop_reason = models.CharField(max_length=100, blank=True, help_text="Somebody has asked to end it, and why.")
+
+    created_at = models.DateTimeField("claimed at", db_default=Now())
+    assigned_at = models.DateTimeField(null=True, blank=True)
+    active_at = models.DateTimeField("acknowledged at", null=True, blank=True)
+    bot_joined_at = models.DateTimeField(null=True, blank=True)
+    caller_joined_at = models.DateTimeField(null=True, blank=True)
+    first_audio_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=100, blank=True)
+    outcome = models.CharField(max_length=50, blank=True)
+    transcript = models.JSONField(default=list, blank=True)
+    detail = models.JSONField(default=dict, blank=True, help_text="What else the bot reported.")
+
+    objects = VoiceSessionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=ENDED_IFF_ENDED_AT, name="session_ended_iff_ended_at"),
+            models.CheckConstraint(
+                condition=~Q(status="waiting") | Q(agent_process=None), name="session_waiting_has_no_process"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["assigned", "active"]) | Q(agent_process__isnull=False),
+                name="session_handed_out_has_process",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="active") | Q(active_at__isnull=False), name="session_active_was_acknowledged"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(status="waiting"), name="session_waiting"),
+            models.Index(fields=["status"], condition=~Q(status="ended"), name="session_current"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.uuid}"
