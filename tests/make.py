@@ -14,10 +14,11 @@ from pools.daily.tokens import fingerprint
 from pools.models import AgentProcess, DailyAccount, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 
 _number = itertools.count(1)
+A_SLOW_TEST_S = 300.0
 
 
-def make_pod(name: str | None = None, *, silent_for: float = 0, **values: Any) -> Pod:
-    """A live pod; `silent_for` seconds ago was its last heartbeat."""
+def make_pod(name: str | None = None, *, silent_for: float = -A_SLOW_TEST_S, **values: Any) -> Pod:
+    """A pod that is live until the test is over; or its last heartbeat was `silent_for` seconds ago."""
     return Pod.objects.create(
         **{
             "name": name or f"pod-{next(_number)}",
