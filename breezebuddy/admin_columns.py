@@ -1,20 +1,17 @@
-"""What the admin pages of all apps share: read-only rows, links, ages and masked JSON."""
+"""What the admin pages of all apps share: read-only rows, links and masked JSON."""
 
 import json
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from breezebuddy.durations import NONE
 from breezebuddy.masking import masked
-
-NONE = "-"
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -49,25 +46,6 @@ def search_link(changelist: str, query: object, text: str) -> SafeString:
 def short(uuid: object) -> str:
     """The first eight characters tell rows apart; the search finds by the whole."""
     return str(uuid)[:8]
-
-
-def duration(seconds: float) -> str:
-    """In the unit that people would use: 240 ms, 12.0 s, 5 min, 3 h, 2 d."""
-    if abs(seconds) < 1:
-        return f"{seconds * 1000:.0f} ms"
-    for limit, size, unit, digits in ((120, 1, "s", 1), (7200, 60, "min", 0), (172_800, 3600, "h", 0)):
-        if abs(seconds) < limit:
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds / 86_400:.0f} d"
-
-
-def since(moment: datetime | None) -> str:
-    """How long ago."""
-    return NONE if moment is None else duration((timezone.now() - moment).total_seconds())
-
-
-def between(start: datetime | None, end: datetime | None) -> str:
-    return NONE if start is None or end is None else duration((end - start).total_seconds())
 
 
 def json_block(value: Any) -> SafeString:

@@ -12,7 +12,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from breezebuddy import strict_json
-from breezebuddy.admin_columns import NONE, ReadOnlyAdmin, json_block, link, search_link, short, since
+from breezebuddy.admin_columns import ReadOnlyAdmin, json_block, link, search_link, short
+from breezebuddy.durations import NONE, since
 from breezebuddy.errors import ShapeError
 from leads.models import ApiToken, Lead, LeadStatus, Template
 

@@ -60,6 +60,12 @@ class PodState:
     def taking(self) -> bool:
         return self.live and not self.pod.draining
 
+    @property
+    def word(self) -> str:
+        if not self.live:
+            return "silent"
+        return "draining" if self.pod.draining else "live"
+
 
 @dataclass
 class PoolState:

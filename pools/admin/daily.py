@@ -2,7 +2,8 @@
 
 from django.contrib import admin
 
-from breezebuddy.admin_columns import NONE, ReadOnlyAdmin, since
+from breezebuddy.admin_columns import ReadOnlyAdmin
+from breezebuddy.durations import NONE, since
 from pools.models import DailyAccount, DailyBudgetSlot
 
 

@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from breezebuddy.admin_columns import NONE, ReadOnlyAdmin, between, duration, search_link
+from breezebuddy.admin_columns import ReadOnlyAdmin, search_link
+from breezebuddy.durations import NONE, between, duration
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, StockStatus
 
 

@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from breezebuddy.admin_columns import NONE, ReadOnlyAdmin, between, json_block, link, search_link, short, since
+from breezebuddy.admin_columns import ReadOnlyAdmin, json_block, link, search_link, short
+from breezebuddy.durations import NONE, between, since
 from pools.models import SessionStatus, VoiceSession
 
 

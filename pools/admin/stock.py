@@ -7,7 +7,8 @@ from django.contrib import admin
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from breezebuddy.admin_columns import NONE, ReadOnlyAdmin, duration, link, short, since
+from breezebuddy.admin_columns import ReadOnlyAdmin, link, short
+from breezebuddy.durations import NONE, duration, since
 from pools.models import AgentProcess, Room
 
 

@@ -1,0 +1,26 @@
+"""Lengths of time as people say them, in the admin and on terminals."""
+
+from datetime import datetime
+
+from django.utils import timezone
+
+NONE = "-"
+
+
+def duration(seconds: float) -> str:
+    """In the unit that people would use: 240 ms, 12.0 s, 5 min, 3 h, 2 d."""
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for limit, size, unit, digits in ((120, 1, "s", 1), (7200, 60, "min", 0), (172_800, 3600, "h", 0)):
+        if abs(seconds) < limit:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def since(moment: datetime | None) -> str:
+    """How long ago."""
+    return NONE if moment is None else duration((timezone.now() - moment).total_seconds())
+
+
+def between(start: datetime | None, end: datetime | None) -> str:
+    return NONE if start is None or end is None else duration((end - start).total_seconds())

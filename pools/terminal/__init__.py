@@ -1,0 +1,37 @@
+"""The verbs of `manage.py pools`, one file each, found by its name.
+
+A verb is a module with `HELP` (one line), `add_arguments(parser)` and `run(options, screen) -> int`, which returns the
+exit code; its docstring is the text of `manage.py pools VERB --help`. Nothing else is to be done for a new one.
+"""
+
+import importlib
+import pkgutil
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, Protocol, cast
+
+from pools.screen import Screen
+
+
+class ExitCode(IntEnum):
+    """As monitoring expects it; 2 is argparse's and Django's for a call that was wrong."""
+
+    FINE = 0
+    DEGRADED = 1
+    UNKNOWN = 3
+
+
+class Verb(Protocol):
+    HELP: str
+    __doc__: str
+
+    def add_arguments(self, parser: ArgumentParser) -> None: ...
+
+    def run(self, options: Mapping[str, Any], screen: Screen) -> int: ...
+
+
+def verbs() -> dict[str, Verb]:
+    """By name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return {name: cast(Verb, importlib.import_module(f"{__name__}.{name}")) for name in names}

@@ -1,0 +1,160 @@
+"""`manage.py pools`: its verbs for people and for scripts."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from pools.management.commands.pools import Command
+from pools.models import AgentProcess, DailyAccount
+from pools.terminal import verbs
+from tests.make import make_agent_process, make_daily_account, make_pod, make_room
+from tests.programs import PROJECT
+
+
+def pools(capsys: Any, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, answer and notes of `manage.py pools ARGUMENTS`."""
+    try:
+        call_command(Command(), *arguments)
+        code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def make_full_pod(name: str, agents: int = 2, rooms: int = 1) -> None:
+    """Its rooms need no stored tokens."""
+    if not DailyAccount.objects.exists():
+        make_daily_account()
+    pod = make_pod(name, agent_target=agents, room_target=rooms)
+    for _ in range(agents):
+        make_agent_process(pod)
+    for _ in range(rooms):
+        make_room(pod=pod)
+
+
+def test_each_file_of_the_verbs_is_a_verb_with_help(capsys):
+    files = {path.stem for path in (PROJECT / "pools/terminal").glob("*.py")} - {"__init__"}
+    assert set(verbs()) == files
+    code, text, _ = pools(capsys, "--help")
+    assert code == 0 and "Exit codes" in text
+    summary = " ".join(text.split())
+    for name, verb in verbs().items():
+        assert " ".join(f"{name} {verb.HELP}".split()) in summary
+        code, text, _ = pools(capsys, name, "--help")
+        assert code == 0 and verb.__doc__.strip().splitlines()[0] in text
+
+
+def test_a_verb_that_does_not_exist_is_refused(capsys):
+    with pytest.raises(CommandError, match="invalid choice: 'fill'"):
+        pools(capsys, "fill")
+
+
+@pytest.mark.django_db
+def test_status_is_a_table_and_ends_with_0_while_all_is_well(capsys):
+    make_full_pod("pod-a")
+    make_full_pod("pod-b")
+    code, text, _ = pools(capsys, "status")
+    assert code == 0
+    assert text.startswith("Pools: healthy")
+    assert ["agent", "processes", "4", "4", "6", "0", "0"] in [line.split() for line in text.splitlines()]
+    assert ["rooms", "2", "2", "10", "0", "0"] in [line.split() for line in text.splitlines()]
+    assert "pod-a" in text and "pod-b" in text
+
+
+@pytest.mark.django_db
+def test_status_says_what_is_wrong_and_ends_with_1(capsys):
+    make_pod("pod-a", agent_trouble="import failed:\x1b[31m no module"), make_pod("pod-b", silent_for=60)
+    code, text, _ = pools(capsys, "status")
+    assert code == 1
+    assert text.startswith("Pools: degraded")
+    assert "pod pod-a: import failed: [31m no module" in text, "control characters of others steer no terminal"
+    assert "pod pod-b is silent: no heartbeat for 60 s" in text
+    assert "no room available" in text
+
+
+@pytest.mark.django_db
+def test_status_for_programs_is_one_json_object(capsys):
+    make_full_pod("pod-a", agents=1, rooms=2)
+    code, text, _ = pools(capsys, "status", "--json")
+    answer = json.loads(text)
+    assert (code, answer["status"], answer["reasons"]) == (0, "healthy", [])
+    assert answer["agent_processes"] == {
+        "pool_size": 1,
+        "available": 1,
+        "in_use": 0,
+        "warming": 0,
+        "max_pool_size": 3,
+    }
+    assert answer["rooms"]["available"] == 2
+    assert [pod["name"] for pod in answer["pods"]] == ["pod-a"]
+
+
+@pytest.mark.django_db
+def test_without_a_pod_the_status_says_so(capsys):
+    code, text, _ = pools(capsys, "status")
+    assert code == 1 and "No pod runs." in text
+
+
+@pytest.mark.django_db
+def test_waiting_for_pools_that_are_full_returns_at_once(capsys):
+    make_full_pod("pod-a")
+    code, text, _ = pools(capsys, "wait", "--ready", "--timeout", "0")
+    assert code == 0 and text.startswith("Ready after")
+
+
+@pytest.mark.django_db
+def test_pools_that_do_not_fill_end_the_wait_with_what_is_missing(capsys):
+    make_full_pod("pod-a")
+    AgentProcess.objects.filter(pk=AgentProcess.objects.earliest("pk").pk).update(status="warming", available_at=None)
+    code, _, notes = pools(capsys, "wait", "--ready", "--timeout", "0")
+    assert code == 1
+    assert "pod pod-a: agent processes 1 of 2 (1 warming)" in notes
+    assert "rooms" not in notes
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("values", [{"draining": True}, {"silent_for": 60}])
+def test_pods_that_take_no_sessions_are_not_ready(values, capsys):
+    make_pod("pod-a", agent_target=0, room_target=0, **values)
+    code, _, notes = pools(capsys, "wait", "--ready", "--timeout", "0")
+    assert code == 1 and "0 of 1 pods take sessions" in notes
+
+
+@pytest.mark.django_db
+def test_pods_that_have_not_come_yet_are_waited_for(capsys):
+    make_full_pod("pod-a")
+    code, _, notes = pools(capsys, "wait", "--ready", "--pods", "2", "--timeout", "0")
+    assert code == 1 and "1 of 2 pods take sessions" in notes
+
+
+def test_the_wait_ends_when_the_last_process_is_available(transactional_db, capsys):
+    make_full_pod("pod-a")
+    last = AgentProcess.objects.first()
+    assert last is not None
+    AgentProcess.objects.filter(pk=last.pk).update(status="warming", available_at=None)
+
+    def become_available() -> None:
+        last.become_available()
+        connection.close()
+
+    helper = threading.Thread(target=become_available)
+    helper.start()
+    code, text, _ = pools(capsys, "wait", "--ready", "--timeout", "20")
+    helper.join()
+    assert code == 0 and "Ready" in text
+
+
+def test_a_database_that_does_not_answer_ends_with_3():
+    environment = os.environ | {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"}
+    command = [sys.executable, "manage.py", "pools", "status"]
+    ended = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 3
+    assert "DATABASE_URL (127.0.0.1:1) does not answer" in ended.stderr
