@@ -18,6 +18,7 @@ from pools.daily.errors import (
 )
 from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
 from pools.daily_account import verify
+from tests.http_receiver import Answer, running_receiver
 
 
 @pytest.fixture
@@ -201,3 +202,31 @@ def test_daily_itself_keeps_the_same_contract():
     client.delete_room(room.name)
     with pytest.raises(RoomNotFound):
         client.get_room(room.name)
+
+
+def test_finds_the_recordings_of_a_room_and_where_they_can_be_fetched(client, sandbox):
+    client.create_room(NewRoom("bb-1", datetime.now(UTC) + timedelta(hours=1), recorded=True))
+    bot = sandbox.join("bb-1", sandbox.token("bb-1", start_cloud_recording=True))
+    (recording,) = client.recordings("bb-1")
+    assert not recording.finished
+    with pytest.raises(DailyRejected):
+        client.recording_link(recording.id)
+    sandbox.leave("bb-1", bot)
+    assert [one.finished for one in client.recordings("bb-1")] == [True]
+    assert client.recording_link(recording.id).startswith(f"{sandbox.url}/sandbox/recordings/")
+    assert client.recordings("bb-2") == []
+
+
+def test_makes_updates_and_deletes_a_webhook(client, sandbox):
+    with running_receiver() as receiver:
+        made = client.create_webhook(f"{receiver.url}/hook", {"meeting.ended"}, "aGVsbG8=")
+        assert client.webhooks() == [made]
+        assert (made.url, made.event_types, made.active) == (f"{receiver.url}/hook", {"meeting.ended"}, True)
+        assert "aGVsbG8=" not in repr(made)
+        updated = client.update_webhook(made, {"meeting.ended", "participant.left"}, "aGVsbG8=")
+        assert updated.event_types == {"meeting.ended", "participant.left"}
+        client.delete_webhook(updated)
+        assert client.webhooks() == []
+        receiver.answer = lambda received: Answer(404)
+        with pytest.raises(DailyRejected):
+            client.create_webhook(receiver.url, {"meeting.ended"}, "aGVsbG8=")

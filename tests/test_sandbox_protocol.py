@@ -93,7 +93,7 @@ def test_an_empty_body_is_an_empty_object(sandbox: Sandbox):
     assert sandbox.call("POST", "/rooms").json()["config"] == {}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/recordings/x"), ("PUT", "/rooms"), ("POST", "/webhooks")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/meetings"), ("PUT", "/rooms"), ("POST", "/phone-numbers")])
 def test_what_daily_does_not_have_or_the_sandbox_leaves_out_is_404(module_sandbox, method, path):
     got = module_sandbox.call(method, path)
     assert (got.status_code, got.json()) == (404, {"error": "not-found"})

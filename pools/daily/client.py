@@ -7,7 +7,7 @@ makes the room or finds it. Source of the facts: https://docs.daily.co/reference
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -55,11 +55,13 @@ class DailyRoom:
 
 @dataclass(frozen=True)
 class NewRoom:
-    """A room to be made: private, gone at `expires_at`, whoever is in it is ejected then."""
+    """A room to be made: private, gone at `expires_at`, whoever is in it is ejected then. `recorded`: may be recorded,
+    and is when somebody joins whose token says so."""
 
     name: str
     expires_at: datetime
     geo: str = ""
+    recorded: bool = False
 
     def body(self) -> dict[str, Any]:
         properties: dict[str, Any] = {
@@ -69,7 +71,26 @@ class NewRoom:
         }
         if self.geo:
             properties["geo"] = self.geo
+        if self.recorded:
+            properties["enable_recording"] = "cloud"
         return {"name": self.name, "privacy": "private", "properties": properties}
+
+
+@dataclass(frozen=True)
+class Recording:
+    id: str
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Daily's side of a webhook. Not `active`: it had failed too often, and is told of nothing until it is updated."""
+
+    uuid: str
+    url: str
+    event_types: frozenset[str]
+    hmac: str = field(repr=False)
+    active: bool = True
 
 
 @dataclass
@@ -155,6 +176,35 @@ class DailyClient:
         """The token's properties as Daily reads them. Raises DailyRejected for a token that it refuses."""
         return self._call("GET", "/meeting-tokens/:token", f"/meeting-tokens/{quote(token, safe='')}")
 
+    def recordings(self, room_name: str) -> list[Recording]:
+        """Those of one room, newest first. Has a limit of its own, with the deletion of rooms: 50 in 30 s."""
+        page = self._call("GET", "/recordings", f"/recordings?room_name={quote(room_name, safe='')}&limit=20")
+        return [Recording(str(one["id"]), one.get("status") == "finished") for one in page.get("data", [])]
+
+    def recording_link(self, id: str) -> str:
+        """Where the file can be fetched for an hour, by whoever knows the link."""
+        link = self._call("GET", "/recordings/:id/access-link", f"/recordings/{quote(id, safe='')}/access-link")
+        address = str(link.get("download_link") or "")
+        if not address.startswith(("https://", "http://")):  # Daily may put an explanation there
+            raise DailyUnavailable("GET /recordings/:id/access-link", 200, "there is no link in the answer")
+        return address
+
+    def webhooks(self) -> list[Webhook]:
+        return [_webhook(one) for one in self._call("GET", "/webhooks", "/webhooks")]
+
+    def create_webhook(self, url: str, event_types: Collection[str], hmac: str) -> Webhook:
+        """Daily asks `url` before it answers. Raises DailyRejected if that does not answer in time."""
+        body = {"url": url, "eventTypes": sorted(event_types), "hmac": hmac}
+        return _webhook(self._call("POST", "/webhooks", "/webhooks", body))
+
+    def update_webhook(self, webhook: Webhook, event_types: Collection[str], hmac: str) -> Webhook:
+        """As `create_webhook`; it is active afterwards, whatever it was."""
+        body = {"url": webhook.url, "eventTypes": sorted(event_types), "hmac": hmac}
+        return _webhook(self._call("POST", "/webhooks/:uuid", f"/webhooks/{quote(webhook.uuid, safe='')}", body))
+
+    def delete_webhook(self, webhook: Webhook) -> None:
+        self._call("DELETE", "/webhooks/:uuid", f"/webhooks/{quote(webhook.uuid, safe='')}")
+
     def _call(self, method: str, pattern: str, path: str, body: Any = None) -> Any:
         route = f"{method} {pattern}"
         try:
@@ -176,6 +226,18 @@ def _room(body: Any) -> DailyRoom:
         raise DailyUnavailable("room object", 200, "without name or url")
     exp = (body.get("config") or {}).get("exp")
     return DailyRoom(body["name"], body["url"], datetime.fromtimestamp(exp, UTC) if exp else None)
+
+
+def _webhook(body: Any) -> Webhook:
+    if not (isinstance(body, dict) and isinstance(body.get("uuid"), str)):
+        raise DailyUnavailable("webhook object", 200, "without uuid")
+    return Webhook(
+        uuid=body["uuid"],
+        url=str(body.get("url") or ""),
+        event_types=frozenset(body.get("eventTypes") or ()),
+        hmac=str(body.get("hmac") or ""),
+        active=body.get("state") == "ACTIVE",
+    )
 
 
 def _error(route: str, answer: requests.Response) -> DailyError:

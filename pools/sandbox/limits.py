@@ -1,15 +1,21 @@
 """Daily's rate limits as sliding windows: so many calls of an endpoint group in any span of so many seconds.
 
-Documented: 100 per 5 s for most endpoints, 50 per 30 s for `DELETE /rooms/:name`. For the batch endpoints
-nothing is documented; 10 per 30 s is the strictest claim that is known. Every call is also recorded while
-limits are off, so that peaks can be read after a load run.
+Documented: 100 per 5 s for most endpoints, 50 per 30 s for `DELETE /rooms/:name` and `GET /recordings`, 5 per 5 s for
+starting a recording. For the batch endpoints nothing is documented; 10 per 30 s is the strictest claim that is known.
+Every call is also recorded while limits are off, so that peaks can be read after a load run.
 """
 
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-DEFAULT_LIMITS = {"default": (100, 5.0), "delete-room": (50, 30.0), "batch": (10, 30.0)}
+DEFAULT_LIMITS = {
+    "default": (100, 5.0),
+    "delete-room": (50, 30.0),
+    "list-recordings": (50, 30.0),
+    "batch": (10, 30.0),
+    "start": (5, 5.0),
+}
 """Group -> (calls, seconds)."""
 RECORDED_CALLS = 100_000
 

@@ -13,6 +13,8 @@ from typing import Any
 
 Deliver = Callable[[dict[str, Any] | None], None]
 """Takes an event for a participant; None means that no more will come. Must not block."""
+Tell = Callable[[str, dict[str, Any], str], None]
+"""Takes an event for webhooks: its type, its payload and its id. Must not block."""
 
 MAX_LAG_SECONDS = 15.0
 REMEMBERED_LEAVERS = 20_000
@@ -57,9 +59,26 @@ class Participant:
             "duration": max(0, int(now - self.joined_at)),
         }
 
+    def as_webhook(self) -> dict[str, Any]:
+        """The payload of Daily's `participant.*` webhooks; of somebody who has left, with the duration."""
+        payload = {
+            "room": self.room_name,
+            "user_id": self.user_id or self.id,
+            "user_name": self.user_name,
+            "session_id": self.id,
+            "joined_at": self.joined_at,
+            "will_eject_at": self.eject_at,
+            "owner": self.owner,
+            "networkQualityState": "unknown",
+            "permissions": {"hasPresence": True, "canSend": True, "canReceive": {"base": True}, "canAdmin": self.owner},
+        }
+        return payload if self.left_at is None else payload | {"duration": max(0.0, self.left_at - self.joined_at)}
+
 
 @dataclass
 class Meeting:
+    room_name: str
+    began_at: float
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     participants: dict[str, Participant] = field(default_factory=dict)
     banned_user_ids: set[str] = field(default_factory=set)
@@ -68,7 +87,8 @@ class Meeting:
 class Presence:
     """All meetings, by room id; a room that was deleted and made again is another room."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell) -> None:
+        self._tell_webhooks = tell
         self._meetings: dict[str, Meeting] = {}
         self._participants: dict[str, Participant] = {}
         self._leavers: deque[Participant] = deque(maxlen=REMEMBERED_LEAVERS)
@@ -107,7 +127,10 @@ class Presence:
 
     def join(self, participant: Participant) -> list[Participant]:
         """Let somebody in and tell the others, who are returned."""
-        meeting = self._meetings.setdefault(participant.room_id, Meeting())
+        meeting = self._meetings.get(participant.room_id)
+        if meeting is None:
+            meeting = self._meetings[participant.room_id] = Meeting(participant.room_name, participant.joined_at)
+            self._tell_of_meeting("started", meeting, {"start_ts": meeting.began_at})
         participant.meeting_id = meeting.id
         others = list(meeting.participants.values())
         meeting.participants[participant.id] = participant
@@ -115,6 +138,7 @@ class Presence:
         self.joined += 1
         self.peak = max(self.peak, len(self._participants))
         _tell(others, {"event": "participant-joined", "participant": participant.as_event()})
+        self._tell_of_participant("joined", participant, participant.joined_at)
         return others
 
     def leave(self, id: str, reason: str, now: float) -> None:
@@ -132,6 +156,9 @@ class Presence:
         participant.deliver(None)
         left = {"event": "participant-left", "participant": participant.as_event(), "reason": reason}
         _tell(meeting.participants.values(), left)
+        self._tell_of_participant("left", participant, now)
+        if not meeting.participants:
+            self._tell_of_meeting("ended", meeting, {"start_ts": meeting.began_at, "end_ts": now})
 
     def eject(self, participants: Iterable[Participant], reason: str, now: float) -> None:
         for participant in list(participants):
@@ -145,6 +172,18 @@ class Presence:
     def ban(self, room_id: str, user_ids: Iterable[str]) -> None:
         """Keep these users out of the meeting that is going on there, until it ends."""
         self._meetings[room_id].banned_user_ids.update(user_ids)
+
+    # --- webhooks ------------------------------------------------------------------------------------------
+
+    def _tell_of_participant(self, what: str, participant: Participant, now: float) -> None:
+        payload = participant.as_webhook()
+        verb = {"joined": "join", "left": "left"}[what]
+        self._tell_webhooks(f"participant.{what}", payload, f"ptcpt-{verb}-{payload['user_id']}-{int(now * 1000)}")
+
+    def _tell_of_meeting(self, what: str, meeting: Meeting, times: dict[str, float]) -> None:
+        payload = {**times, "meeting_id": meeting.id, "room": meeting.room_name}
+        verb = {"started": "sta", "ended": "end"}[what]
+        self._tell_webhooks(f"meeting.{what}", payload, f"met-{verb}-{meeting.id}-{int(max(times.values()))}")
 
     # --- time ----------------------------------------------------------------------------------------------
 

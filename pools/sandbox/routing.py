@@ -1,15 +1,18 @@
 """Which handler serves which method and path. A handler is a plain function of a Call: no await, so that each
-call takes effect in one piece."""
+call takes effect in one piece (but a webhook's address is asked before the webhook is made)."""
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
 from pools.sandbox.errors import DailyError, invalid_request
 from pools.sandbox.world import World
+
+if TYPE_CHECKING:
+    from pools.sandbox.webhook_sender import WebhookSender
 
 
 @dataclass
@@ -17,6 +20,7 @@ class Call:
     """One request as handlers see it. `origin` is the sandbox's own "http://host:port"."""
 
     world: World
+    sender: "WebhookSender"
     origin: str
     params: dict[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
@@ -55,8 +59,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")  # Python's parser takes NaN and Infinity
 
 
-Handler = Callable[[Call], Any]
-"""Returns what becomes the JSON body of a 200; raises DailyError for anything else."""
+Handler = Callable[[Call], Any | Awaitable[Any]]
+"""Returns what becomes the JSON body of a 200, or the bytes of a file; raises DailyError for anything else."""
 
 
 @dataclass(frozen=True)

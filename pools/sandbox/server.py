@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import inspect
 import logging
 import socket
 import struct
@@ -10,11 +11,12 @@ from weakref import WeakSet
 
 from aiohttp import web
 
-from pools.sandbox import api, callers, control
+from pools.sandbox import api, callers, control, recordings_api
 from pools.sandbox.auth import check_key
 from pools.sandbox.errors import DailyError, JoinRefused, rate_limited
 from pools.sandbox.rooms import NAME
 from pools.sandbox.routing import Call, Route, find, matched, normalised
+from pools.sandbox.webhook_sender import WebhookSender
 from pools.sandbox.world import World
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class SandboxServer:
         self._known_connections: WeakSet[asyncio.Transport] = WeakSet()
         self._stopping = asyncio.Event()
         self._ticker: asyncio.Task[None] | None = None
+        self._sender = WebhookSender(world)
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_route("*", "/{path:.*}", self._dispatch)
         self._runner = web.AppRunner(
@@ -69,6 +72,7 @@ class SandboxServer:
         # Bound to every interface, it has no one address of its own: rooms get the one that was asked.
         self._origin = None if _is_any_address(self._host) else self.url
         self._ticker = asyncio.create_task(self._tick())
+        await self._sender.start()
 
     async def stop(self) -> None:
         """Throw everybody out and close, within a second."""
@@ -76,6 +80,7 @@ class SandboxServer:
         if self._ticker is not None:
             self._ticker.cancel()
         self.world.presence.eject_all("sandbox-stopped", self.world.clock.now())
+        await self._sender.stop()
         await self._runner.cleanup()
 
     async def _tick(self) -> None:
@@ -112,11 +117,11 @@ class SandboxServer:
             return await callers.join_by_socket(self.world, request, joined["name"])
         try:
             call = await self._call(request)
-            found = find(callers.ROUTES, request.method, segments)
+            found = find(callers.ROUTES + recordings_api.DOWNLOADS, request.method, segments)
             if found is None:
                 check_key(call.authorization, self.world.options.api_key)
                 found = find(control.ROUTES, request.method, segments)
-            return _answer(found, call)
+            return await _answer(found, call, request)
         except DailyError as error:
             return _error(error)
 
@@ -141,7 +146,7 @@ class SandboxServer:
             wait = world.limits.call(route.group if route else "default", name, world.clock.now())
             if wait is not None:
                 raise rate_limited(wait if world.limits.settings.retry_after else None)
-            response = _answer(found, call)
+            response = await _answer(found, call, request)
         except DailyError as error:
             response = _error(error)
         if fault and fault.kind == "reset":
@@ -159,6 +164,7 @@ class SandboxServer:
             raise DailyError(413, "invalid-request-error", f"the body is larger than {MAX_BODY_BYTES} bytes") from None
         return Call(
             world=self.world,
+            sender=self._sender,
             origin=self._origin or f"http://{request.host}",
             query=request.query,
             body=body,
@@ -185,13 +191,16 @@ class SandboxServer:
         return web.Response()
 
 
-def _answer(found: tuple[Route, dict[str, str]] | None, call: Call) -> web.Response:
-    """The handler's answer as JSON. A bug of ours is Daily's 500, and logged."""
+async def _answer(found: tuple[Route, dict[str, str]] | None, call: Call, request: web.Request) -> web.Response:
+    """The handler's answer as JSON, or the file that it is. A bug of ours is Daily's 500, and logged."""
     if found is None:
         raise DailyError(404, "not-found")
     route, call.params = found
     try:
-        return web.json_response(route.handler(call))
+        result = route.handler(call)
+        if inspect.isawaitable(result):
+            result = await result
+        return _file(result, request) if isinstance(result, bytes) else web.json_response(result)
     except JoinRefused as refusal:
         raise DailyError(refusal.status, refusal.type, refusal.message) from None
     except DailyError:
@@ -199,6 +208,22 @@ def _answer(found: tuple[Route, dict[str, str]] | None, call: Call) -> web.Respo
     except Exception:
         logger.exception("route=%s failed", route.name.replace(" ", ":"))
         raise DailyError(500, "server-error") from None
+
+
+def _file(content: bytes, request: web.Request) -> web.Response:
+    """An MP4, or the one range of it that was asked for."""
+    headers = {"Accept-Ranges": "bytes"}
+    try:
+        first, stop, _ = request.http_range.indices(len(content))
+        wanted = request.http_range != slice(None, None, 1)
+    except ValueError:
+        raise DailyError(416, "invalid-request-error", "the Range header is malformed") from None
+    if not wanted:
+        return web.Response(body=content, content_type="video/mp4", headers=headers)
+    if first >= stop:
+        return web.Response(status=416, headers=headers | {"Content-Range": f"bytes */{len(content)}"})
+    headers["Content-Range"] = f"bytes {first}-{stop - 1}/{len(content)}"
+    return web.Response(status=206, body=content[first:stop], content_type="video/mp4", headers=headers)
 
 
 def _error(error: DailyError) -> web.Response:

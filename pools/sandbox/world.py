@@ -13,8 +13,10 @@ from pools.sandbox.latency import Latency
 from pools.sandbox.limits import LimitSettings, RateLimits
 from pools.sandbox.presence import Deliver, Participant, Presence
 from pools.sandbox.properties import MAX_PARTICIPANTS
+from pools.sandbox.recordings import Recordings
 from pools.sandbox.rooms import Room, RoomStore
 from pools.sandbox.tokens import TokenSigner
+from pools.sandbox.webhooks import Webhooks
 
 _DOMAIN_IDS = uuid.UUID("6b1e1c0a-5d3f-4f0e-9c39-3d6b5a1f7b52")
 
@@ -48,7 +50,9 @@ class World:
         """What `reset` starts anew."""
         self.limits = RateLimits(LimitSettings(enabled=self.options.limits_enabled))
         self.rooms = RoomStore(self.clock, self.options.max_api_rooms)
-        self.presence = Presence()
+        self.presence = Presence(self.tell)
+        self.recordings = Recordings()
+        self.webhooks = Webhooks()
         self.presence_lag_s = self.options.presence_lag_s
         self.latency = Latency(self.options.latency_ms, self.options.connect_ms)
         self.faults = Faults()
@@ -100,7 +104,10 @@ class World:
             simulated=simulated,
             token=token if simulated else None,
         )
-        return participant, self.presence.join(participant)
+        others = self.presence.join(participant)
+        if claims.get("sr") is True and room.config.get("enable_recording") == "cloud":
+            self.recordings.start(room.name, participant, now, self.tell)
+        return participant, others
 
     def _joinable(self, name: str) -> Room:
         room, expired = self.rooms.find(name)
@@ -151,6 +158,15 @@ class World:
         self.presence.end_what_is_due(self.clock.now())
         self.rooms.collect(self.presence.occupied_room_ids())
 
+    # --- webhooks ------------------------------------------------------------------------------------------
+
+    def tell(self, type: str, payload: dict[str, Any], id: str) -> None:
+        """Something has happened that webhooks may want to know: its type, payload and id are Daily's."""
+        now = self.clock.now()
+        self.webhooks.tell(type, payload, id, now)
+        if type == "meeting.ended":
+            self.recordings.finish(payload["room"], now, self.tell)
+
     # --- counting ------------------------------------------------------------------------------------------
 
     def count(self, route: str, outcome: str) -> None:
@@ -169,6 +185,7 @@ class World:
             "participants": self.presence.counts(),
             "ejected": dict(self.presence.ejected),
             "windows": self.limits.counts(),
+            "webhooks": self.webhooks.counts(),
         }
 
 
