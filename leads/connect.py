@@ -13,10 +13,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from leads.models import WEB_MODES, ApiToken, Lead, LeadStatus
+from leads.models import WEB_MODES, Lead, LeadStatus, PlatformStatus
 from pools import notifications, on_demand
 from pools.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
 from pools.daily.tokens import TokenSigner
@@ -25,6 +25,8 @@ from pools.meeting_tokens import guest_token
 from pools.models import Room, SessionStatus, VoiceSession
 
 logger = logging.getLogger(__name__)
+
+WEB_SESSION = "WEB_SESSION"  # the published word for a call that its caller began
 
 
 class LeadNotConnectable(Exception):
@@ -44,15 +46,15 @@ class Connected:
 
 
 def connect(
-    *, lead_uuid: uuid.UUID, leads: QuerySet[Lead], api_token: ApiToken, idempotency_key: str | None = None
+    *, lead_uuid: uuid.UUID, leads: QuerySet[Lead], holder: str, idempotency_key: str | None = None
 ) -> Connected:
     """Claim a pair for one of `leads` (those that the caller may see).
 
-    With an `idempotency_key` (unique per API token) a retry gets the session that exists, with a fresh token.
+    With an `idempotency_key` (unique per `holder` of a token) a retry gets the session that exists, with a fresh token.
     Raises Lead.DoesNotExist, LeadNotConnectable, IdempotencyConflict, PoolExhausted.
     """
     access = DailyAccess.read()
-    key = _request_key(api_token, idempotency_key)
+    key = request_key(holder, idempotency_key)
     made: Room | None = None
     try:
         try:
@@ -97,7 +99,9 @@ def _claim_for_lead(
             Lead.objects.filter(pk=lead.pk).update(
                 status=LeadStatus.PROCESSING,
                 voice_session=session,
-                attempt_count=F("attempt_count") + 1,
+                call_id=session.room.name,
+                platform_status=PlatformStatus.INITIATED,
+                platform_reason=WEB_SESSION,
                 call_initiated_time=Now(),
                 updated_at=Now(),
             )
@@ -159,7 +163,7 @@ def _wake_supervisors() -> None:
         logger.warning("event=notify_failed problem=%s", type(error).__name__)
 
 
-def _request_key(api_token: ApiToken, idempotency_key: str | None) -> str | None:
+def request_key(holder: str, idempotency_key: str | None) -> str | None:
     if not idempotency_key:
         return None
-    return hashlib.sha256(f"{api_token.pk}:{idempotency_key}".encode()).hexdigest()
+    return hashlib.sha256(f"{holder}:{idempotency_key}".encode()).hexdigest()

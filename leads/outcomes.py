@@ -17,11 +17,21 @@ def session_ended(session: VoiceSession) -> None:
     """
     lead = Lead.objects.filter(voice_session=session)
     if session.end_reason == NOT_STARTED:
-        lead.update(status=LeadStatus.BACKLOG, voice_session=None, next_attempt_at=Now(), updated_at=Now())
+        lead.update(
+            status=LeadStatus.BACKLOG,
+            voice_session=None,
+            call_id="",
+            platform_status="",
+            platform_reason="",
+            next_attempt_at=Now(),
+            updated_at=Now(),
+        )
         return
     lead.update(
         status=LeadStatus.FINISHED,
         outcome=outcome_of(session),
+        end_reason=session.end_reason,
+        transcription=session.transcript,
         call_end_time=Coalesce("call_end_time", Now()),
         updated_at=Now(),
     )

@@ -146,14 +146,13 @@ class LeadSerializer(serializers.ModelSerializer[Lead]):
         return lead.merchant_id or None
 
     def get_metaData(self, lead: Lead) -> dict[str, Any]:
-        session = lead.voice_session
-        return {"transcription": session.transcript} if session and session.transcript else {}
+        return {"transcription": lead.transcription} if lead.transcription else {}
 
     def get_outcome(self, lead: Lead) -> str | None:
         return lead.outcome or None
 
     def get_call_id(self, lead: Lead) -> str | None:
-        return lead.voice_session.room.name if lead.voice_session else None
+        return lead.call_id or None
 
     def get_is_locked(self, lead: Lead) -> bool:
         return lead.status == LeadStatus.PROCESSING

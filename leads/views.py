@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from breezebuddy.errors import Conflict, ShapeError, StateError, Unavailable
 from breezebuddy.openapi import BODY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
 from breezebuddy.strict_json import StrictJSONParser, body_of
-from leads.auth import MayChange, scope_of, token_of
+from leads.auth import MayChange, scope_of
 from leads.connect import Connected, IdempotencyConflict, LeadNotConnectable, connect
 from leads.models import Lead
 from leads.push import push
@@ -169,11 +169,12 @@ class ConnectView(APIView):
         return Response(answer)
 
     def _connect(self, request: Request, lead_uuid: uuid.UUID) -> Connected:
+        scope = scope_of(request)
         try:
             return connect(
                 lead_uuid=lead_uuid,
-                leads=scope_of(request).leads(),
-                api_token=token_of(request),
+                leads=scope.leads(),
+                holder=scope.holder,
                 idempotency_key=idempotency_key(request),
             )
         except Lead.DoesNotExist:

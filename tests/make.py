@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.utils import timezone
 
-from leads.models import ApiToken, ExecutionMode, Lead, LeadStatus, Role, Template
+from leads.models import ApiToken, ExecutionMode, Lead, LeadStatus, Profile, Role, Template
 from pools.daily.tokens import fingerprint
 from pools.models import AgentProcess, DailyAccount, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 
@@ -131,6 +132,8 @@ def make_lead(status: str = LeadStatus.BACKLOG, **values: Any) -> Lead:
     )
     if status == LeadStatus.PROCESSING and "voice_session" not in values:
         values["voice_session"] = make_session()
+    if session := values.get("voice_session"):  # what a connect and the end of a session copy from it
+        values = {"call_id": session.room.name, "transcription": session.transcript, **values}
     return Lead.objects.create(
         **{
             "request_id": f"order-{next(_number)}",
@@ -144,6 +147,16 @@ def make_lead(status: str = LeadStatus.BACKLOG, **values: Any) -> Lead:
             **values,
         }
     )
+
+
+def make_user(role: str | None = Role.ADMIN, *, password: str = "a good password", **values: Any) -> User:  # noqa: S107
+    """A user who can log in; `None`: without a profile."""
+    scope = {name: values.pop(name) for name in ("reseller_ids", "merchant_ids") if name in values}
+    name = values.pop("username", f"user-{next(_number)}")
+    user = User.objects.create_user(name, **{"email": f"{name}@example.com", "password": password, **values})
+    if role:
+        Profile.objects.create(user=user, role=role, **scope)
+    return user
 
 
 def make_token(role: str = Role.ADMIN, **values: Any) -> tuple[ApiToken, str]:

@@ -31,7 +31,7 @@ from pools.models import AgentProcess, Room, SessionStatus, VoiceSession
 from pools.supervisor import Supervisor
 from pools.supervisor_config import SupervisorConfig
 from tests.daily_sandbox import Sandbox
-from tests.make import make_lead, make_token
+from tests.make import make_lead
 from tests.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -227,8 +227,7 @@ class Call:
 def connect_lead(sandbox: Sandbox, lead: Lead | None = None) -> Call:
     """Push and connect, without HTTP. Raises what leads.connect raises."""
     lead = lead or make_lead()
-    api_token, _ = make_token()
-    return Call(sandbox, connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), api_token=api_token))
+    return Call(sandbox, connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), holder="test"))
 
 
 def call_in_progress(pod: Supervisor, sandbox: Sandbox) -> Call:

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from leads.models import ApiToken, Lead, LeadStatus, Template
+from leads.models import ApiToken, Lead, LeadStatus, Profile, Template, ThrottleCount
 from pools.models import DailyBudgetSlot, Pod, SessionStatus, VoiceSession
 from tests.make import (
     make_agent_process,
@@ -22,6 +22,7 @@ from tests.make import (
     make_session,
     make_template,
     make_token,
+    make_user,
 )
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ MODELS: list[Any] = [
     for model in apps.get_app_config(name).get_models()
     if not model._meta.auto_created
 ]
-EDITABLE = {Template}
+EDITABLE = {Template, Profile}
 PHONE = "+919876501234"
 
 
@@ -55,6 +56,7 @@ def make_some_of_everything(silent=0.0):
     active.reference = lead.uuid
     active.save()
     make_lead(template=template), make_lead(LeadStatus.FINISHED, template=template, voice_session=ended)
+    make_user("reseller", reseller_ids=["acme"])
     make_token(), make_token("merchant", merchant_ids=["m1"], reseller_ids=["acme"])
 
 
@@ -67,6 +69,7 @@ def fast_passwords(settings):
 def everything():
     make_daily_account(trouble="key refused")
     DailyBudgetSlot.objects.create(group="general", slot=1, used=3)
+    ThrottleCount.objects.create(key="0" * 64, window=1)
     make_some_of_everything()
 
 
@@ -153,6 +156,7 @@ def test_a_pod_shows_its_state_and_the_age_of_its_heartbeat(admin_client):
 
 def test_a_template_can_be_made_and_edited(admin_client):
     values = {"name": "greeting", "reseller_id": "acme", "merchant_id": "", "active": "on", "configurations": "{}"}
+    values |= {"initial_offset": "0", "max_attempts": "3", "retry_offset": "900", "time_zone": "Asia/Kolkata"}
     assert admin_client.post(page(Template, "add"), values).status_code == 302
     template = Template.objects.get()
     values["configurations"] = '{"prompt": "Hi"}'

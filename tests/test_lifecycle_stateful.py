@@ -33,7 +33,7 @@ from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, Vo
 from pools.planner import MAX_ATTEMPTS
 from pools.sessions import NOT_STARTED, ask_to_end
 from pools.supervisor_config import SupervisorConfig
-from tests.make import make_daily_account, make_lead, make_room, make_template, make_token
+from tests.make import make_daily_account, make_lead, make_room, make_template
 from tests.played_agents import PlayedAgent, PlayedPod
 from tests.properties import REPEATABLE
 from tests.service import supervisor_config
@@ -85,7 +85,6 @@ class Lifecycle(RuleBasedStateMachine):
     def beginning(self, rooms: int, pods: int, rounds: int) -> None:
         make_daily_account()
         self.template = make_template()
-        self.token, _ = make_token()
         self.rooms_arrive(rooms, "stock")
         for number in range(pods):
             self.start_pod(f"pod-{number}")
@@ -127,9 +126,7 @@ class Lifecycle(RuleBasedStateMachine):
         key, session = self.keys.get(lead.pk), lead.voice_session
         under_way = session is not None and session.status != SessionStatus.ENDED
         try:
-            connected = connect(
-                lead_uuid=lead.uuid, leads=Lead.objects.all(), api_token=self.token, idempotency_key=key
-            )
+            connected = connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), holder="test", idempotency_key=key)
         except PoolExhausted:
             assert lead.status == LeadStatus.BACKLOG == Lead.objects.get(pk=lead.pk).status
         except LeadNotConnectable:
@@ -365,7 +362,7 @@ class Lifecycle(RuleBasedStateMachine):
     def teardown(self) -> None:
         """From wherever it has come to, all faults over: everything comes to rest by itself."""
         try:
-            if hasattr(self, "token"):
+            if hasattr(self, "template"):
                 self.come_to_rest()
         finally:
             for pod in self.pods:

@@ -13,7 +13,7 @@ from leads.models import Lead
 from pools.claims import PoolExhausted
 from pools.management.commands.runpools import listener_parameters
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
-from tests.make import make_lead, make_token
+from tests.make import make_lead
 from tests.programs import is_running
 from tests.service import available_pids, call_in_progress, connect_lead, is_full, run_until
 from tests.waiting import wait_until
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.usefixtures("transactional_db")
 def claim_under_way() -> Iterator[threading.Event]:
     """Another client has claimed a pair and commits when the event is set; at the end of the block at the latest."""
     claimed, commit = threading.Event(), threading.Event()
-    lead, (token, _) = make_lead(), make_token()
+    lead = make_lead()
 
     def claim() -> None:
         try:
             with transaction.atomic():
-                connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), api_token=token)
+                connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), holder="test")
                 claimed.set()
                 commit.wait(20)
         finally:

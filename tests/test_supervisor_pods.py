@@ -11,7 +11,7 @@ from leads.models import Lead
 from pools.models import AgentProcess, Pod, SessionStatus, VoiceSession
 from pools.pod_identity import PodNameTaken
 from pools.supervisor import Supervisor
-from tests.make import make_lead, make_token
+from tests.make import make_lead
 from tests.service import connect_lead, is_full, run_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -60,12 +60,12 @@ def test_each_waiting_session_is_taken_once(pods, sandbox):
 
 def test_a_burst_beyond_the_stock_from_many_clients_is_served(pods, sandbox):
     pod = pods.start_full(agent_target=2, room_target=8, max_processes=12)
-    leads, (token, _) = [make_lead() for _ in range(8)], make_token()
+    leads = [make_lead() for _ in range(8)]
     failed: list[Exception] = []
 
     def ask(lead: Lead) -> None:
         try:
-            connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), api_token=token)
+            connect(lead_uuid=lead.uuid, leads=Lead.objects.all(), holder="test")
         except Exception as error:
             failed.append(error)
         finally:

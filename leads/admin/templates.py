@@ -1,0 +1,67 @@
+"""Templates: edited here and over the API."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.forms.fields import InvalidJSONInput
+from django.utils.safestring import SafeString
+
+from breezebuddy import strict_json
+from breezebuddy.admin_columns import search_link
+from breezebuddy.errors import ShapeError
+from leads.models import Template
+
+CALL_EXECUTION = (
+    "initial_offset",
+    "max_attempts",
+    "retry_offset",
+    "calling_window_start",
+    "calling_window_end",
+    "time_zone",
+    "max_concurrent_calls",
+)
+
+
+class ObjectField(forms.JSONField):
+    """A JSON object, as strict as the API: what is stored here is sent to bots."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            parsed = strict_json.loads((value or "{}").encode())
+        except ShapeError as error:
+            where = " > ".join(map(str, error.loc[1:]))
+            raise forms.ValidationError(f"{where}: {error.msg}" if where else error.msg) from None
+        if not isinstance(parsed, dict):
+            raise forms.ValidationError("must be an object")
+        return parsed
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Show what was typed, whether it is JSON or not."""
+        return InvalidJSONInput(data)
+
+
+class TemplateForm(forms.ModelForm):
+    configurations = ObjectField(required=False, help_text="Given to the bot with the payload.")
+
+    class Meta:
+        model = Template
+        fields = ["name", "reseller_id", "merchant_id", "active", "configurations", *CALL_EXECUTION]
+
+
+@admin.register(Template)
+class TemplateAdmin(admin.ModelAdmin):
+    form = TemplateForm
+    list_display = ["name", "reseller_id", "merchant_id", "active", "updated_at", "see_leads"]
+    list_filter = ["active", "reseller_id"]
+    search_fields = ["name", "uuid", "reseller_id", "merchant_id"]
+    fieldsets = [
+        (None, {"fields": ["name", "uuid", "reseller_id", "merchant_id", "active", "created_at", "updated_at"]}),
+        ("Bot", {"fields": ["configurations"]}),
+        ("Telephony", {"fields": CALL_EXECUTION}),
+    ]
+    readonly_fields = ["uuid", "created_at", "updated_at"]
+
+    @admin.display(description="leads")
+    def see_leads(self, template: Template) -> SafeString:
+        return search_link("leads_lead", template.uuid, "leads")

@@ -1,0 +1,32 @@
+"""Templates, the leads that are made from them, and who may call the API."""
+
+from leads.models.holders import ApiToken, Holder, Profile, Role
+from leads.models.lead import (
+    TELEPHONY_MODES,
+    WEB_MODES,
+    ExecutionMode,
+    Lead,
+    LeadStatus,
+    PlatformStatus,
+    ProviderReason,
+    ProviderStatus,
+)
+from leads.models.template import Template
+from leads.models.throttle import ThrottleCount
+
+__all__ = [
+    "TELEPHONY_MODES",
+    "WEB_MODES",
+    "ApiToken",
+    "ExecutionMode",
+    "Holder",
+    "Lead",
+    "LeadStatus",
+    "PlatformStatus",
+    "Profile",
+    "ProviderReason",
+    "ProviderStatus",
+    "Role",
+    "Template",
+    "ThrottleCount",
+]

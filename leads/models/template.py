@@ -1,0 +1,85 @@
+"""What a lead is made from: what its payload must be, what the bot is told, when and how often it is dialled."""
+
+import uuid
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+WEEK_S = 7 * 86_400
+
+
+def check_time_zone(name: str) -> None:
+    """Raises ValidationError for what is no name of the IANA database, such as Asia/Kolkata."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):  # a path, a directory, no such zone
+        raise ValidationError("must be a time zone of the IANA database, such as Asia/Kolkata") from None
+
+
+class Template(models.Model):
+    """What a bot is told: found by its name within a reseller (and merchant), or by its UUID.
+
+    The call execution config is for telephony: first call `initial_offset` after the push, at most `max_attempts`
+    calls, `retry_offset` apart, each within the calling window (from start to end on the clocks of `time_zone`, over
+    midnight if the end is the earlier), at most `max_concurrent_calls` at a time.
+    """
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=200)
+    reseller_id = models.CharField(max_length=100)
+    merchant_id = models.CharField(max_length=100, blank=True, help_text="Empty: for all merchants of the reseller.")
+    expected_payload_schema = models.JSONField(
+        null=True, blank=True, help_text="JSON Schema that payloads must satisfy. Empty: any object will do."
+    )
+    configurations = models.JSONField(default=dict, blank=True, help_text="Given to the bot with the payload.")
+    active = models.BooleanField(default=True)
+
+    initial_offset = models.PositiveIntegerField(
+        "initial offset (s)", default=0, db_default=0, validators=[MaxValueValidator(4 * WEEK_S)]
+    )
+    max_attempts = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(20)],
+        help_text="Calls in all. 1: no retry.",
+    )
+    retry_offset = models.PositiveIntegerField(
+        "retry offset (s)", default=900, db_default=900, validators=[MaxValueValidator(4 * WEEK_S)]
+    )
+    calling_window_start = models.TimeField(null=True, blank=True, help_text="Empty, with the end: at any time.")
+    calling_window_end = models.TimeField(null=True, blank=True)
+    time_zone = models.CharField(
+        max_length=64, default="UTC", db_default="UTC", validators=[check_time_zone], help_text="Of the calling window."
+    )
+    max_concurrent_calls = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Empty: as many as there is capacity for."
+    )
+
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["reseller_id", "merchant_id", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["reseller_id", "merchant_id", "name"], name="template_name_in_scope"),
+            models.CheckConstraint(condition=Q(max_attempts__gte=1), name="template_is_tried_once"),
+            models.CheckConstraint(
+                condition=Q(calling_window_start=None, calling_window_end=None)
+                | (
+                    Q(calling_window_start__isnull=False, calling_window_end__isnull=False)
+                    & ~Q(calling_window_start=F("calling_window_end"))
+                ),
+                name="template_window_has_start_and_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_concurrent_calls=None) | Q(max_concurrent_calls__gte=1),
+                name="template_allows_a_call",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
