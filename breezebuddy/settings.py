@@ -61,6 +61,19 @@ if not DAILY_ROOM_PREFIX.replace("-", "").replace("_", "").isalnum() or len(DAIL
 DAILY_ROOM_GEO = conf.text("DAILY_ROOM_GEO", "")
 DAILY_ROOM_POOL_LIFE = conf.whole_number("DAILY_ROOM_POOL_LIFE", 3600, minimum=60, maximum=7 * 86_400)
 DAILY_SELF_SIGNED_TOKENS = conf.switch("DAILY_SELF_SIGNED_TOKENS", True)
+DAILY_DIAL_LIMIT = conf.whole_number("DAILY_DIAL_LIMIT", 5, minimum=1, maximum=10_000)
+DAILY_CALLER_ID = conf.text("DAILY_CALLER_ID", "")
+
+# --- telephony ---------------------------------------------------------------------------------------------
+DIALLING = conf.switch("DIALLING", True)
+PHONE_ANSWER_TIMEOUT = conf.seconds("PHONE_ANSWER_TIMEOUT", 60, minimum=5, maximum=600)
+_smallest_pool = min(VOICE_AGENT_POOL_SIZE, DAILY_ROOM_POOL_SIZE)
+WEB_RESERVE_PAIRS = conf.whole_number("WEB_RESERVE_PAIRS", 1 if _smallest_pool > 1 else 0, minimum=0, maximum=10_000)
+if WEB_RESERVE_PAIRS and _smallest_pool <= WEB_RESERVE_PAIRS:
+    conf.refuse("WEB_RESERVE_PAIRS", WEB_RESERVE_PAIRS, f"less than both pool sizes, the smaller is {_smallest_pool}")
+WEB_RESERVE_SLOTS = conf.whole_number(
+    "WEB_RESERVE_SLOTS", VOICE_AGENT_MAX_PROCESSES // 4, minimum=0, maximum=VOICE_AGENT_MAX_PROCESSES - 1
+)
 
 # --- one pod -----------------------------------------------------------------------------------------------
 POD_NAME = conf.text("POD_NAME", socket.gethostname())

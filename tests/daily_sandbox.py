@@ -90,6 +90,19 @@ class Sandbox:
                 return []
             raise
 
+    # --- telephones ----------------------------------------------------------------------------------------
+
+    def set_phone(self, number: str | None = None, **script: Any) -> None:
+        """What a phone (`None`: every other one) does when it is dialled.
+
+        `behaviour`: "answer", "busy", "no_answer", "rings_out", "fail" or "unreachable"; `after_s`; `talk_s`.
+        """
+        self._control("PUT", "/phones" if number is None else f"/phones/{number}", script)
+
+    def dials(self) -> list[dict[str, Any]]:
+        """Every dial: `sessionId, room, destination, userId, events, over`, oldest first."""
+        return self._control("GET", "/dials")["dials"]
+
     # --- control -------------------------------------------------------------------------------------------
 
     def rooms(self) -> list[str]:

@@ -17,6 +17,11 @@ def test_at_most_nine_tenths_of_a_limit_may_be_used():
     assert allowance(Group.BATCH, Priority.ON_DEMAND) == 9
 
 
+def test_of_the_few_dials_none_is_spared_but_their_window_is_longer():
+    assert allowance(Group.DIAL, Priority.ON_DEMAND) == 5
+    assert Group.DIAL.value.window == pytest.approx(5.56, abs=0.01)
+
+
 @pytest.mark.django_db
 class TestTake:
     def test_grants_what_is_left_and_no_more(self):

@@ -8,16 +8,18 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
-from pools.daily.client import DailyClient, NewRoom, normalise_url
+from pools.daily.client import DailyClient, NewRoom, PhoneCall, normalise_url
 from pools.daily.errors import (
     DailyKeyRefused,
     DailyRateLimited,
     DailyRejected,
     DailyUnavailable,
+    DailyUnreachable,
     RoomNotFound,
 )
 from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
 from pools.daily_account import verify
+from tests.daily_sandbox import Sandbox
 from tests.http_receiver import Answer, running_receiver
 
 
@@ -113,8 +115,53 @@ def test_a_refused_request_says_why(client):
         client.create_room(NewRoom("no spaces allowed", datetime.now(UTC) + timedelta(minutes=1)))
 
 
+class TestDialOut:
+    """A telephone is dialled once or not at all, so that errors have to say which it was."""
+
+    CALL = PhoneCall("+919876543210", "phone-1")
+
+    def room(self, sandbox: Sandbox, client: DailyClient) -> str:
+        client.create_room(NewRoom("bb-dial", datetime.now(UTC) + timedelta(hours=1), dialout=True))
+        sandbox.join("bb-dial", sandbox.token("bb-dial", is_owner=True))
+        return "bb-dial"
+
+    def test_a_phone_is_dialled_and_hung_up(self, client, sandbox):
+        room = self.room(sandbox, client)
+        sandbox.set_phone(after_s=0, talk_s=None)
+        id = client.start_dialout(room, self.CALL)
+        (dial,) = sandbox.dials()
+        assert (dial["sessionId"], dial["destination"], dial["userId"]) == (id, self.CALL.number, "phone-1")
+        client.stop_dialout(room, id)
+        assert sandbox.dials()[0]["over"]
+        client.stop_dialout(room, id)
+
+    def test_the_number_that_is_seen_can_be_chosen(self):
+        assert PhoneCall("+14155550100", "phone", caller_id="number-7").body()["callerId"] == "number-7"
+
+    def test_a_lost_answer_is_unknown_and_a_limit_or_no_connection_is_not(self, client, sandbox):
+        room = self.room(sandbox, client)
+        sandbox.fault("429", "POST", "/rooms/*/dialOut/start", times=1)
+        with pytest.raises(DailyRateLimited):
+            client.start_dialout(room, self.CALL)
+        with pytest.raises(DailyUnreachable):
+            DailyClient("http://127.0.0.1:9", "key").start_dialout(room, self.CALL)
+        assert sandbox.dials() == []
+        sandbox.fault("reset", "POST", "/rooms/*/dialOut/start", times=1)
+        with pytest.raises(DailyUnavailable) as unknown:
+            client.start_dialout(room, self.CALL)
+        assert type(unknown.value) is DailyUnavailable
+        assert len(sandbox.dials()) == 1
+
+    def test_a_refused_number_is_in_no_error(self, client, sandbox):
+        room = self.room(sandbox, client)
+        with pytest.raises(DailyRejected) as refused:
+            client.start_dialout(room, PhoneCall("0987654321", "phone-1"))
+        assert "phoneNumber" in str(refused.value) and "0987654321" not in str(refused.value)
+        assert "0987654321" not in repr(PhoneCall("0987654321", "phone-1"))
+
+
 def test_nobody_listening_is_unavailable():
-    with pytest.raises(DailyUnavailable, match="no answer"):
+    with pytest.raises(DailyUnreachable, match="no connection"):
         DailyClient("http://127.0.0.1:9", "key").domain()
 
 

@@ -7,6 +7,7 @@ makes the room or finds it. Source of the facts: https://docs.daily.co/reference
 
 import json
 import logging
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
 
 from pools.daily.errors import (
     DailyError,
@@ -22,6 +24,7 @@ from pools.daily.errors import (
     DailyRateLimited,
     DailyRejected,
     DailyUnavailable,
+    DailyUnreachable,
     RoomExists,
     RoomNotFound,
 )
@@ -30,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 MAX_BATCH = 1000
 PAGE = 100
+_NUMBER = re.compile(r"\+?\d[\d\s().-]{4,}\d")  # Daily quotes what it refuses, telephone numbers too
 
 
 def normalise_url(url: str) -> str:
@@ -56,12 +60,13 @@ class DailyRoom:
 @dataclass(frozen=True)
 class NewRoom:
     """A room to be made: private, gone at `expires_at`, whoever is in it is ejected then. `recorded`: may be recorded,
-    and is when somebody joins whose token says so."""
+    and is when somebody joins whose token says so. `dialout`: telephones may be dialled from it."""
 
     name: str
     expires_at: datetime
     geo: str = ""
     recorded: bool = False
+    dialout: bool = False
 
     def body(self) -> dict[str, Any]:
         properties: dict[str, Any] = {
@@ -73,6 +78,8 @@ class NewRoom:
             properties["geo"] = self.geo
         if self.recorded:
             properties["enable_recording"] = "cloud"
+        if self.dialout:
+            properties["enable_dialout"] = True
         return {"name": self.name, "privacy": "private", "properties": properties}
 
 
@@ -91,6 +98,20 @@ class Webhook:
     event_types: frozenset[str]
     hmac: str = field(repr=False)
     active: bool = True
+
+
+@dataclass(frozen=True)
+class PhoneCall:
+    """A telephone to be dialled (E.164). `user_id` (at most 36 characters) is how presence and events name it;
+    `caller_id` the id of one of the domain's numbers, without which Daily takes any of them."""
+
+    number: str = field(repr=False)
+    user_id: str
+    caller_id: str = ""
+
+    def body(self) -> dict[str, Any]:
+        body = {"phoneNumber": self.number, "userId": self.user_id, "displayName": "Phone"}
+        return body | ({"callerId": self.caller_id} if self.caller_id else {})
 
 
 @dataclass
@@ -169,6 +190,26 @@ class DailyClient:
         """Who is where, by room name; at most 15 s old. Rooms without people are absent."""
         return self._call("GET", "/presence", "/presence")
 
+    def start_dialout(self, room_name: str, call: PhoneCall) -> str:
+        """Dial a telephone from a room in which somebody is; Daily's session id of the call, which then rings.
+
+        Not to be repeated unless the error says that the call was not carried out: somebody's phone would ring twice.
+        """
+        path = f"/rooms/{quote(room_name, safe='')}/dialOut/start"
+        answer = self._call("POST", "/rooms/:name/dialOut/start", path, call.body())
+        id = answer.get("sessionId") if isinstance(answer, dict) else None
+        if not isinstance(id, str):
+            raise DailyUnavailable("POST /rooms/:name/dialOut/start", 200, "without sessionId")
+        return id
+
+    def stop_dialout(self, room_name: str, session_id: str) -> None:
+        """Hang up. That the call, or its room, is over already is success."""
+        path = f"/rooms/{quote(room_name, safe='')}/dialOut/stop"
+        try:
+            self._call("POST", "/rooms/:name/dialOut/stop", path, {"sessionId": session_id})
+        except RoomNotFound:
+            return
+
     def mint_token(self, properties: dict[str, Any]) -> str:
         return str(self._call("POST", "/meeting-tokens", "/meeting-tokens", {"properties": properties})["token"])
 
@@ -212,6 +253,8 @@ class DailyClient:
                 method, self._base + path, json=body, timeout=self.timeout, allow_redirects=False
             )
         except requests.RequestException as error:  # its text quotes the address, which may hold a token
+            if _never_connected(error):
+                raise DailyUnreachable(route, None, f"no connection ({type(error).__name__})") from None
             raise DailyUnavailable(route, None, f"no answer ({type(error).__name__})") from None
         if answer.status_code != 200:
             raise _error(route, answer)
@@ -250,6 +293,8 @@ def _error(route: str, answer: requests.Response) -> DailyError:
     body = body if isinstance(body, dict) else {}
     kind, info = str(body.get("error") or ""), str(body.get("info") or "")
     status, problem = answer.status_code, f"{kind} {info}".strip()[:300] or "without an explanation"
+    if "dialOut" in route:
+        problem = _NUMBER.sub("(number)", problem)
     if status == 429:
         limited = DailyRateLimited(route, status, problem)
         limited.retry_after = _seconds(answer.headers.get("Retry-After"))
@@ -264,6 +309,11 @@ def _error(route: str, answer: requests.Response) -> DailyError:
     if status == 400:
         return DailyRejected(route, status, problem)
     return DailyUnavailable(route, status, problem)
+
+
+def _never_connected(error: requests.RequestException) -> bool:
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 
 def _seconds(header: str | None) -> float | None:

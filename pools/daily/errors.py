@@ -3,6 +3,7 @@
     DailyError
      +- DailyUnavailable   no answer, a broken answer or 5xx: the outcome of the call is unknown
      |   +- DailyRateLimited   429: the call was not carried out
+     |   +- DailyUnreachable   no connection: the call was never sent
      +- DailyKeyRefused    401, 403 or the header error: no call will work before somebody mends the key
      +- DailyRejected      400: the request is wrong
      |   +- RoomExists     a room of that name exists already
@@ -30,6 +31,10 @@ class DailyRateLimited(DailyUnavailable):
     """`retry_after`: seconds that Daily asked us to wait, or None (none is documented)."""
 
     retry_after: float | None = None
+
+
+class DailyUnreachable(DailyUnavailable):
+    pass
 
 
 class DailyKeyRefused(DailyError):

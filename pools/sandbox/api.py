@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pools.sandbox import recordings_api, webhooks_api
+from pools.sandbox import phones_api, recordings_api, webhooks_api
 from pools.sandbox.errors import DailyError, invalid_request, no_such_room, quoted
 from pools.sandbox.presence import Participant
 from pools.sandbox.routing import Call, Route
@@ -143,6 +143,7 @@ ROUTES = (
     Route("POST", "/meeting-tokens", create_token),
     Route("GET", "/meeting-tokens/{token}", get_token),
     Route("GET", "/presence", get_presence),
+    *phones_api.ROUTES,
     *recordings_api.ROUTES,
     *webhooks_api.ROUTES,
 )

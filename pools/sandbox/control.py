@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pools.sandbox import phones_api
 from pools.sandbox.errors import invalid_request, no_such_room, quoted
 from pools.sandbox.latency import MAX_MS
 from pools.sandbox.presence import MAX_LAG_SECONDS
@@ -151,4 +152,5 @@ ROUTES = (
     Route("PUT", "/sandbox/presence", set_presence),
     Route("PUT", "/sandbox/limits", set_limits),
     Route("POST", "/sandbox/reset", reset),
+    *phones_api.CONTROL,
 )

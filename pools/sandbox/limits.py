@@ -1,8 +1,8 @@
 """Daily's rate limits as sliding windows: so many calls of an endpoint group in any span of so many seconds.
 
 Documented: 100 per 5 s for most endpoints, 50 per 30 s for `DELETE /rooms/:name` and `GET /recordings`, 5 per 5 s for
-starting a recording. For the batch endpoints nothing is documented; 10 per 30 s is the strictest claim that is known.
-Every call is also recorded while limits are off, so that peaks can be read after a load run.
+starting a recording and for dialling out. For the batch endpoints nothing is documented; 10 per 30 s is the strictest
+claim that is known. Every call is also recorded while limits are off, so that peaks can be read after a load run.
 """
 
 from collections import deque

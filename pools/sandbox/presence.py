@@ -169,6 +169,10 @@ class Presence:
     def eject_all(self, reason: str, now: float) -> None:
         self.eject(self._participants.values(), reason, now)
 
+    def tell_owners(self, room_id: str, event: dict[str, Any]) -> None:
+        """What only the owners in a room hear of: the telephones that it dials."""
+        _tell([p for p in self.in_room(room_id) if p.owner], event)
+
     def ban(self, room_id: str, user_ids: Iterable[str]) -> None:
         """Keep these users out of the meeting that is going on there, until it ends."""
         self._meetings[room_id].banned_user_ids.update(user_ids)

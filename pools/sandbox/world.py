@@ -11,6 +11,7 @@ from pools.sandbox.errors import JoinRefused
 from pools.sandbox.faults import Faults
 from pools.sandbox.latency import Latency
 from pools.sandbox.limits import LimitSettings, RateLimits
+from pools.sandbox.phones import Phones
 from pools.sandbox.presence import Deliver, Participant, Presence
 from pools.sandbox.properties import MAX_PARTICIPANTS
 from pools.sandbox.recordings import Recordings
@@ -53,6 +54,7 @@ class World:
         self.presence = Presence(self.tell)
         self.recordings = Recordings()
         self.webhooks = Webhooks()
+        self.phones = Phones(self.presence, self.domain_id, self.tell)
         self.presence_lag_s = self.options.presence_lag_s
         self.latency = Latency(self.options.latency_ms, self.options.connect_ms)
         self.faults = Faults()
@@ -156,6 +158,7 @@ class World:
         """Do what has come due."""
         self.rooms.expire()
         self.presence.end_what_is_due(self.clock.now())
+        self.phones.tick(self.clock.now())
         self.rooms.collect(self.presence.occupied_room_ids())
 
     # --- webhooks ------------------------------------------------------------------------------------------
@@ -186,6 +189,7 @@ class World:
             "ejected": dict(self.presence.ejected),
             "windows": self.limits.counts(),
             "webhooks": self.webhooks.counts(),
+            "phones": self.phones.counts(),
         }
 
 
