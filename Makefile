@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 VENV ?= .venv
 PY = "$(VENV)/bin/python"
+# Twice the usual runner's cores: most tests wait for processes more than they compute. Each worker has a database.
+TEST_WORKERS ?= 4
 export VENV
 
 .PHONY: help setup run demo test bench chaos soak rolling lint types lock clean
@@ -15,8 +17,8 @@ run: setup ## start everything on http://127.0.0.1:8000 (PORT=8100 changes it); 
 demo: setup ## push a lead to the running service, connect, show what happened and how long it took
 	@exec $(PY) manage.py demo
 
-test: setup ## run the tests (ARGS="-k claim" passes arguments to pytest)
-	@exec $(PY) -m pytest $(ARGS)
+test: setup ## run the tests (ARGS="-n0 -k claim" passes arguments to pytest, -n0: in one process)
+	@exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 bench: setup ## measure claims, hand-offs and refills; prints a table and writes JSON
 	@exec $(PY) -m benchmarks $(ARGS)

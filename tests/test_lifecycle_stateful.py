@@ -38,7 +38,6 @@ from tests.played_agents import PlayedAgent, PlayedPod
 from tests.properties import REPEATABLE
 from tests.service import supervisor_config
 
-PODS = 2
 EVERYTHING = """
 DELETE FROM leads_lead; DELETE FROM leads_template; DELETE FROM leads_apitoken; DELETE FROM pools_voicesession;
 DELETE FROM pools_agentprocess; DELETE FROM pools_room; DELETE FROM pools_pod; DELETE FROM pools_dailyaccount;
@@ -50,7 +49,7 @@ SUPERVISOR_LOST = "supervisor_lost"
 ROUNDS_TO_REST = 40
 
 # No shrinking: it takes minutes. To look into a failure, add Phase.shrink.
-STORIES = settings(REPEATABLE, max_examples=20, stateful_step_count=30, phases=[Phase.generate])
+STORIES = settings(REPEATABLE, max_examples=10, stateful_step_count=30, phases=[Phase.generate])
 
 T = TypeVar("T")
 choice = st.integers(0, 11)
@@ -69,9 +68,10 @@ def pods_turning(machine: "Lifecycle") -> bool:
 
 
 class Lifecycle(RuleBasedStateMachine):
-    def __init__(self, config: Callable[..., SupervisorConfig]) -> None:
+    def __init__(self, config: Callable[..., SupervisorConfig], most_pods: int) -> None:
         super().__init__()
         self.config = config
+        self.most_pods = most_pods
         self.clock = time.monotonic()
         self.pods: list[PlayedPod] = []
         self.reasons: dict[int, str] = {}  # of the ends that we were told of
@@ -81,12 +81,12 @@ class Lifecycle(RuleBasedStateMachine):
         self.leads: list[int] = []
         self.keys: dict[int, str] = {}
 
-    @initialize(rooms=st.integers(0, 6), pods=st.integers(1, PODS), rounds=st.integers(0, 2))
+    @initialize(rooms=st.integers(0, 6), pods=st.integers(0, 11), rounds=st.integers(0, 2))
     def beginning(self, rooms: int, pods: int, rounds: int) -> None:
         make_daily_account()
         self.template = make_template()
         self.rooms_arrive(rooms, "stock")
-        for number in range(pods):
+        for number in range(1 + pods % self.most_pods):
             self.start_pod(f"pod-{number}")
         self.life_goes_on(rounds, restart=False)
 
@@ -159,7 +159,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(rounds=st.integers(1, 3), leads=st.integers(0, 3), restart=st.booleans())
     def life_goes_on(self, rounds: int, leads: int = 0, restart: bool = True) -> None:
         """All do what they should, and callers come. `restart`: new pods take the place of those that do not turn."""
-        for _ in range(PODS - len(self.turning()) if restart else 0):
+        for _ in range(self.most_pods - len(self.turning()) if restart else 0):
             self.start_pod(f"pod-{len(self.pods)}")
         if leads:
             self.leads_connect(leads, with_key=False)
@@ -389,7 +389,8 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(400)  # some seconds of one core, which a busy machine may not have to give
-def test_every_session_ends_exactly_once_whatever_happens(transactional_db, sandbox, settings, tmp_path):
+@pytest.mark.parametrize("most_pods", [2, 3])
+def test_every_session_ends_exactly_once_whatever_happens(transactional_db, sandbox, settings, tmp_path, most_pods):
     settings.DAILY_API_URL, settings.DAILY_API_KEY = sandbox.api_url, sandbox.api_key
     sandbox.set_limits(enabled=False)
     daily_client.cache_clear()
@@ -397,7 +398,7 @@ def test_every_session_ends_exactly_once_whatever_happens(transactional_db, sand
     def config(**values: Any) -> SupervisorConfig:
         return supervisor_config(tmp_path, **values)
 
-    machine: Any = partial(Lifecycle, config)  # annotated as a class, but anything that makes one will do
+    machine: Any = partial(Lifecycle, config, most_pods)  # annotated as a class, but anything that makes one will do
     try:
         run_state_machine_as_test(machine, settings=STORIES)
     finally:

@@ -105,12 +105,13 @@ def test_once_says_why_the_rooms_could_not_be_filled(pods, sandbox):
 
 
 def test_a_database_without_its_tables_is_waited_for(sandbox, tmp_path):
-    with connection.cursor() as cursor:
-        cursor.execute("DROP DATABASE IF EXISTS empty_for_runpools")
-        cursor.execute("CREATE DATABASE empty_for_runpools")
-    environment = service_environment(sandbox, tmp_path)
     name = connection.settings_dict["NAME"]
-    environment["DATABASE_URL"] = environment["DATABASE_URL"].replace(name, "empty_for_runpools")
+    empty = f"{name}_empty"
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {empty}")
+        cursor.execute(f"CREATE DATABASE {empty}")
+    environment = service_environment(sandbox, tmp_path)
+    environment["DATABASE_URL"] = environment["DATABASE_URL"].replace(name, empty)
     runpools = Program([sys.executable, "manage.py", "runpools"], environment, tmp_path / "log")
     try:
         wait_until(
@@ -121,4 +122,4 @@ def test_a_database_without_its_tables_is_waited_for(sandbox, tmp_path):
     finally:
         runpools.end()
         with connection.cursor() as cursor:
-            cursor.execute("DROP DATABASE empty_for_runpools WITH (FORCE)")
+            cursor.execute(f"DROP DATABASE {empty} WITH (FORCE)")
