@@ -1,6 +1,7 @@
 from django.urls import path
 
-from leads.views import ConnectView, LeadsView, LeadView
+from leads.api.connect import ConnectView
+from leads.api.leads import LeadsView, LeadView
 
 urlpatterns = [
     path("leads", LeadsView.as_view(), name="leads"),

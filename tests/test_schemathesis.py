@@ -18,9 +18,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from breezebuddy.wsgi import application
+from leads.api.examples import EXAMPLE_LEAD
 from leads.cleanup import SESSION
 from leads.models import Lead
-from leads.views import EXAMPLE_LEAD
 from tests.make import (
     bearer,
     make_agent_process,

@@ -1,62 +1,12 @@
-"""The bodies of the leads API: what comes in (checked here for its shape only) and what goes out."""
+"""A lead as the API shows it."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from leads.fields import ObjectField, TextField, UnsetField, UUIDField, WebAddressField
+from leads.api.fields import ObjectField, UnsetField
 from leads.models import ExecutionMode, Lead, LeadStatus
 from pools.models import SessionStatus, StartKind, VoiceSession
-
-MODES = ", ".join(ExecutionMode.values)
-
-
-class PushSerializer(serializers.Serializer[Any]):
-    """A lead to be made. Unknown fields are ignored."""
-
-    request_id = TextField(max_length=200, help_text="The caller's tag, such as an order id; not unique.")
-    template = TextField(max_length=200, required=False, allow_null=True, help_text="Name of the template.")
-    template_id = UUIDField(required=False, allow_null=True, help_text="Its UUID, instead of the name or with it.")
-    reseller_id = TextField(max_length=100)
-    merchant_id = TextField(
-        max_length=100, required=False, allow_null=True, help_text="Required with the name of a merchant's template."
-    )
-    payload = ObjectField(help_text="Given to the bot. `customer_mobile_number` (E.164) is what telephony dials.")
-    reporting_webhook_url = WebAddressField(
-        max_length=2000, required=False, allow_null=True, help_text="Kept inside `payload`."
-    )
-    execution_mode = serializers.ChoiceField(
-        choices=ExecutionMode.choices,
-        default=ExecutionMode.TELEPHONY,
-        error_messages={"invalid_choice": f"must be one of {MODES}", "null": "must not be null"},
-    )
-    is_playground = serializers.BooleanField(default=False)
-    configurations_override = ObjectField(
-        required=False, allow_null=True, help_text="Replaces values of the template; ignored unless `is_playground`."
-    )
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs.get("template") and not attrs.get("template_id"):
-            raise serializers.ValidationError("Either 'template' or 'template_id' must be provided", code="missing")
-        return attrs
-
-
-class PushedSerializer(serializers.Serializer[Any]):
-    status = serializers.ChoiceField(choices=["queued"])
-    lead_call_tracker_id = serializers.UUIDField(help_text="The lead's id.")
-    order_id = serializers.CharField(help_text="The `request_id`.")
-    message = serializers.CharField()
-
-
-class ConnectSerializer(serializers.Serializer[Any]):
-    lead_id = UUIDField()
-
-
-class ConnectedSerializer(serializers.Serializer[Any]):
-    room_url = serializers.URLField()
-    token = serializers.CharField(help_text="Meeting token of the caller; a secret.")
-    session_id = serializers.UUIDField()
-    lead_id = serializers.UUIDField()
 
 
 class SessionSerializer(serializers.ModelSerializer[VoiceSession]):

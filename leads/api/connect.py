@@ -1,0 +1,105 @@
+"""`POST .../connect`: a caller gets a room, a token and a bot for a lead."""
+
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from breezebuddy.errors import Conflict, StateError, Unavailable
+from breezebuddy.openapi import BODY_PROBLEMS, UNAUTHENTICATED, problem
+from breezebuddy.strict_json import StrictJSONParser
+from leads.api.examples import EXAMPLE_LEAD, EXAMPLE_SESSION
+from leads.api.fields import UUIDField
+from leads.api.request import checked, idempotency_key
+from leads.auth import MayChange, scope_of
+from leads.connect import Connected, IdempotencyConflict, LeadNotConnectable, connect
+from leads.models import Lead
+from pools.claims import PoolExhausted
+
+
+class ConnectSerializer(serializers.Serializer[Any]):
+    lead_id = UUIDField()
+
+
+class ConnectedSerializer(serializers.Serializer[Any]):
+    room_url = serializers.URLField()
+    token = serializers.CharField(help_text="Meeting token of the caller; a secret.")
+    session_id = serializers.UUIDField()
+    lead_id = serializers.UUIDField()
+
+
+class ConnectView(APIView):
+    permission_classes = [MayChange]
+    parser_classes = [StrictJSONParser]
+
+    @extend_schema(
+        summary="Connect a lead to a room and a bot",
+        description="Claims a warm room and a warm agent process; what is missing is made on demand.",
+        tags=["leads"],
+        request=ConnectSerializer,
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
+                description="1 to 255 visible ASCII characters. A retry with it gets the session that exists.",
+            )
+        ],
+        responses={
+            200: ConnectedSerializer,
+            400: problem("Not a Daily lead, or not in BACKLOG", "Lead already processed. status: PROCESSING"),
+            403: problem("A read-only token", "Access denied: this token is read-only"),
+            404: problem("Unknown, or outside of the token's scope", f"Lead not found with id: {EXAMPLE_LEAD}"),
+            409: problem("The Idempotency-Key was used for another lead", "this Idempotency-Key was used ..."),
+            **UNAUTHENTICATED,
+            **BODY_PROBLEMS,
+            503: problem("No capacity, no Daily or no database; the lead stays in BACKLOG", "no live pod"),
+        },
+        examples=[
+            OpenApiExample("A lead", request_only=True, value={"lead_id": EXAMPLE_LEAD}),
+            OpenApiExample(
+                "Connected",
+                response_only=True,
+                status_codes=["200"],
+                value={
+                    "room_url": "https://example.daily.co/bb-01k9zq3v7t",
+                    "token": "eyJhbGciOi...",
+                    "session_id": EXAMPLE_SESSION,
+                    "lead_id": EXAMPLE_LEAD,
+                },
+            ),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        lead_uuid = checked(ConnectSerializer, request)["lead_id"]
+        connected = self._connect(request, lead_uuid)
+        answer = {
+            "room_url": connected.room_url,
+            "token": connected.token,
+            "session_id": str(connected.session_id),
+            "lead_id": str(connected.lead_id),
+        }
+        return Response(answer)
+
+    def _connect(self, request: Request, lead_uuid: uuid.UUID) -> Connected:
+        scope = scope_of(request)
+        try:
+            return connect(
+                lead_uuid=lead_uuid,
+                leads=scope.leads(),
+                holder=scope.holder,
+                idempotency_key=idempotency_key(request),
+            )
+        except Lead.DoesNotExist:
+            raise NotFound(f"Lead not found with id: {lead_uuid}") from None
+        except LeadNotConnectable as error:
+            raise StateError(str(error)) from None
+        except IdempotencyConflict as error:
+            raise Conflict(str(error)) from None
+        except PoolExhausted as error:
+            raise Unavailable(error.reason, error.retry_after) from None
