@@ -248,17 +248,37 @@ class AgentPool:
         return min((agent.ping_due for agent in waiting), default=float("inf"))
 
     def recycle(self, now: float) -> None:
-        """Replace idle processes that are old or have grown: one at a time, so that the stock hardly shrinks."""
+        """Replace idle processes that are old, have grown, or are to go: few at a time, so that the stock hardly
+        shrinks."""
+        self._recycle_ordered()
         if now < self._recycle_due:
             return
         self._recycle_due = now + RECYCLE_S
-        for agent in self.agents.values():
-            reason = self._worn_out(agent, now) if agent.idle and agent.recorded_ready else ""
-            if reason and agent.row.end(reason, was=StockStatus.AVAILABLE):
-                logger.info("event=agent_recycled %s reason=%r", agent, reason)
-                agent.verdict = reason
-                agent.channel.send(Stop(reason))
+        for agent in self._idle():
+            reason = self._worn_out(agent, now)
+            if reason and self._recycle(agent, reason):
                 return
+
+    def _recycle_ordered(self) -> None:
+        """What operators want replaced, as fast as it is replaced."""
+        rows = AgentProcess.objects.available().filter(pod=self._pod, retiring=True)
+        ordered = set(rows.values_list("pk", flat=True))
+        to_go = [agent for agent in self._idle() if agent.row.pk in ordered]
+        number = planner.to_retire(old=len(to_go), warming=self.warming, target=self._config.agent_target)
+        for agent in to_go[:number]:
+            self._recycle(agent, "recycled: by an operator")
+
+    def _idle(self) -> list[Agent]:
+        return [agent for agent in self.agents.values() if agent.idle and agent.recorded_ready]
+
+    def _recycle(self, agent: Agent, reason: str) -> bool:
+        """False: a claim was faster."""
+        if not agent.row.end(reason, was=StockStatus.AVAILABLE):
+            return False
+        logger.info("event=agent_recycled %s reason=%r", agent, reason)
+        agent.verdict = reason
+        agent.channel.send(Stop(reason))
+        return True
 
     def _worn_out(self, agent: Agent, now: float) -> str:
         if now - agent.since > self._config.max_idle:

@@ -27,8 +27,9 @@ def agents_to_start(*, target: int, cap: int, warming: int, available: int, aliv
     return min(shortfall(target=target, cap=cap, warming=warming, available=available), max(0, max_processes - alive))
 
 
-def rooms_to_retire(*, old: int, warming: int, target: int) -> int:
-    """How many rooms that are near their end to give up now: a few at a time, each replaced before the next.
+def to_retire(*, old: int, warming: int, target: int) -> int:
+    """How many that are to be replaced (old, or at an operator's word) to give up now: a few at a time, each
+    replaced before the next.
 
     The rooms of a pod are often of one age (made by one batch); retiring all at once would leave none.
     """

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from pools import daily_account, planner
@@ -26,13 +27,15 @@ from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
 
+RETIRED = "retired by an operator"
 RETIRE_MARGIN = timedelta(seconds=60)
 KEEP_ALIVE_S = 40.0  # Daily closes connections that have been idle for somewhat more than a minute
 MAX_AT_ONCE = 100
 # Asked at every turn of the loop: SQL, because building the ORM's statement costs more than running it.
 COUNT_STOCK = """
 SELECT count(*) FILTER (WHERE status = 'warming'), count(*) FILTER (WHERE status = 'available'),
-count(*) FILTER (WHERE status = 'available' AND expires_at <= statement_timestamp() + make_interval(secs => %s))
+count(*) FILTER (WHERE status = 'available'
+    AND (retiring OR expires_at <= statement_timestamp() + make_interval(secs => %s)))
 FROM pools_room WHERE pod_id = %s AND NOT reserved AND status IN ('warming', 'available')"""
 
 
@@ -103,7 +106,7 @@ class RoomPool:
             self._verify(now)
             return
         warming, available, old = self._stock()
-        retire = planner.rooms_to_retire(old=old, warming=warming, target=self._config.room_target)
+        retire = planner.to_retire(old=old, warming=warming, target=self._config.room_target)
         if retire:
             available -= self._retire(retire)
         if self._shortfall(warming, available):
@@ -122,7 +125,7 @@ class RoomPool:
     # --- stock --------------------------------------------------------------------------------------------
 
     def _stock(self) -> tuple[int, int, int]:
-        """Ours: warming, available, and how many of the available are near their end."""
+        """Ours: warming, available, and how many of the available are to be replaced."""
         with connection.cursor() as cursor:
             cursor.execute(COUNT_STOCK, [(self._life + RETIRE_MARGIN).total_seconds(), self._pod.pk])
             warming, available, old = cursor.fetchone()
@@ -154,12 +157,21 @@ class RoomPool:
         self._unasked += rows
 
     def _retire(self, number: int) -> int:
-        old = Room.objects.available().filter(pod=self._pod, expires_at__lte=Now() + self._life + RETIRE_MARGIN)
+        near_its_end = Q(expires_at__lte=Now() + self._life + RETIRE_MARGIN)
+        old = Room.objects.available().filter(Q(retiring=True) | near_its_end, pod=self._pod)
         with transaction.atomic():
             chosen = list(old.select_for_update(skip_locked=True).order_by("id").values_list("pk", flat=True)[:number])
+            reason = Case(When(retiring=True, then=Value(RETIRED)), default=Value("near its end"))
             return Room.objects.filter(pk__in=chosen).update(
-                status=StockStatus.ENDED, ended_at=Now(), end_reason="near its end"
+                status=StockStatus.ENDED, ended_at=Now(), end_reason=reason
             )
+
+    def leave_to_others(self) -> None:
+        """Make no more; what is in stock is given out and adopted as if this pod were gone."""
+        while self._unasked:
+            self._unasked[0].end("pod drained")
+            self._unasked.pop(0)
+        Room.objects.available().filter(pod=self._pod).update(pod=None)
 
     # --- Daily --------------------------------------------------------------------------------------------
 

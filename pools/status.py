@@ -64,6 +64,8 @@ class PodState:
     def word(self) -> str:
         if not self.live:
             return "silent"
+        if self.pod.drained_by:
+            return "out of service"
         return "draining" if self.pod.draining else "live"
 
 

@@ -25,6 +25,7 @@ from pools.drain import Drain
 from pools.ear import Ear
 from pools.handoff import HandOffs
 from pools.heartbeat import Heartbeat
+from pools.out_of_service import OutOfService
 from pools.pod_identity import PodNameTaken, register
 from pools.probes import Probes
 from pools.room_pool import RoomPool
@@ -81,6 +82,7 @@ class Supervisor:
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
         self._drain = Drain(self.pod, self.agents, self.handoffs)
+        self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
         self._watching.add(self._calls, lambda now: None)
         become_subreaper()
         logger.info(
@@ -217,8 +219,10 @@ class Supervisor:
         if self.heartbeat.interrupted:
             self.heartbeat.beat(now)
         if not self.reaped:
+            if polling:
+                self._out_of_service.look()
             if looking:
-                self.handoffs.look(now, draining=self._drain.begun)
+                self.handoffs.look(now, draining=self._drain.begun or self._out_of_service.in_force)
             if self.handoffs.just_sent(time.monotonic()):
                 self._woken, self._ear.heard, self._level_owed = False, False, True
                 return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
@@ -238,6 +242,10 @@ class Supervisor:
             return
         if self._config.max_processes:
             self.agents.zygote.tend(now)
+        if self._out_of_service.in_force:
+            self._out_of_service.step()
+            return
+        if self._config.max_processes:
             self.agents.replenish(now)
         self.rooms.replenish(now)
 

@@ -11,9 +11,9 @@ from pools.planner import (
     agents_to_start,
     lateness,
     may_hand_off_again,
-    rooms_to_retire,
     shortfall,
     sources_for_waiting,
+    to_retire,
 )
 
 
@@ -48,11 +48,11 @@ def test_no_agent_is_started_beyond_the_processes_of_the_pod():
 
 
 def test_old_rooms_are_retired_a_few_at_a_time_and_only_when_none_is_being_made():
-    assert rooms_to_retire(old=8, warming=0, target=8) == 2
-    assert rooms_to_retire(old=1, warming=0, target=8) == 1
-    assert rooms_to_retire(old=5, warming=1, target=8) == 0
-    assert rooms_to_retire(old=0, warming=0, target=8) == 0
-    assert rooms_to_retire(old=3, warming=0, target=0) == 1
+    assert to_retire(old=8, warming=0, target=8) == 2
+    assert to_retire(old=1, warming=0, target=8) == 1
+    assert to_retire(old=5, warming=1, target=8) == 0
+    assert to_retire(old=0, warming=0, target=8) == 0
+    assert to_retire(old=3, warming=0, target=0) == 1
 
 
 def test_later_attempts_get_more_time_to_acknowledge():

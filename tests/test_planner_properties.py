@@ -16,9 +16,9 @@ from pools.planner import (
     agents_to_start,
     lateness,
     may_hand_off_again,
-    rooms_to_retire,
     shortfall,
     sources_for_waiting,
+    to_retire,
 )
 from tests.properties import REPEATABLE
 
@@ -60,7 +60,7 @@ def test_agents_are_started_up_to_the_target_the_cap_and_the_limit_of_processes(
 @DECISIONS
 @given(old=counts, warming=counts, target=counts, newer=counts)
 def test_old_rooms_are_never_all_retired_while_others_could_be_kept(old, warming, target, newer):
-    retired = rooms_to_retire(old=old, warming=warming, target=target)
+    retired = to_retire(old=old, warming=warming, target=target)
     assert 0 <= retired <= old
     assert not (retired and warming)  # the replacement first
     assert retired or warming or not old  # what is old does go
@@ -321,7 +321,7 @@ class Rooms:
 
     def retire(self) -> None:
         old = sum(expiry <= self.now + SESSION_S + MARGIN_S for expiry in self.available)
-        retired = rooms_to_retire(old=old, warming=len(self.warming), target=self.target)
+        retired = to_retire(old=old, warming=len(self.warming), target=self.target)
         self.available = sorted(self.available)[retired:]
         self.retired += retired
         self.fewest = min(self.fewest, len(self.available))

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pools.management.commands.pools import Command
-from pools.models import AgentProcess, DailyAccount
+from pools.models import AgentProcess, DailyAccount, Pod
 from pools.terminal import verbs
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room
 from tests.programs import PROJECT
@@ -150,6 +150,47 @@ def test_the_wait_ends_when_the_last_process_is_available(transactional_db, caps
     code, text, _ = pools(capsys, "wait", "--ready", "--timeout", "20")
     helper.join()
     assert code == 0 and "Ready" in text
+
+
+@pytest.mark.django_db
+def test_a_pod_is_drained_and_brought_back(capsys):
+    make_pod("pod-a")
+    code, text, _ = pools(capsys, "drain", "pod-a")
+    assert code == 0 and "manage.py pools undrain pod-a" in text
+    assert Pod.objects.drained_by_operator().get().drained_by.partition("@")[0]
+    assert pools(capsys, "drain", "pod-a")[0] == 1
+    code, text, _ = pools(capsys, "status")
+    assert "out of service" in text and "every live pod is draining" in text
+    assert pools(capsys, "undrain", "pod-a")[0] == 0
+    assert Pod.objects.taking().exists()
+    assert pools(capsys, "undrain", "pod-a")[2].strip() == "pod-a is in service."
+
+
+@pytest.mark.django_db
+def test_draining_can_wait_for_the_last_call(capsys):
+    process = make_agent_process(make_pod("pod-a"), "in_use")
+    code, _, notes = pools(capsys, "drain", "pod-a", "--wait", "--timeout", "0")
+    assert code == 1 and "1 agent processes after 0 s" in notes
+    process.end("over")
+    pools(capsys, "undrain", "pod-a")
+    assert pools(capsys, "drain", "pod-a", "--wait")[0] == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("verb", [("drain",), ("undrain",), ("recycle", "both", "--pod")])
+def test_a_pod_that_does_not_run_is_refused_and_those_that_do_are_named(verb, capsys):
+    make_pod("pod-a")
+    with pytest.raises(CommandError, match="no pod is named 'pod-7'; running: pod-a"):
+        pools(capsys, *verb, "pod-7")
+
+
+@pytest.mark.django_db
+def test_the_stock_of_a_pod_is_recycled(capsys):
+    make_full_pod("pod-a")
+    make_full_pod("pod-b")
+    code, text, _ = pools(capsys, "recycle", "both", "--pod", "pod-a")
+    assert code == 0 and text.splitlines() == ["2 agent processes are being replaced.", "1 rooms are being replaced."]
+    assert set(AgentProcess.objects.filter(retiring=True).values_list("pod__name", flat=True)) == {"pod-a"}
 
 
 def test_a_database_that_does_not_answer_ends_with_3():

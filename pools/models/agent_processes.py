@@ -32,6 +32,9 @@ class AgentProcess(models.Model):
     pod = models.ForeignKey(Pod, on_delete=models.CASCADE, related_name="agent_processes")
     status = models.CharField(max_length=10, choices=StockStatus, default=StockStatus.WARMING)
     on_demand = models.BooleanField(default=False, help_text="Made for a waiting session: never stock.")
+    retiring = models.BooleanField(
+        default=False, db_default=False, help_text="An operator wants it replaced; given out until it is."
+    )
     os_pid = models.PositiveIntegerField("PID", null=True, blank=True)
     start_method = models.CharField(max_length=20, blank=True)
     version = models.CharField(max_length=100, blank=True)

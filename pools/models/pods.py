@@ -25,6 +25,10 @@ class PodQuerySet(models.QuerySet["Pod"]):
         """Live and not draining: may be given new sessions."""
         return self.live().filter(draining=False)
 
+    def drained_by_operator(self) -> Self:
+        """Out of service until an operator brings them back."""
+        return self.filter(draining=True).exclude(drained_by="")
+
     def lost(self) -> Self:
         """Silent for longer than the lease for reaping."""
         return self.current().filter(heartbeat_at__lte=Now() - REAP_LEASE)
@@ -41,6 +45,9 @@ class Pod(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     draining = models.BooleanField(default=False)
+    drained_by = models.CharField(
+        max_length=200, blank=True, db_default="", default="", help_text="The operator who took it out of service."
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=100, blank=True)
 
@@ -65,6 +72,7 @@ class Pod(models.Model):
                 condition=Q(agent_target__lte=F("agent_cap"), room_target__lte=F("room_cap")),
                 name="pod_target_within_cap",
             ),
+            models.CheckConstraint(condition=Q(draining=True) | Q(drained_by=""), name="pod_drained_by_drains"),
         ]
 
     def __str__(self) -> str:
@@ -79,8 +87,19 @@ class Pod(models.Model):
         )
         return changed == 1
 
-    def drain(self) -> bool:
-        return Pod.objects.current().filter(pk=self.pk, draining=False).update(draining=True) == 1
+    def drain(self) -> None:
+        """For good: the pod is about to end, and no operator can change that any more."""
+        Pod.objects.current().filter(pk=self.pk).update(draining=True, drained_by="")
+
+    def take_out_of_service(self, by: str) -> bool:
+        """An operator's drain. False: it drains already or is gone."""
+        rows = Pod.objects.current().filter(pk=self.pk, draining=False)
+        return rows.update(draining=True, drained_by=by[:200]) == 1
+
+    def bring_back(self) -> bool:
+        """False: no operator has drained it, or it is about to end."""
+        rows = Pod.objects.current().drained_by_operator().filter(pk=self.pk)
+        return rows.update(draining=False, drained_by="") == 1
 
     def end(self, reason: str) -> bool:
         return Pod.objects.current().filter(pk=self.pk).update(ended_at=Now(), end_reason=reason) == 1

@@ -52,6 +52,9 @@ class Room(models.Model):
     reserved = models.BooleanField(
         default=False, help_text="Made on demand for one request: outside the stock and its cap."
     )
+    retiring = models.BooleanField(
+        default=False, db_default=False, help_text="An operator wants it replaced; given out until it is."
+    )
     expires_at = models.DateTimeField("expires at Daily")
     created_at = models.DateTimeField(db_default=Now())
     available_at = models.DateTimeField(null=True, blank=True)
