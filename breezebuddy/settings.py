@@ -42,6 +42,7 @@ VOICE_AGENT_MEMORY_LIMIT = conf.whole_number("VOICE_AGENT_MEMORY_LIMIT", 256, mi
 # --- sessions ----------------------------------------------------------------------------------------------
 MAX_DAILY_SESSION_LIMIT = conf.whole_number("MAX_DAILY_SESSION_LIMIT", 1800, minimum=10, maximum=86_400)
 CALLER_JOIN_TIMEOUT = conf.seconds("CALLER_JOIN_TIMEOUT", 60, minimum=1, maximum=3600)
+CALLER_RETURN_TIMEOUT = conf.seconds("CALLER_RETURN_TIMEOUT", 20, minimum=1, maximum=3600)
 BOT_JOIN_TIMEOUT = conf.seconds("BOT_JOIN_TIMEOUT", 8, minimum=1, maximum=120)
 AUTOMATIC_SESSION_INACTIVITY_TIMEOUT = conf.seconds(
     "AUTOMATIC_SESSION_INACTIVITY_TIMEOUT", 900, minimum=5, maximum=86_400
@@ -61,6 +62,8 @@ if not DAILY_ROOM_PREFIX.replace("-", "").replace("_", "").isalnum() or len(DAIL
 DAILY_ROOM_GEO = conf.text("DAILY_ROOM_GEO", "")
 DAILY_ROOM_POOL_LIFE = conf.whole_number("DAILY_ROOM_POOL_LIFE", 3600, minimum=60, maximum=7 * 86_400)
 DAILY_SELF_SIGNED_TOKENS = conf.switch("DAILY_SELF_SIGNED_TOKENS", True)
+DAILY_WEBHOOKS = conf.switch("DAILY_WEBHOOKS", True)
+ENABLE_AUTOMATIC_DAILY_RECORDING = conf.switch("ENABLE_AUTOMATIC_DAILY_RECORDING", False)
 DAILY_DIAL_LIMIT = conf.whole_number("DAILY_DIAL_LIMIT", 5, minimum=1, maximum=10_000)
 DAILY_CALLER_ID = conf.text("DAILY_CALLER_ID", "")
 
@@ -81,6 +84,9 @@ RUNPOOLS_HEALTH_PORT = conf.whole_number("RUNPOOLS_HEALTH_PORT", 8001, minimum=0
 
 # --- Django ------------------------------------------------------------------------------------------------
 DEBUG = conf.switch("DEBUG", False)
+PUBLIC_URL = conf.text("PUBLIC_URL", "").rstrip("/")
+if PUBLIC_URL and not PUBLIC_URL.startswith(("https://", "http://")):
+    conf.refuse("PUBLIC_URL", PUBLIC_URL, "an address that begins with https:// (or http:// for development)")
 DATABASE_URL = conf.text("DATABASE_URL", "")
 ALLOWED_HOSTS = conf.names("ALLOWED_HOSTS", "*" if DEBUG or not DATABASE_URL else "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = conf.names("CSRF_TRUSTED_ORIGINS", "")

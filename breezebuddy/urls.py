@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from breezebuddy.views import HealthView, ReadinessView
+from leads.api.daily_webhook import DailyWebhookView
 from leads.cleanup import CleanupView
 
 urlpatterns = [
@@ -13,6 +14,7 @@ urlpatterns = [
     path("agent/voice/breeze-buddy/", include("leads.urls")),
     path("agent/voice/automatic/", include("pools.urls")),
     path("agent/voice/automatic/cleanup/<str:session_id>", CleanupView.as_view(), name="cleanup"),
+    path("webhooks/daily", DailyWebhookView.as_view(), name="daily-webhook"),
     path("openapi.json", SpectacularJSONAPIView.as_view(authentication_classes=[]), name="openapi"),
     path(
         "docs",

@@ -14,11 +14,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from ulid import ULID
 
-from pools import reaper, retention
+from pools import daily_events, reaper, retention
 from pools.daily import budget
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
 from pools.daily_calls import DailyCalls
+from pools.daily_webhook import WebhookKeeper
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
 from pools.names import is_ours
 from pools.sessions import OnSessionEnded
@@ -65,6 +66,7 @@ class Chores:
         self._deleting = False
         self._delete_due, self._presence_due, self._tidy_due = Due(), Due(), Due()
         self._reconcile_due: Due | None = None
+        self._webhook = WebhookKeeper(config, client, calls)
 
     def run(self, now: float, *, steady: float, daily_works: bool) -> None:
         """One look at everything. `steady`: seconds for which our own heartbeats have been in time; others are judged
@@ -77,8 +79,10 @@ class Chores:
             reaper.reap_lost_pods(self._on_session_ended, but=self._pod)
         reaper.reap_reserved_rooms()
         reaper.end_overdue_waiting(self._config.waiting_timeout, self._on_session_ended)
+        daily_events.end_left_alone(self._config.caller_return_timeout, self._on_session_ended)
         if self._tidy_due.take(now, TIDY_S):
             budget.forget_old_slots()
+            daily_events.forget_old()
             reaper.release_rooms(Q(pod__ended_at__isnull=False))  # written by one that did not know it was reaped
             self._retire_unowned()
             if retention.delete_ended(self._config.retention_days):
@@ -87,12 +91,14 @@ class Chores:
             self._delete_rooms(now)
             self._look_after_abandoned_calls(now)
             self._reconcile(now)
+            self._webhook.tend(now)
 
     def record(self) -> None:
         """The database's part of what has come back from Daily."""
         while self._results:
             self._results[0]()
             self._results.pop(0)
+        self._webhook.record()
 
     def _retire_unowned(self) -> None:
         """Rooms that no pod has wanted to adopt since the last look, because all are full."""

@@ -15,6 +15,11 @@ CALLER_NAME = "Caller"
 GRACE = timedelta(seconds=30)  # for the bot: the agent ends the session at its limit itself, and says so
 
 
+def bot_user_ids(session: VoiceSession) -> set[str]:
+    """The user ids that the bot of a session may have in its room, whichever way its token was made."""
+    return {str(session.uuid), session.room.name[-36:]}
+
+
 def owner_token(session: VoiceSession, room: Room, signer: TokenSigner | None, life: timedelta) -> str:
     return _token(room, room.owner_token, signer, _owner(room.name, str(session.uuid), life + GRACE))
 

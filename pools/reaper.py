@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from pools.meeting_tokens import bot_user_ids
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.sessions import NOT_STARTED, OnSessionEnded, Result, end_session, hand_off_failed
 
@@ -106,7 +107,7 @@ def end_abandoned_calls(
     that a second could meet.
     """
     acknowledged = VoiceSession.objects.active().filter(active_at__lt=Now() - timedelta(seconds=settled))
-    absent = [session for session in sessions if not {str(session.uuid), session.room.name[-36:]} & present]
+    absent = [session for session in sessions if not bot_user_ids(session) & present]
     ended = 0
     for session in absent:
         if not acknowledged.filter(pk=session.pk).exists():

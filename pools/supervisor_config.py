@@ -32,6 +32,9 @@ class SupervisorConfig:
     room_pool_life: int
     self_signed_tokens: bool
     database: Mapping[str, Any] = field(repr=False)  # psycopg's connection parameters
+    room_recording: bool = False
+    webhook_url: str = ""  # where Daily is to send its events; empty: nowhere
+    caller_return_timeout: float = 20.0
     max_idle: float = 3600.0
     memory_limit: int = 256  # MiB of its own that an idle process may have; 0: any
     retention_days: int = 30  # 0: for ever

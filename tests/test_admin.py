@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from leads.models import ApiToken, Lead, LeadStatus, Profile, Template, ThrottleCount
-from pools.models import DailyBudgetSlot, Pod, SessionStatus, VoiceSession
+from pools.models import DailyBudgetSlot, Pod, SeenDailyEvent, SessionStatus, VoiceSession
 from tests.make import (
     make_agent_process,
     make_daily_account,
@@ -70,6 +70,7 @@ def everything():
     make_daily_account(trouble="key refused")
     DailyBudgetSlot.objects.create(group="general", slot=1, used=3)
     ThrottleCount.objects.create(key="0" * 64, window=1)
+    SeenDailyEvent.objects.create(event_id="met-end-1", type="meeting.ended")
     make_some_of_everything()
 
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 
 from breezebuddy.admin_columns import ReadOnlyAdmin
 from breezebuddy.durations import NONE, since
-from pools.models import DailyAccount, DailyBudgetSlot
+from pools.models import DailyAccount, DailyBudgetSlot, SeenDailyEvent
 
 
 @admin.register(DailyAccount)
@@ -14,6 +14,7 @@ class DailyAccountAdmin(ReadOnlyAdmin):
         "self_signed_tokens",
         "verified",
         "trouble",
+        "webhook",
         "key_fingerprint",
     ]
     fields = [
@@ -23,11 +24,19 @@ class DailyAccountAdmin(ReadOnlyAdmin):
         "self_signed_tokens",
         "verified_at",
         "trouble",
+        "webhook",
+        "webhook_trouble",
     ]
 
     @admin.display(description="verified", ordering="verified_at")
     def verified(self, account: DailyAccount) -> str:
         return NONE if account.verified_at is None else f"{since(account.verified_at)} ago"
+
+    @admin.display(description="webhook")
+    def webhook(self, account: DailyAccount) -> str:
+        if account.webhook_trouble:
+            return "trouble"
+        return NONE if account.webhook_active_at is None else f"active {since(account.webhook_active_at)} ago"
 
 
 @admin.register(DailyBudgetSlot)
@@ -35,3 +44,12 @@ class DailyBudgetSlotAdmin(ReadOnlyAdmin):
     list_display = ["group", "slot", "used"]
     list_filter = ["group"]
     fields = ["group", "slot", "used"]
+
+
+@admin.register(SeenDailyEvent)
+class SeenDailyEventAdmin(ReadOnlyAdmin):
+    """Proof that Daily's webhooks arrive; kept for a day."""
+
+    list_display = ["type", "received_at", "event_id"]
+    list_filter = ["type"]
+    fields = ["type", "received_at", "event_id"]

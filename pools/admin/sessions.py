@@ -47,6 +47,7 @@ class VoiceSessionAdmin(ReadOnlyAdmin):
         "bot_joined_at",
         "to_bot",
         "caller_joined_at",
+        "caller_left_at",
         "first_audio_at",
         "to_first_audio",
         "ended_at",

@@ -234,8 +234,11 @@ class DailyClient:
         return [_webhook(one) for one in self._call("GET", "/webhooks", "/webhooks")]
 
     def create_webhook(self, url: str, event_types: Collection[str], hmac: str) -> Webhook:
-        """Daily asks `url` before it answers. Raises DailyRejected if that does not answer in time."""
-        body = {"url": url, "eventTypes": sorted(event_types), "hmac": hmac}
+        """Daily asks `url` before it answers. Raises DailyRejected if that does not answer in time.
+
+        What cannot be delivered is tried again for a while; Daily's other way stops for good after three failures.
+        """
+        body = {"url": url, "eventTypes": sorted(event_types), "hmac": hmac, "retryType": "exponential"}
         return _webhook(self._call("POST", "/webhooks", "/webhooks", body))
 
     def update_webhook(self, webhook: Webhook, event_types: Collection[str], hmac: str) -> Webhook:

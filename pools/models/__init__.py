@@ -7,7 +7,7 @@ impossible, whoever writes. Leases and expiries are judged by PostgreSQL's clock
 """
 
 from pools.models.agent_processes import AgentProcess
-from pools.models.daily import DailyAccount, DailyBudgetSlot
+from pools.models.daily import DailyAccount, DailyBudgetSlot, SeenDailyEvent
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
 from pools.models.rooms import Room, StoredTokens
 from pools.models.stock import StockStatus
@@ -21,6 +21,7 @@ __all__ = [
     "DailyBudgetSlot",
     "Pod",
     "Room",
+    "SeenDailyEvent",
     "SessionStatus",
     "StartKind",
     "StockStatus",

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 
 class DailyAccount(models.Model):
@@ -16,6 +17,15 @@ class DailyAccount(models.Model):
     self_signed_tokens = models.BooleanField(default=False, help_text="Daily has accepted a token that we signed.")
     verified_at = models.DateTimeField(null=True, blank=True)
     trouble = models.TextField(blank=True, help_text="Why Daily cannot be used now, if it can't.")
+    webhook_active_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Daily was last seen to have our webhook, active."
+    )
+    webhook_trouble = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why Daily does not send us its events, if it should and doesn't.",
+    )
 
     class Meta:
         verbose_name = "Daily account"
@@ -37,3 +47,18 @@ class DailyBudgetSlot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group} {self.slot}"
+
+
+class SeenDailyEvent(models.Model):
+    """An event of Daily's webhooks that has been taken: it is not taken again."""
+
+    event_id = models.CharField(max_length=200, unique=True)
+    type = models.CharField(max_length=100)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "seen Daily event"
+        indexes = [models.Index(fields=["received_at"], name="seen_daily_event_age")]
+
+    def __str__(self) -> str:
+        return self.event_id

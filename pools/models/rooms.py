@@ -55,6 +55,7 @@ class Room(models.Model):
     retiring = models.BooleanField(
         default=False, db_default=False, help_text="An operator wants it replaced; given out until it is."
     )
+    recorded = models.BooleanField(default=False, db_default=False, help_text="Daily records what is said in it.")
     expires_at = models.DateTimeField("expires at Daily")
     created_at = models.DateTimeField(db_default=Now())
     available_at = models.DateTimeField(null=True, blank=True)

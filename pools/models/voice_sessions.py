@@ -64,12 +64,19 @@ class VoiceSession(models.Model):
     active_at = models.DateTimeField("acknowledged at", null=True, blank=True)
     bot_joined_at = models.DateTimeField(null=True, blank=True)
     caller_joined_at = models.DateTimeField(null=True, blank=True)
+    caller_present_since = models.DateTimeField(
+        null=True, blank=True, help_text="When the caller last came, as Daily's webhooks tell it."
+    )
+    caller_left_at = models.DateTimeField(null=True, blank=True, help_text="And left; empty while there.")
     first_audio_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=100, blank=True)
     outcome = models.CharField(max_length=50, blank=True)
     transcript = models.JSONField(default=list, blank=True)
     detail = models.JSONField(default=dict, blank=True, help_text="What else the bot reported.")
+    recording_id = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Daily's, when it is ready."
+    )
 
     objects = VoiceSessionQuerySet.as_manager()
 

@@ -172,6 +172,7 @@ class Command(BaseCommand):
         if self.with_sandbox:
             environment["DAILY_API_KEY"] = SANDBOX_API_KEY
             environment["DAILY_API_URL"] = self.sandbox_url
+            environment.setdefault("PUBLIC_URL", f"http://127.0.0.1:{self.port}")  # the sandbox reaches us there
         return environment
 
     # --- after the start ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import ProgrammingError, connection
+from django.urls import reverse
 from psycopg import errors as postgres
 
 from breezebuddy.health import readiness
@@ -150,6 +151,9 @@ class Command(BaseCommand):
             room_pool_life=settings.DAILY_ROOM_POOL_LIFE,
             retention_days=settings.RETENTION_DAYS,
             self_signed_tokens=settings.DAILY_SELF_SIGNED_TOKENS,
+            room_recording=settings.ENABLE_AUTOMATIC_DAILY_RECORDING,
+            webhook_url=webhook_url(),
+            caller_return_timeout=settings.CALLER_RETURN_TIMEOUT,
             database=listener_parameters(),
         )
 
@@ -181,6 +185,11 @@ class Command(BaseCommand):
             self.stderr.write(problem)
             connection.close()
             time.sleep(RETRY_S)
+
+
+def webhook_url() -> str:
+    """Where this service takes Daily's events, as Daily sees it; empty if it is not to."""
+    return settings.PUBLIC_URL + reverse("daily-webhook") if settings.PUBLIC_URL and settings.DAILY_WEBHOOKS else ""
 
 
 def raise_descriptor_limit() -> None:
