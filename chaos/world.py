@@ -28,6 +28,8 @@ LIGHT_BOT = "pools.agent.bots.light"
 LATENCY_S = 0.1  # of the sandbox
 ACKNOWLEDGED = r"event=session_active session=(\S+) agent=(\S+)"
 LEVEL_S = 90.0
+PATIENT_S = 10.0
+AUDIT_S = 40.0  # what is left on a host is looked for every few seconds, after a grace time
 RETIRE = """
     UPDATE pools_room SET status = 'ended', ended_at = now(), end_reason = 'between scenarios'
      WHERE status IN ('warming', 'available')
@@ -118,6 +120,10 @@ class World(base.World):
         """A call in progress: bot and caller are in the room. The caller stays until the room is deleted or
         `hang_up`."""
         answer = self.connect(line)
+        until = time.monotonic() + PATIENT_S
+        while answer.status == 503 and time.monotonic() < until:  # a pod that is late on a busy machine
+            self.pause(0.5)
+            answer = self.connect(line, answer.lead)
         if answer.session is None:
             raise base.DidNotHappen(f"connect: {answer.status} {answer.detail}")
         self.wait_until_in_room(answer)
@@ -147,6 +153,9 @@ class World(base.World):
         """So many more pods, all of the fleet full."""
         pods = [self.fleet.start(**variables) for _ in range(number)]
         self.wait_until_full()
+        for pod in pods:
+            if not pod.runs:
+                raise base.DidNotHappen(f"{pod.name} ended at its start: {pod.output()[-300:]}")
         return pods
 
     def wait_until_full(self, deadline: float = 60.0) -> None:
@@ -197,7 +206,7 @@ class World(base.World):
     def audit(self) -> Audit:
         """Asked again for some seconds while something does not agree: processes take their time to die."""
         audit = look.audited(self.tables, self.daily, self.fleet)
-        until = time.monotonic() + 15.0
+        until = time.monotonic() + AUDIT_S
         while not audit.agrees and time.monotonic() < until:
             self.pause(0.5)
             self.bury_strays()

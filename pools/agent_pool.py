@@ -1,4 +1,4 @@
-"""The agent processes of one pod: started, kept at their target, pinged, ended, buried.
+"""The agent processes of one pod: started, kept at their target, recycled, ended, buried.
 
 Messages and deaths only change memory (`Agent`); rows follow in steps that can be repeated, so that a database that
 is away loses nothing. The rows of these processes are written by this pod alone, except for the claim
@@ -7,23 +7,20 @@ is away loses nothing. The rows of these processes are written by this pod alone
 
 import logging
 import signal
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from pools import memory, planner
-from pools.agent.launcher import AgentChannel, ZygoteUnavailable, spawn
+from pools import planner, process_table
+from pools.agent.launcher import ZygoteUnavailable, spawn
+from pools.agent_in_hand import Agent
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
-from pools.protocol import ForkRefused, Message, Ping, Pong, ProtocolError, Ready, Started, Stop, WarmupFailed
+from pools.pings import PING_IDLE_S, Pings
+from pools.protocol import ForkRefused, Message, Pong, ProtocolError, Ready, Started, Stop, WarmupFailed
+from pools.supervisor_config import SupervisorConfig
 from pools.zygote_keeper import ZygoteKeeper
-
-if TYPE_CHECKING:
-    from pools.handoff import Handoff
-    from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
 
@@ -31,61 +28,21 @@ DRAINED = "pod drained"
 STOPPED = "pod stopped"
 PLANNED_ENDS = (DRAINED, STOPPED, "recycled")
 
-PING_IDLE_S = 1.0
-PING_IN_CALL_S = 20.0
-PONG_IDLE_S = 2.0
-PONG_IN_CALL_S = 20.0
 RECYCLE_S = 10.0
+FORK_S = 3.0  # a zygote that has not answered for so long hangs
 EARLY_DEATHS = 5  # so many in a row, right after Ready, are a bot that does not work; fewer may be anybody's doing
-
-
-@dataclass(eq=False)
-class Agent:
-    """One process of ours. `row.status` is not kept up to date: the claim changes it behind our back."""
-
-    row: AgentProcess
-    channel: AgentChannel
-    since: float
-    ready: Ready | None = None
-    recorded_ready: bool = False
-    handoff: "Handoff | None" = None
-    inbox: deque[Message] = field(default_factory=deque)
-    verdict: str = ""  # why it was killed or is known to have failed; empty: it ended by itself
-    ping_number: int = 0
-    ping_sent: float | None = None
-    ping_due: float = 0.0
-
-    def __str__(self) -> str:
-        return f"agent={self.row.uuid} pid={self.channel.pid}"
-
-    @property
-    def warming(self) -> bool:
-        return self.ready is None and self.handoff is None and not self.verdict
-
-    @property
-    def idle(self) -> bool:
-        """As far as we know: a claim may have taken it a moment ago."""
-        return self.ready is not None and self.handoff is None and not self.verdict and not self.channel.eof
-
-    @property
-    def dead(self) -> bool:
-        return self.channel.eof and (self.channel.exited or self.channel.pid is None)
-
-    def condemn(self, verdict: str, number: int = signal.SIGKILL) -> None:
-        """Kill it; the first reason stands."""
-        if not self.verdict:
-            self.verdict = verdict
-        self.channel.kill(number)
 
 
 class AgentPool:
     """All processes of a pod, in memory; `agents` by their row's primary key."""
 
-    def __init__(self, config: "SupervisorConfig", pod: Pod) -> None:
+    def __init__(self, config: SupervisorConfig, pod: Pod) -> None:
         self._config = config
+        self._agent_config = replace(config.agent, pod=str(pod.uuid))
         self._pod = pod
         self.agents: dict[int, Agent] = {}
-        self.zygote = ZygoteKeeper(config.agent, config.start_method, config.warmup_timeout)
+        self.pings = Pings(config, self.agents)
+        self.zygote = ZygoteKeeper(self._agent_config, config.start_method, config.warmup_timeout)
         self.backoff = planner.Backoff(base=2.0, ceiling=60.0, steady=True)
         self.trouble = ""
         self._recycle_due = 0.0
@@ -147,17 +104,24 @@ class AgentPool:
             in_use_at=Now() if on_demand else None,
             on_demand=on_demand,
             start_method=self.zygote.method,
-            version=self._config.agent.version,
+            version=self._agent_config.version,
         )
         zygote = self.zygote.zygote
         try:
-            channel = zygote.fork(str(row.uuid)) if zygote else spawn(self._config.agent, str(row.uuid))
+            channel = zygote.fork(str(row.uuid)) if zygote else spawn(self._agent_config, str(row.uuid))
         except (ZygoteUnavailable, OSError) as error:
             row.end("could not be started")
             self._start_failed(str(error), now)
             return None
         agent = self.agents[row.pk] = Agent(row, channel, since=now)
         return agent
+
+    def judge(self, now: float) -> None:
+        """Kill agents that hang, and a zygote that does not fork."""
+        self.pings.judge(now)
+        unborn = (agent for agent in self.agents.values() if agent.channel.pid is None and not agent.channel.eof)
+        if any(now - agent.since > FORK_S for agent in unborn):
+            self.zygote.hangs(now)
 
     # --- what they say ------------------------------------------------------------------------------------
 
@@ -199,54 +163,6 @@ class AgentPool:
             case _:
                 agent.inbox.append(message)
 
-    # --- who hangs ----------------------------------------------------------------------------------------
-
-    def judge(self, now: float) -> None:
-        """Ping those whose turn it is; kill those that did not answer, or do not get warm."""
-        for agent in self.agents.values():
-            if agent.verdict or agent.channel.eof:
-                continue
-            if agent.ready is None:
-                if now - agent.since > self._config.warmup_timeout:
-                    agent.condemn(f"not ready within {self._config.warmup_timeout:g} s")
-            elif agent.ping_sent is None:
-                if now >= agent.ping_due:
-                    self._ping(agent, now)
-            elif now - agent.ping_sent > (PONG_IN_CALL_S if self._in_call(agent, now) else PONG_IDLE_S):
-                logger.warning("event=agent_hangs %s", agent)
-                agent.condemn("hung: no answer to a ping")
-
-    def _ping(self, agent: Agent, now: float) -> None:
-        agent.ping_number += 1
-        agent.channel.send(Ping(agent.ping_number))  # a full buffer is a hang too: the answer will be missed
-        agent.ping_sent = now
-        agent.ping_due = now + (PING_IN_CALL_S if self._in_call(agent, now) else PING_IDLE_S)
-
-    def _in_call(self, agent: Agent, now: float) -> bool:
-        """Its bot is in the room, or (where that cannot be seen) has had the time to join: pings become rare and
-        patient. One that hangs before that has no call to lose, and a caller who waits for another."""
-        handoff = agent.handoff
-        return handoff is not None and (
-            handoff.joined or (handoff.go is not None and now - handoff.go > self._config.join_timeout)
-        )
-
-    def forgive(self, now: float) -> None:
-        """We were late ourselves: all deadlines start again."""
-        for agent in self.agents.values():
-            if agent.ping_sent is not None:
-                agent.ping_sent = now
-            if agent.ready is None:
-                agent.since = now
-            if agent.handoff:
-                agent.handoff.forgive(now)
-
-    def next_deadline(self) -> float:
-        """When `judge` has something to do, on its clock."""
-        waiting = (
-            agent for agent in self.agents.values() if agent.ready and agent.ping_sent is None and not agent.verdict
-        )
-        return min((agent.ping_due for agent in waiting), default=float("inf"))
-
     def recycle(self, now: float) -> None:
         """Replace idle processes that are old, have grown, or are to go: few at a time, so that the stock hardly
         shrinks."""
@@ -284,7 +200,7 @@ class AgentPool:
         if now - agent.since > self._config.max_idle:
             return "recycled: old"
         limit = self._config.memory_limit * 1024 * 1024
-        if limit and agent.channel.pid and memory.private_bytes(agent.channel.pid) > limit:
+        if limit and agent.channel.pid and process_table.private_bytes(agent.channel.pid) > limit:
             return "recycled: above the memory limit"
         return ""
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -20,15 +19,14 @@ from django.db.models.functions import Now
 
 from pools import planner
 from pools.agent import spool
-from pools.agent_pool import Agent, AgentPool
+from pools.agent_in_hand import Agent
+from pools.agent_pool import AgentPool
 from pools.daily.tokens import TokenSigner
 from pools.meeting_tokens import owner_token
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
 from pools.protocol import CallerJoined, Ended, FirstAudio, Go, Joined, Message, Start, Started, Stop
 from pools.sessions import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
-
-if TYPE_CHECKING:
-    from pools.supervisor_config import SupervisorConfig
+from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
 events = logging.getLogger("pools.events")
@@ -78,7 +76,7 @@ class HandOffs:
 
     def __init__(
         self,
-        config: "SupervisorConfig",
+        config: SupervisorConfig,
         pod: Pod,
         pool: AgentPool,
         signer: Callable[[], TokenSigner | None],

@@ -25,6 +25,7 @@ from pools.drain import Drain
 from pools.ear import Ear
 from pools.handoff import HandOffs
 from pools.heartbeat import Heartbeat
+from pools.leftovers import end_leftovers
 from pools.out_of_service import OutOfService
 from pools.pod_identity import PodNameTaken, register
 from pools.probes import Probes
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 RECONNECT_S = 0.5
 CHECK_LISTENER_S = 10.0
+LEFTOVERS_S = 5.0
 IMPATIENT_S = 0.05  # while somebody owes us an answer
 DEVELOPMENT_DRAIN_S = 5.0
 
@@ -66,7 +68,7 @@ class Supervisor:
         self._calls = DailyCalls()
         self._woken = True
         self._level_owed = False
-        self._poll_due = self._check_due = 0.0
+        self._poll_due = self._check_due = self._leftovers_due = 0.0
         self._database_away = False
         self._turn_ended: float | None = None
 
@@ -195,7 +197,7 @@ class Supervisor:
             agent.ping_sent is not None or agent.channel.eof or (agent.handoff and agent.handoff.go is None)
             for agent in self.agents.agents.values()
         )
-        due = min(self._poll_due, self.heartbeat.due, self.agents.next_deadline())
+        due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline())
         return max(0.0, min(timeout, IMPATIENT_S if owed else max(due - now, 0.001)))
 
     def _steps(self, now: float) -> None:
@@ -262,6 +264,9 @@ class Supervisor:
         self.agents.agree_with_rows()
         self.agents.recycle(now)
         reap_strays(self._known_pids())
+        if now >= self._leftovers_due:
+            self._leftovers_due = now + LEFTOVERS_S
+            end_leftovers(self.pod)
         if self._probes and self._readiness:
             self._probes.judged(*self._readiness())
 
@@ -282,7 +287,7 @@ class Supervisor:
 
     def _forgive(self, now: float) -> None:
         """A late judge judges nobody."""
-        self.agents.forgive(now)
+        self.agents.pings.forgive(now)
         self.heartbeat.interrupt()
 
     def _zygote_spoke(self, now: float) -> None:
@@ -303,6 +308,8 @@ class Supervisor:
             self._probes.judged(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the database does not answer"})
         self.heartbeat.interrupt()
         self._woken = True
+        if connection.connection is None or connection.connection.closed:
+            self._ear.close()  # lost as well: to find that out would take its whole deadline again
         connection.close()
         self._poll_due = time.monotonic() + RECONNECT_S
         self.heartbeat.postpone(self._poll_due)

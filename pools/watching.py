@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pools.agent_pool import Agent, AgentPool
+from pools.agent_in_hand import Agent
+from pools.agent_pool import AgentPool
 
 logger = logging.getLogger(__name__)
 

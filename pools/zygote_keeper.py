@@ -100,6 +100,11 @@ class ZygoteKeeper:
             self._failed("the zygote died", now, silent=True)
         return about_agents
 
+    def hangs(self, now: float) -> None:
+        """It does not do what it is asked for; what it has not forked yet ends with it."""
+        if self._ready:
+            self._failed("the zygote hangs", now, silent=True)
+
     def _became_ready(self, message: ZygoteReady, now: float) -> None:
         logger.info(
             "event=zygote_ready pid=%d ms=%.0f threads=%d", message.pid, (now - self._since) * 1000, message.threads

@@ -25,13 +25,14 @@ M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 
-def config(bot: str = "scripted", bot_dir: Path = BOTS, spool_dir: Path | None = None) -> AgentConfig:
+def config(bot: str = "scripted", bot_dir: Path = BOTS, spool_dir: Path | None = None, pod: str = "") -> AgentConfig:
     environ = {**os.environ, "OPENAI_API_KEY": PROVIDER_KEY, "DATABASE_URL": "postgres://secret"}
     return AgentConfig(
         bot=bot,
         bot_dir=bot_dir,
         project_dir=PROJECT,
         version="v7",
+        pod=pod,
         spool_dir=spool_dir,
         env=agent_environment(environ, ["OPENAI_API_KEY"]),
     )

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from leads.models import LeadStatus
-from pools import agent_pool, drain, handoff
+from pools import agent_pool, drain, handoff, pings
 from pools.models import AgentProcess, Room, SessionStatus, StockStatus
 from tests.make import make_lead
 from tests.programs import is_running, process_state
@@ -40,8 +40,8 @@ def test_an_available_process_that_dies_is_noticed_and_replaced_at_once(pods):
 
 
 def test_an_available_process_that_hangs_is_killed_and_replaced(pods, monkeypatch):
-    monkeypatch.setattr(agent_pool, "PING_IDLE_S", 0.2)
-    monkeypatch.setattr(agent_pool, "PONG_IDLE_S", 0.5)
+    monkeypatch.setattr(pings, "PING_IDLE_S", 0.2)
+    monkeypatch.setattr(pings, "PONG_IDLE_S", 0.5)
     pod = pods.start_full()
     victim = next_to_be_claimed()
     stop(pid_of(victim))
@@ -49,6 +49,17 @@ def test_an_available_process_that_hangs_is_killed_and_replaced(pods, monkeypatc
     assert not is_running(pid_of(victim))
     victim.refresh_from_db()
     assert (victim.status, victim.end_reason) == (StockStatus.ENDED, "hung: no answer to a ping")
+
+
+def test_a_zygote_that_hangs_is_replaced_and_who_waits_for_it_is_served(pods, sandbox, monkeypatch):
+    monkeypatch.setattr(agent_pool, "FORK_S", 0.5)
+    pod = pods.start_full(agent_target=1)
+    zygote = pod.agents.zygote.pid
+    stop(zygote)
+    calls = [connect_lead(sandbox) for _ in range(2)]
+    for call in calls:
+        run_until(pod, call.bot_has_joined)
+    assert pod.agents.zygote.pid != zygote and not is_running(zygote)
 
 
 # --- claimed ones ------------------------------------------------------------------------------------------
@@ -131,8 +142,8 @@ def test_a_process_that_dies_in_a_call_ends_its_session_and_no_other(pods, sandb
 
 
 def test_a_process_that_hangs_in_a_call_is_killed_and_ends_its_session(pods, sandbox, monkeypatch):
-    monkeypatch.setattr(agent_pool, "PING_IN_CALL_S", 0.2)
-    monkeypatch.setattr(agent_pool, "PONG_IN_CALL_S", 0.5)
+    monkeypatch.setattr(pings, "PING_IN_CALL_S", 0.2)
+    monkeypatch.setattr(pings, "PONG_IN_CALL_S", 0.5)
     pod = pods.start_full()
     call = call_in_progress(pod, sandbox)
     pid = call.pid

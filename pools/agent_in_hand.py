@@ -1,0 +1,52 @@
+"""One agent process as its pod has it in memory."""
+
+import signal
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pools.agent.channel import AgentChannel
+from pools.models import AgentProcess
+from pools.protocol import Message, Ready
+
+if TYPE_CHECKING:
+    from pools.handoff import Handoff
+
+
+@dataclass(eq=False)
+class Agent:
+    """One process of ours. `row.status` is not kept up to date: the claim changes it behind our back."""
+
+    row: AgentProcess
+    channel: AgentChannel
+    since: float
+    ready: Ready | None = None
+    recorded_ready: bool = False
+    handoff: "Handoff | None" = None
+    inbox: deque[Message] = field(default_factory=deque)
+    verdict: str = ""  # why it was killed or is known to have failed; empty: it ended by itself
+    ping_number: int = 0
+    ping_sent: float | None = None
+    ping_due: float = 0.0
+
+    def __str__(self) -> str:
+        return f"agent={self.row.uuid} pid={self.channel.pid}"
+
+    @property
+    def warming(self) -> bool:
+        return self.ready is None and self.handoff is None and not self.verdict
+
+    @property
+    def idle(self) -> bool:
+        """As far as we know: a claim may have taken it a moment ago."""
+        return self.ready is not None and self.handoff is None and not self.verdict and not self.channel.eof
+
+    @property
+    def dead(self) -> bool:
+        return self.channel.eof and (self.channel.exited or self.channel.pid is None)
+
+    def condemn(self, verdict: str, number: int = signal.SIGKILL) -> None:
+        """Kill it; the first reason stands."""
+        if not self.verdict:
+            self.verdict = verdict
+        self.channel.kill(number)

@@ -1,0 +1,87 @@
+"""What the kernel says about processes (proc(5)). Only our own user's are looked at, in our own namespace of pids."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pools.agent.config import POD
+
+PRIVATE = re.compile(r"^Private_(?:Clean|Dirty|Hugetlb):\s+(\d+) kB", re.MULTILINE)
+OUR_MODULE = re.compile(rb"[^\0]*\0-m\0pools\.agent\.(?:zygote|spawn)\0")
+ITS_POD = re.compile(rb"(?:^|\0)" + POD.encode() + rb"=([0-9a-f-]{36})\0")
+GONE = (OSError, ValueError)  # or not ours to look at
+
+
+def private_bytes(pid: int) -> int:
+    """How much memory it has for itself alone; what a fork shares with its siblings costs nothing. 0: it is gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except GONE:
+        return 0
+    return sum(int(kilobytes) for kilobytes in PRIVATE.findall(rollup)) * 1024
+
+
+def wants_cpu(pid: int) -> bool:
+    """It runs, or would if there were a core for it: busy or starved, but neither stopped nor waiting."""
+    try:
+        return _stat(pid)[0] == "R"
+    except GONE:
+        return False
+
+
+@dataclass(frozen=True)
+class PodsProcess:
+    """A zygote or an agent, of whichever pod. `session` (setsid(2)) is an agent's own pid, and in what it has forked
+    its agent's."""
+
+    pid: int
+    session: int
+    pod: str  # the uuid of its pod
+
+    @classmethod
+    def at(cls, pid: int) -> "PodsProcess | None":
+        """None: another program, or gone."""
+        try:
+            place = Path(f"/proc/{pid}")
+            if not OUR_MODULE.match((place / "cmdline").read_bytes()):
+                return None
+            if os.readlink(place / "ns" / "pid") != os.readlink("/proc/self/ns/pid"):
+                return None
+            pod = ITS_POD.search((place / "environ").read_bytes())
+            return cls(pid, int(_stat(pid)[3]), pod[1].decode()) if pod else None
+        except GONE:
+            return None
+
+    def kill(self) -> bool:
+        """This one, never another that has its pid by now. False: it is gone."""
+        with suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(self.pid)
+            try:
+                if PodsProcess.at(self.pid) == self:  # then the descriptor means it, or it is gone
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    return True
+            finally:
+                os.close(pidfd)
+        return False
+
+
+def pods_processes() -> Iterator[PodsProcess]:
+    user = os.geteuid()
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if (
+                    entry.name.isdecimal()
+                    and entry.stat().st_uid == user
+                    and (found := PodsProcess.at(int(entry.name)))
+                ):
+                    yield found
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
