@@ -66,6 +66,7 @@ def connect(
                 geo=settings.DAILY_ROOM_GEO,
                 life=timedelta(seconds=settings.DAILY_ROOM_POOL_LIFE + settings.MAX_DAILY_SESSION_LIMIT),
                 stored_tokens=access.signer is None,
+                dialout=settings.DIALLING,
             )
             session = _claim_for_lead(lead_uuid, leads, key, access, made)
     except (PoolExhausted, LeadNotConnectable, IdempotencyConflict, Lead.DoesNotExist):

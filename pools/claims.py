@@ -35,7 +35,8 @@ class RoomNeeded(Exception):
 class SessionRequest:
     """What is asked for. `life`: how long the session may last; `stored_tokens`: only rooms with fresh tokens.
 
-    `reference` is the caller's own id (the lead's), `request_key` makes a retry find the session again.
+    `reference` is the caller's own id (the lead's), `request_key` makes a retry find the session again. One that is
+    `outbound` is served from stock or not at all: nobody waits for it.
     """
 
     body: dict[str, Any] = field(repr=False)
@@ -43,6 +44,7 @@ class SessionRequest:
     reference: uuid.UUID | None = None
     request_key: str | None = None
     stored_tokens: bool = False
+    outbound: bool = False
 
 
 def claim(request: SessionRequest, made_on_demand: Room | None = None) -> VoiceSession:
@@ -53,7 +55,7 @@ def claim(request: SessionRequest, made_on_demand: Room | None = None) -> VoiceS
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("claim() needs a transaction around it")
-    process = _take_process() or _take_or_wait()
+    process = _take_process() or (_none_in_stock() if request.outbound else _take_or_wait())
     room = _take_reserved(made_on_demand) if made_on_demand else _take_room(request)
     if room is None:
         raise RoomNeeded
@@ -68,6 +70,7 @@ def claim(request: SessionRequest, made_on_demand: Room | None = None) -> VoiceS
         reference=request.reference,
         request_key=request.request_key,
         body=request.body,
+        outbound=request.outbound,
     )
 
 
@@ -100,6 +103,10 @@ def _take_process() -> int | None:
         cursor.execute(TAKE_PROCESS, [HANDOFF_LEASE.total_seconds()])
         row = cursor.fetchone()
     return row[0] if row else None
+
+
+def _none_in_stock() -> int | None:
+    raise PoolExhausted("no agent process in stock", retry_after=1)
 
 
 def _take_room(request: SessionRequest) -> Room | None:

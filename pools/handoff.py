@@ -55,6 +55,7 @@ class Handoff:
     uuid: str
     attempt: int
     claimed_at: datetime
+    outbound: bool = False
     sent: float | None = None  # when Start was written
     started: bool = False
     go: float | None = None  # when Go was written
@@ -151,6 +152,7 @@ class HandOffs:
         for agent in self._pool.busy():
             handoff = agent.handoff
             if handoff and handoff.news:
+                changed |= handoff.outbound and "bot_joined_at" in handoff.news  # now its telephone can be dialled
                 VoiceSession.objects.active().filter(pk=handoff.pk, attempt=handoff.attempt).update(**handoff.news)
                 handoff.news = {}
             if handoff and handoff.final and not handoff.settled:
@@ -180,8 +182,7 @@ class HandOffs:
         final = handoff.final
         if final is None or (not handoff.joined and final.reason in NEVER_IN):
             return
-        result = Result(final.reason, final.outcome, final.transcript, final.detail | _error(final))
-        end_session(handoff.pk, result, self._on_session_ended)
+        end_session(handoff.pk, Result.of(final), self._on_session_ended)
         handoff.settled = True
 
     def bury(self, agent: Agent, now: float) -> None:
@@ -247,7 +248,9 @@ class HandOffs:
             self._send_start(agent, session, now)
 
     def _hand(self, agent: Agent, session: VoiceSession) -> None:
-        agent.handoff = Handoff(session.pk, str(session.uuid), session.attempt, session.created_at)
+        agent.handoff = Handoff(
+            session.pk, str(session.uuid), session.attempt, session.created_at, outbound=session.outbound
+        )
 
     def _send_start(self, agent: Agent, session: VoiceSession, now: float) -> None:
         """Write Start as soon as the process is ready; the clock of the acknowledgement runs from here."""
@@ -272,8 +275,9 @@ class HandOffs:
             body=session.body,
             session_limit=config.session_limit,
             join_timeout=config.join_timeout,
-            caller_timeout=config.caller_timeout,
+            caller_timeout=config.phone_timeout if session.outbound else config.caller_timeout,
             idle_timeout=config.idle_timeout,
+            phone=session.outbound,
         )
         handoff.sent = time.monotonic()
         if not agent.channel.send(start):
@@ -340,7 +344,3 @@ class HandOffs:
         if handoff and handoff.stop is None:
             handoff.stop, handoff.stop_reason = now, reason
             agent.channel.send(Stop(reason, deadline))
-
-
-def _error(final: Ended) -> dict[str, str]:
-    return {"error": final.error} if final.error else {}

@@ -26,7 +26,9 @@ BUDGET_WAIT_S = 2.0
 AT_ONCE = threading.BoundedSemaphore(4)  # half of the threads of a gunicorn worker: the rest serves what is in stock
 
 
-def make_room(client: DailyClient, *, prefix: str, geo: str, life: timedelta, stored_tokens: bool) -> Room:
+def make_room(
+    client: DailyClient, *, prefix: str, geo: str, life: timedelta, stored_tokens: bool, dialout: bool
+) -> Room:
     """A reserved room, ready at Daily, with `life` to live and a session of that length before it.
 
     Raises PoolExhausted when Daily cannot be asked or does not make it, and when half of this process waits for Daily.
@@ -34,17 +36,17 @@ def make_room(client: DailyClient, *, prefix: str, geo: str, life: timedelta, st
     if not AT_ONCE.acquire(blocking=False):
         raise PoolExhausted("no room in stock, and enough are being made on demand already", retry_after=2)
     try:
-        return _make_room(client, prefix, geo, life, stored_tokens)
+        return _make_room(client, prefix, geo, life, stored_tokens, dialout)
     finally:
         AT_ONCE.release()
 
 
-def _make_room(client: DailyClient, prefix: str, geo: str, life: timedelta, stored_tokens: bool) -> Room:
+def _make_room(client: DailyClient, prefix: str, geo: str, life: timedelta, stored_tokens: bool, dialout: bool) -> Room:
     expires_at = datetime.now(UTC) + life
     room = Room.objects.create(name=room_name(prefix), reserved=True, expires_at=expires_at)
     try:
         _wait_for_budget(calls=3 if stored_tokens else 1)
-        made = client.create_room(NewRoom(room.name, expires_at, geo))
+        made = client.create_room(NewRoom(room.name, expires_at, geo, dialout=dialout))
         tokens = mint_pair(client, room.name, life) if stored_tokens else None
     except (DailyError, PoolExhausted) as error:
         room.end("on-demand creation failed")

@@ -60,7 +60,8 @@ class WarmupFailed(Message):
 class Start(Message):
     """The session that this process is to host. All durations are seconds.
 
-    `attempt` numbers the hand-offs of a session: an answer to an earlier one is not an answer.
+    `attempt` numbers the hand-offs of a session: an answer to an earlier one is not an answer. `phone`: the caller is
+    a telephone, which is in the room while it rings and has come when it is answered.
     """
 
     type: ClassVar[str] = "start"
@@ -73,6 +74,7 @@ class Start(Message):
     join_timeout: float = 8.0
     caller_timeout: float = 60.0
     idle_timeout: float = 900.0
+    phone: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class Ended(Message):
     """The session is over; the process exits after this.
 
     `reason` is one of the end reasons of the glossary; `outcome`, `transcript` and `detail` are what the
-    bot reported through `pools.agent.report()`; `error` names the exception that ended the bot, if any.
+    bot reported through `pools.agent.report()`; `error` names the exception that ended the bot, if any; `cause` is what
+    the carrier said of a telephone that was not answered, `phone_answered` that one was.
     """
 
     type: ClassVar[str] = "ended"
@@ -132,6 +135,8 @@ class Ended(Message):
     transcript: list[dict[str, Any]] = field(default_factory=list, repr=False)
     detail: dict[str, Any] = field(default_factory=dict, repr=False)
     error: str = ""
+    cause: str = ""
+    phone_answered: bool = False
 
 
 @dataclass(frozen=True)
@@ -228,6 +233,7 @@ MESSAGES: dict[str, type[Message]] = {
 }
 
 _CHECKS: dict[Any, tuple[type, ...]] = {
+    bool: (bool,),
     int: (int,),
     float: (int, float),
     str: (str,),
@@ -274,7 +280,7 @@ def _known_fields(message: type[Message], body: dict[str, Any]) -> Iterator[tupl
                 raise ProtocolError(f"{message.type} without {known.name}")
             continue
         value = body[known.name]
-        if isinstance(value, bool) or not isinstance(value, _CHECKS[known.type]):
+        if isinstance(value, bool) != (known.type is bool) or not isinstance(value, _CHECKS[known.type]):
             raise ProtocolError(f"{message.type}: {known.name} is a {type(value).__name__}")
         yield known.name, value
 

@@ -230,7 +230,10 @@ class RoomPool:
         rooms: list[Room],
         make: Callable[[list[NewRoom]], list[tuple[DailyRoom, StoredTokens | None]]],
     ) -> None:
-        new = [NewRoom(room.name, room.expires_at, self._config.room_geo) for room in rooms]
+        new = [
+            NewRoom(room.name, room.expires_at, self._config.room_geo, dialout=self._config.room_dialout)
+            for room in rooms
+        ]
         for room in rooms:
             self._unasked.remove(room)
             self._asked[room.name] = room

@@ -16,6 +16,7 @@ from django.db.models.functions import Extract, Now
 
 from pools import notifications, planner
 from pools.models import SessionStatus, VoiceSession
+from pools.protocol import Ended
 
 events = logging.getLogger("pools.events")
 
@@ -32,6 +33,14 @@ class Result:
     outcome: str = ""
     transcript: list[dict[str, Any]] = field(default_factory=list, repr=False)
     detail: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, ended: Ended) -> "Result":
+        """What the process has reported."""
+        said = {"error": ended.error, "hangup_cause": ended.cause, "phone_answered": ended.phone_answered}
+        return cls(
+            ended.reason, ended.outcome, ended.transcript, ended.detail | {name: it for name, it in said.items() if it}
+        )
 
 
 def end_session(pk: int, result: Result, on_session_ended: OnSessionEnded) -> bool:

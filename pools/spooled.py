@@ -47,7 +47,7 @@ def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended:
     ended = report.ended
     result = Result("agent_lost", detail={"problem": "the process died after its supervisor"})
     if ended:
-        result = Result(ended.reason, ended.outcome, ended.transcript, ended.detail)
+        result = Result.of(ended)
     if session.status == SessionStatus.ACTIVE and session.bot_joined_at is None and ended and ended.reason in NEVER_IN:
         hand_off_failed(session.pk, session.attempt, ended.error or ended.reason, on_session_ended)
     elif session.status == SessionStatus.ACTIVE:
@@ -55,10 +55,10 @@ def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended:
     elif ended and session.end_reason == "supervisor_lost":
         with transaction.atomic():  # once: afterwards the reason is another
             completed = VoiceSession.objects.filter(pk=session.pk, end_reason="supervisor_lost").update(
-                end_reason=ended.reason[:100],
-                outcome=ended.outcome[:50],
-                transcript=ended.transcript,
-                detail=ended.detail,
+                end_reason=result.reason[:100],
+                outcome=result.outcome[:50],
+                transcript=result.transcript,
+                detail=result.detail,
             )
             if completed:
                 session.refresh_from_db()

@@ -23,12 +23,14 @@ class SupervisorConfig:
     warmup_timeout: float
     join_timeout: float
     caller_timeout: float
+    phone_timeout: float
     idle_timeout: float
     waiting_timeout: float
     session_limit: int
     drain_timeout: float
     room_prefix: str
     room_geo: str
+    room_dialout: bool
     room_pool_life: int
     self_signed_tokens: bool
     database: Mapping[str, Any] = field(repr=False)  # psycopg's connection parameters

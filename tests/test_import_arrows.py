@@ -49,6 +49,7 @@ def agent_modules() -> list[str]:
     [
         pytest.param(["pools.planner"], id="planner"),
         pytest.param(["pools.protocol"], id="protocol"),
+        pytest.param(["pools.phone_words"], id="phone_words"),
         pytest.param(["pools.daily.client", "pools.daily.tokens", "pools.daily.errors"], id="daily"),
         pytest.param(modules_below("pools.sandbox"), id="sandbox"),
         pytest.param(agent_modules(), id="agent"),

@@ -13,15 +13,17 @@ _DAILY = "pipecat.transports.daily.transport"
 _JOINED = {"on_joined", "on_connected"}
 _CAME = {"on_first_participant_joined", "on_participant_joined", "on_client_connected"}
 _WENT = {"on_participant_left", "on_client_disconnected"}
+_PHONE = {"on_dialout_answered": "answered", "on_dialout_stopped": "stopped", "on_dialout_error": "error"}
 
 
 class Listener(Protocol):
-    """What a session wants to know. `caller` tells participants apart."""
+    """What a session wants to know. `caller` tells participants apart; `words` are Daily's about an error."""
 
     def bot_joined(self) -> None: ...
     def caller_joined(self, caller: str) -> None: ...
     def caller_left(self, caller: str) -> None: ...
     def bot_spoke(self) -> None: ...
+    def phone(self, event: str, words: str) -> None: ...
 
 
 _listener: Listener | None = None
@@ -76,6 +78,15 @@ def _note(event_name: str, args: tuple[Any, ...]) -> None:
         _listener.caller_joined(_identity(args))
     elif event_name in _WENT:
         _listener.caller_left(_identity(args))
+    elif event_name in _PHONE:
+        _listener.phone(_PHONE[event_name], words_of(args[0] if args else None))
+
+
+def words_of(data: Any) -> str:
+    """What an event of a dial-out says in words; Daily documents no name for it."""
+    if not isinstance(data, dict):
+        return ""
+    return " ".join(str(data[key]) for key in ("errorMsg", "error_msg", "error", "reason") if data.get(key))[:200]
 
 
 def _present_already(args: tuple[Any, ...]) -> list[str]:

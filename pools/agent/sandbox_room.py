@@ -31,6 +31,7 @@ class SandboxRoom:
         self._address = _join_address(room_url)
         self._token = token
         self._callbacks: list[Callback] = []
+        self._phone_callbacks: list[Callback] = []
         self._happened: list[tuple[str, Participant]] = []
         self._http: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -44,6 +45,10 @@ class SandboxRoom:
         self._callbacks.append(callback)
         for event, participant in list(self._happened):
             callback(event, participant)
+
+    def subscribe_to_phones(self, callback: Callback) -> None:
+        """Tell `callback` of dialled telephones: "connected", "answered", "stopped", "error", and the event."""
+        self._phone_callbacks.append(callback)
 
     async def join(self) -> None:
         """Enter the room. Raises JoinError."""
@@ -73,6 +78,9 @@ class SandboxRoom:
                 self._tell("joined", event["participant"])
             elif event.get("event") == "participant-left":
                 self._tell("left", event["participant"])
+            elif str(event.get("event")).startswith("dialout-"):
+                for callback in self._phone_callbacks:
+                    callback(event["event"].removeprefix("dialout-"), event)
             elif event.get("event") == "ejected":
                 return "ejected"
         return "room_lost"

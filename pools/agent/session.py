@@ -9,6 +9,9 @@ How a session ends (`Ended.reason`), besides the reasons that the supervisor giv
     join_timeout         the bot was not in the room in time (only where the shell can see the room)
     join_failed          the sandbox refused the bot
     caller_never_joined  nobody came (only where the shell can see the room)
+    phone_busy           the telephone was not answered, and Daily or the carrier said why
+    phone_no_answer
+    phone_failed
     idle_timeout         the caller went and the bot stayed
     ejected              the room's owner or its expiry put the bot out (sandbox only)
     room_lost            the connection to the sandbox broke
@@ -19,6 +22,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from pools import phone_words
 from pools.agent import observe
 from pools.agent.arguments import runner_arguments
 from pools.agent.redaction import Redactor
@@ -33,6 +37,7 @@ CANCEL_SECONDS = 5.0  # what a bot gets to clean up when we end the session ours
 CANCEL_UNJOINED_SECONDS = 1.0
 _RESERVE_SECONDS = 0.5  # of a Stop's deadline, for leaving the room and handing in the report
 _LONGEST_ERROR = 500
+_LONGEST_CAUSE = 100
 
 
 class Session:
@@ -48,6 +53,7 @@ class Session:
         self._grace = CANCEL_SECONDS
         self._error = ""
         self._room: SandboxRoom | None = None
+        self._cause = ""
         self._joined = self._caller_came = self._spoke = False
         self._callers: set[str] = set()
         self._waiting: asyncio.TimerHandle | None = None
@@ -96,6 +102,10 @@ class Session:
     def caller_joined(self, caller: str) -> None:
         self.bot_joined()
         self._callers.add(caller)
+        if not self._start.phone:
+            self._caller_is_here()
+
+    def _caller_is_here(self) -> None:
         self._stop_waiting()
         if not self._caller_came:
             self._caller_came = True
@@ -110,6 +120,16 @@ class Session:
         if not self._spoke:
             self._spoke = True
             self._send(FirstAudio(self._start.session))
+
+    def phone(self, event: str, words: str) -> None:
+        """What became of the telephone that is dialled for this session; one that the bot dials is its own business."""
+        if not self._start.phone:
+            return
+        if event == "answered":
+            self._caller_is_here()
+        elif event in ("stopped", "error") and not self._caller_came:
+            self._cause = self._redactor.text(words)[:_LONGEST_CAUSE]
+            self._decide(phone_words.end_reason(failed=event == "error", words=words))
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -134,6 +154,7 @@ class Session:
         self._room = await join_room(self._start.room_url, self._start.token)
         self.bot_joined()
         self._room.subscribe(self._room_changed)
+        self._room.subscribe_to_phones(lambda event, data: self.phone(event, observe.words_of(data)))
         self._watching = self._loop.create_task(self._watch(self._room))
 
     async def _watch(self, room: SandboxRoom) -> None:
@@ -168,6 +189,8 @@ class Session:
             transcript=report.transcript,
             detail=report.detail,
             error=self._error,
+            cause=self._cause,
+            phone_answered=self._start.phone and self._caller_came,
         )
 
     def _describe(self, error: BaseException) -> str:

@@ -53,6 +53,9 @@ class VoiceSession(models.Model):
     status = models.CharField(max_length=10, choices=SessionStatus)
     start_kind = models.CharField(max_length=10, choices=StartKind)
     start_reason = models.CharField(max_length=200, blank=True, help_text="Why the start was not warm.")
+    outbound = models.BooleanField(
+        default=False, db_default=False, help_text="Its caller is a telephone that is dialled once the bot is there."
+    )
     attempt = models.PositiveSmallIntegerField(default=1, help_text="Number of the hand-off.")
     reference = models.UUIDField(null=True, blank=True, db_index=True, help_text="The caller's own id: the lead's.")
     request_key = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
