@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "leads",
 ]
 MIDDLEWARE = [
+    "breezebuddy.arrival.note_arrival",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from breezebuddy.views import HealthView, ReadinessView
 from leads.api.daily_webhook import DailyWebhookView
 from leads.cleanup import CleanupView
+from leads.timeline import TimelineView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
@@ -15,6 +16,7 @@ urlpatterns = [
     path("agent/voice/automatic/", include("pools.urls")),
     path("agent/voice/automatic/cleanup/<str:session_id>", CleanupView.as_view(), name="cleanup"),
     path("webhooks/daily", DailyWebhookView.as_view(), name="daily-webhook"),
+    path("agent/voice/automatic/sessions/<str:session_id>/timeline", TimelineView.as_view(), name="timeline"),
     path("openapi.json", SpectacularJSONAPIView.as_view(authentication_classes=[]), name="openapi"),
     path(
         "docs",

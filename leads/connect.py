@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from leads.models import WEB_MODES, Lead, LeadStatus, PlatformStatus
 from pools import notifications, on_demand
-from pools.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
+from pools.claims import OnDemandRoom, PoolExhausted, RoomNeeded, SessionRequest, claim
 from pools.daily.tokens import TokenSigner
 from pools.daily_account import DailyAccess
 from pools.meeting_tokens import guest_token
@@ -46,9 +46,15 @@ class Connected:
 
 
 def connect(
-    *, lead_uuid: uuid.UUID, leads: QuerySet[Lead], holder: str, idempotency_key: str | None = None
+    *,
+    lead_uuid: uuid.UUID,
+    leads: QuerySet[Lead],
+    holder: str,
+    idempotency_key: str | None = None,
+    arrived: float | None = None,
 ) -> Connected:
-    """Claim a pair for one of `leads` (those that the caller may see).
+    """Claim a pair for one of `leads` (those that the caller may see). `arrived`: when the request came, on the
+    monotonic clock, for the session's timeline.
 
     With an `idempotency_key` (unique per `holder` of a token) a retry gets the session that exists, with a fresh token.
     Raises Lead.DoesNotExist, LeadNotConnectable, IdempotencyConflict, PoolExhausted.
@@ -58,8 +64,8 @@ def connect(
     made: Room | None = None
     try:
         try:
-            session = _claim_for_lead(lead_uuid, leads, key, access, None)
-        except RoomNeeded:
+            session = _claim_for_lead(lead_uuid, leads, key, access, arrived)
+        except RoomNeeded as needed:
             made = on_demand.make_room(
                 access.client,
                 prefix=settings.DAILY_ROOM_PREFIX,
@@ -68,7 +74,7 @@ def connect(
                 stored_tokens=access.signer is None,
                 dialout=settings.DIALLING,
             )
-            session = _claim_for_lead(lead_uuid, leads, key, access, made)
+            session = _claim_for_lead(lead_uuid, leads, key, access, arrived, OnDemandRoom(made, needed.seen))
     except (PoolExhausted, LeadNotConnectable, IdempotencyConflict, Lead.DoesNotExist):
         if made:
             on_demand.give_back(made)
@@ -80,7 +86,12 @@ def connect(
 
 
 def _claim_for_lead(
-    lead_uuid: uuid.UUID, leads: QuerySet[Lead], key: str | None, access: DailyAccess, made: Room | None
+    lead_uuid: uuid.UUID,
+    leads: QuerySet[Lead],
+    key: str | None,
+    access: DailyAccess,
+    arrived: float | None,
+    made: OnDemandRoom | None = None,
 ) -> VoiceSession:
     try:
         with transaction.atomic():
@@ -95,6 +106,7 @@ def _claim_for_lead(
                 reference=lead.uuid,
                 request_key=key,
                 stored_tokens=access.signer is None,
+                arrived=arrived,
             )
             session = claim(request, made)
             Lead.objects.filter(pk=lead.pk).update(

@@ -10,10 +10,11 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from pools import planner, process_table
+from pools import planner, process_table, tally
 from pools.agent.launcher import ZygoteUnavailable, spawn
 from pools.agent_in_hand import Agent
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
@@ -230,9 +231,10 @@ class AgentPool:
         for pk in idle.keys() - right:
             idle[pk].condemn("its row was changed by somebody else")
         in_hand = Q(voice_session__status__in=[SessionStatus.ASSIGNED, SessionStatus.ACTIVE])
-        AgentProcess.objects.current().filter(pod=self._pod).exclude(in_hand | Q(pk__in=self.agents)).update(
-            status=StockStatus.ENDED, ended_at=Now(), end_reason="there is no such process"
-        )
+        strays = AgentProcess.objects.current().filter(pod=self._pod).exclude(in_hand | Q(pk__in=self.agents))
+        with transaction.atomic():
+            ended = strays.update(status=StockStatus.ENDED, ended_at=Now(), end_reason="there is no such process")
+            tally.count_events(tally.Event.REAPED_PROCESS_ROW, ended)
 
     def graves(self) -> Iterator[Agent]:
         """Those whose death is proved. The caller settles their sessions, then calls `bury`."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from ulid import ULID
 
-from pools import daily_events, reaper, retention
+from pools import daily_events, reaper, retention, tally
 from pools.daily import budget
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
@@ -198,7 +199,10 @@ class Chores:
 
         self._calls.submit(job, done)
 
+    @transaction.atomic
     def _reconciled(self, listed: set[str], occupied: set[str], asked_at: datetime) -> None:
+        with connection.cursor() as cursor:  # two pods at once would both count what one of them has found
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('reconcile'))")
         vanished = (
             Room.objects.available()
             .filter(available_at__lt=asked_at - timedelta(seconds=PRESENCE_S))
@@ -224,6 +228,9 @@ class Chores:
             ],
             ignore_conflicts=True,
         )
+        tally.count_events(tally.Event.LEAK_ROOM_UNKNOWN_TO_DAILY, retired)
+        tally.count_events(tally.Event.LEAK_ROOM_UNKNOWN_HERE, len(strangers))
+        tally.count_events(tally.Event.LEAK_ROOM_BACK_AFTER_DELETION, again)
         if retired or strangers or again:
             logger.warning(
                 "event=reconciled retired=%d found_unknown=%d deleted_again=%d", retired, len(strangers), again

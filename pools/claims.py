@@ -6,6 +6,7 @@ are taken in the order process, room; a process of the pod with the most free sl
 pods, and the newest row of a kind, so that the claim never walks over the dead index entries of those before it.
 """
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +16,8 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Now
 
+from pools import misses
+from pools.misses import Circumstances
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 
 
@@ -28,7 +31,14 @@ class PoolExhausted(Exception):
 
 
 class RoomNeeded(Exception):
-    """A process can be had but no room is in stock: make one (pools.on_demand), then claim again with it."""
+    """A process can be had but no room is in stock: make one (pools.on_demand), then claim again with it.
+
+    `seen`: what the pools looked like; hand it to the second claim, for it tells why the room was missing.
+    """
+
+    def __init__(self, seen: Circumstances) -> None:
+        super().__init__("no room in stock")
+        self.seen = seen
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,8 @@ class SessionRequest:
     """What is asked for. `life`: how long the session may last; `stored_tokens`: only rooms with fresh tokens.
 
     `reference` is the caller's own id (the lead's), `request_key` makes a retry find the session again. One that is
-    `outbound` is served from stock or not at all: nobody waits for it.
+    `outbound` is served from stock or not at all: nobody waits for it. `arrived`: when the request came, on the
+    monotonic clock.
     """
 
     body: dict[str, Any] = field(repr=False)
@@ -45,9 +56,18 @@ class SessionRequest:
     request_key: str | None = None
     stored_tokens: bool = False
     outbound: bool = False
+    arrived: float | None = None
 
 
-def claim(request: SessionRequest, made_on_demand: Room | None = None) -> VoiceSession:
+@dataclass(frozen=True)
+class OnDemandRoom:
+    """A reserved room that was made because none was in stock, and what the pools looked like then."""
+
+    room: Room
+    seen: Circumstances
+
+
+def claim(request: SessionRequest, made: OnDemandRoom | None = None) -> VoiceSession:
     """Take a pair, bind it to a new voice session. Without a process the session waits for one.
 
     Must run inside a transaction; call `notifications.wake_supervisors()` after its commit.
@@ -56,21 +76,20 @@ def claim(request: SessionRequest, made_on_demand: Room | None = None) -> VoiceS
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("claim() needs a transaction around it")
     process = _take_process() or (_none_in_stock() if request.outbound else _take_or_wait())
-    room = _take_reserved(made_on_demand) if made_on_demand else _take_room(request)
+    room = _take_reserved(made.room) if made else _take_room(request)
     if room is None:
-        raise RoomNeeded
-    kind, reason = _start(process is not None, made_on_demand is None)
+        raise RoomNeeded(misses.look(request.life, request.stored_tokens))
     return VoiceSession.objects.create(
         room=room,
         agent_process_id=process,
         status=SessionStatus.ASSIGNED if process else SessionStatus.WAITING,
         assigned_at=Now() if process else None,
-        start_kind=kind,
-        start_reason=reason,
         reference=request.reference,
         request_key=request.request_key,
         body=request.body,
         outbound=request.outbound,
+        **_start(request, process is not None, made),
+        before_claim_ms=(time.monotonic() - request.arrived) * 1000 if request.arrived else None,
     )
 
 
@@ -152,11 +171,18 @@ def _take_or_wait() -> int | None:
     return None
 
 
-def _start(warm_process: bool, warm_room: bool) -> tuple[StartKind, str]:
-    if warm_process and warm_room:
-        return StartKind.WARM, ""
+def _start(request: SessionRequest, warm_process: bool, made: OnDemandRoom | None) -> dict[str, Any]:
+    """What is recorded of how it starts; only a start that has missed takes a look at the pools."""
+    if warm_process and made is None:
+        return {"start_kind": StartKind.WARM}
+    seen = made.seen if made and warm_process else misses.look(request.life, request.stored_tokens)
+    start: dict[str, Any] = {"circumstances": seen.kept()}
+    if not warm_process:
+        start["agent_miss"] = misses.agent_cause(seen)
+    if made is None:
+        return start | {"start_kind": StartKind.PARTIAL, "start_reason": "no agent process in stock"}
+    start["room_miss"] = misses.room_cause(made.seen)
     if warm_process:
-        return StartKind.PARTIAL, "no room in stock"
-    if warm_room:
-        return StartKind.PARTIAL, "no agent process in stock"
-    return StartKind.COLD, "neither room nor agent process in stock"
+        return start | {"start_kind": StartKind.PARTIAL, "start_reason": "no room in stock"}
+    start["circumstances"] = seen.kept() | made.seen.about_rooms()
+    return start | {"start_kind": StartKind.COLD, "start_reason": "neither room nor agent process in stock"}

@@ -37,7 +37,8 @@ LAST_WORDS_S = 5.0  # from Ended to the exit of the process
 OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
 # SQL, because a caller waits for it and building the ORM's statement costs more than running it.
 ACKNOWLEDGE = """
-UPDATE pools_voicesession SET status = 'active', active_at = statement_timestamp()
+UPDATE pools_voicesession SET status = 'active', active_at = statement_timestamp(),
+handed_off_at = statement_timestamp() - make_interval(secs => %s)
 WHERE id = %s AND attempt = %s AND agent_process_id = %s AND status = 'assigned'
 AND EXISTS (SELECT FROM pools_pod WHERE id = %s AND ended_at IS NULL)"""
 PROGRESS: dict[type[Message], str] = {
@@ -163,7 +164,8 @@ class HandOffs:
     def _acknowledge(self, agent: Agent, handoff: Handoff, now: float) -> None:
         """Guarded: this session, this attempt, this process, this incarnation of the pod. Only then Go."""
         with connection.cursor() as cursor:
-            cursor.execute(ACKNOWLEDGE, [handoff.pk, handoff.attempt, agent.row.pk, self._pod.pk])
+            since_start = time.monotonic() - handoff.sent if handoff.sent else 0.0
+            cursor.execute(ACKNOWLEDGE, [since_start, handoff.pk, handoff.attempt, agent.row.pk, self._pod.pk])
             active = cursor.rowcount
         if not active:
             agent.condemn("its session went elsewhere")

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from pools import tally
 from pools.meeting_tokens import bot_user_ids
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.sessions import NOT_STARTED, OnSessionEnded, Result, end_session, hand_off_failed
@@ -25,6 +26,8 @@ def reap_lost_pods(on_session_ended: OnSessionEnded, *, but: Pod) -> int:
     lost = list(Pod.objects.lost().exclude(pk=but.pk))
     for pod in lost:
         logger.warning("event=pod_reaped pod=%s host=%s former_pid=%d", pod.name, pod.host, pod.os_pid)
+        with transaction.atomic():
+            tally.count_events(tally.Event.REAPED_POD, int(pod.end("no heartbeat")))
         reap_pod(pod, "no heartbeat", on_session_ended)
     return len(lost)
 
@@ -72,11 +75,13 @@ def release_rooms(of_pods: Q) -> None:
 
 def reap_reserved_rooms() -> int:
     """Made for a request that never claimed them."""
-    return (
-        Room.objects.warming()
-        .filter(reserved=True, created_at__lt=Now() - RESERVED_LIFE)
-        .update(status=StockStatus.ENDED, ended_at=Now(), end_reason="reserved and never claimed", reserved=False)
-    )
+    reserved = Room.objects.warming().filter(reserved=True, created_at__lt=Now() - RESERVED_LIFE)
+    with transaction.atomic():
+        reaped = reserved.update(
+            status=StockStatus.ENDED, ended_at=Now(), end_reason="reserved and never claimed", reserved=False
+        )
+        tally.count_events(tally.Event.REAPED_RESERVED_ROOM, reaped)
+    return reaped
 
 
 def end_overdue_waiting(patience: float, on_session_ended: OnSessionEnded) -> int:
@@ -87,7 +92,8 @@ def end_overdue_waiting(patience: float, on_session_ended: OnSessionEnded) -> in
         with transaction.atomic():
             if VoiceSession.objects.waiting().select_for_update(skip_locked=True).filter(pk=pk).first():
                 result = Result(NOT_STARTED, detail={"problem": "no agent process became free in time"})
-                ended += end_session(pk, result, on_session_ended)
+                ended += (reaped := end_session(pk, result, on_session_ended))
+                tally.count_events(tally.Event.REAPED_WAITING_SESSION, int(reaped))
     return ended
 
 
@@ -115,7 +121,9 @@ def end_abandoned_calls(
         if session.bot_joined_at is None:
             hand_off_failed(session.pk, session.attempt, "its pod was lost before the bot joined", on_session_ended)
         else:
-            end_session(session.pk, Result("supervisor_lost"), on_session_ended)
+            with transaction.atomic():
+                over = end_session(session.pk, Result("supervisor_lost"), on_session_ended)
+                tally.count_events(tally.Event.REAPED_ABANDONED_CALL, int(over))
         if session.agent_process:
             session.agent_process.end("its pod was lost")
         ended += 1

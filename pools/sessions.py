@@ -7,6 +7,7 @@ hands `SessionEnd` a function for it (`pools` never imports `leads`).
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Extract, Now
 
-from pools import notifications, planner
+from pools import notifications, planner, tally
 from pools.models import SessionStatus, VoiceSession
 from pools.protocol import Ended
 
@@ -70,7 +71,7 @@ def hand_off_failed(
     with transaction.atomic():
         session = (
             VoiceSession.objects.select_for_update(of=("self",))
-            .select_related("room")
+            .select_related("room", "agent_process__pod")
             .annotate(age=Extract(Now() - F("created_at"), "epoch"))
             .filter(pk=pk, attempt=attempt, status__in=was)
             .first()
@@ -80,6 +81,7 @@ def hand_off_failed(
         if session.stop_reason:
             _end(session, Result(session.stop_reason, detail={"problem": problem}), on_session_ended)
             return True
+        session.failed_handoffs.append(_failed_handoff(session, problem))
         if not planner.may_hand_off_again(attempt=session.attempt, age=float(session.age)):
             _end(session, Result(NOT_STARTED, detail={"problem": problem}), on_session_ended)
             return True
@@ -89,11 +91,35 @@ def hand_off_failed(
             None,
             None,
         )
+        session.handed_off_at = None
         session.attempt += 1
-        session.save(update_fields=["status", "agent_process", "assigned_at", "active_at", "attempt"])
+        session.save(
+            update_fields=[
+                "status",
+                "agent_process",
+                "assigned_at",
+                "handed_off_at",
+                "active_at",
+                "attempt",
+                "failed_handoffs",
+            ]
+        )
     notifications.wake_supervisors()
     events.warning("event=session_handed_back session=%s attempt=%d problem=%r", session.uuid, attempt, problem)
     return True
+
+
+def _failed_handoff(session: VoiceSession, problem: str) -> dict[str, Any]:
+    """What is kept of a hand-off when its process is taken from the session."""
+    process = session.agent_process
+    return {
+        "attempt": session.attempt,
+        "agent": str(process.uuid) if process else "",
+        "pod": process.pod.name if process else "",
+        "assigned_at": session.assigned_at.isoformat() if session.assigned_at else None,
+        "failed_at": datetime.now(UTC).isoformat(),
+        "problem": problem[:300],
+    }
 
 
 def ask_to_end(uuid: UUID, reason: str, on_session_ended: OnSessionEnded) -> VoiceSession | None:
@@ -129,9 +155,21 @@ def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded
     if result.reason == NOT_STARTED:
         session.request_key = None  # the lead goes back to its backlog: a retry with this key may start it anew
     session.ended_at = Now()
-    session.save(update_fields=["status", "end_reason", "outcome", "transcript", "detail", "request_key", "ended_at"])
+    session.save(
+        update_fields=[
+            "status",
+            "end_reason",
+            "outcome",
+            "transcript",
+            "detail",
+            "failed_handoffs",
+            "request_key",
+            "ended_at",
+        ]
+    )
     session.room.end(f"session {result.reason}")
     on_session_ended(session)
+    tally.count_session(session)
     uuid, kind = session.uuid, session.start_kind
     transaction.on_commit(
         lambda: events.info("event=session_ended session=%s reason=%s start=%s", uuid, result.reason, kind)

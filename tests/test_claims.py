@@ -8,7 +8,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from pools.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
+from pools.claims import OnDemandRoom, PoolExhausted, RoomNeeded, SessionRequest, claim
+from pools.misses import Circumstances
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 from tests.make import make_agent_process, make_pod, make_room, make_session
 
@@ -91,7 +92,7 @@ class TestClaim:
         make_pod()
         room = make_room(StockStatus.WARMING, reserved=True, url="https://test.daily.co/x")
         with transaction.atomic():
-            session = claim(REQUEST, room)
+            session = claim(REQUEST, OnDemandRoom(room, Circumstances()))
         assert (session.room, session.start_kind) == (room, StartKind.COLD)
         room.refresh_from_db()
         assert (room.status, room.reserved) == (StockStatus.IN_USE, False)
@@ -100,7 +101,7 @@ class TestClaim:
         make_pod()
         room = make_room(StockStatus.ENDED)
         with pytest.raises(PoolExhausted), transaction.atomic():
-            claim(REQUEST, room)
+            claim(REQUEST, OnDemandRoom(room, Circumstances()))
 
     def test_no_more_sessions_wait_than_processes_can_come(self):
         pod = make_pod(max_processes=2)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.db import connection
 from pools.management.commands.pools import Command
 from pools.models import AgentProcess, DailyAccount, Pod
 from pools.terminal import verbs
-from tests.make import make_agent_process, make_daily_account, make_pod, make_room
+from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.programs import PROJECT
 
 
@@ -199,3 +200,24 @@ def test_a_database_that_does_not_answer_ends_with_3():
     ended = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 3
     assert "DATABASE_URL (127.0.0.1:1) does not answer" in ended.stderr
+
+
+@pytest.mark.django_db
+class TestExplain:
+    def test_it_tells_why_a_start_was_slow(self, capsys):
+        seen = {"pods": 1, "agent_target": 3, "agents_warming": 2}
+        session = make_session("waiting", start_kind="partial", agent_miss="burst", circumstances=seen)
+        code, text, _ = pools(capsys, "explain", str(session.uuid))
+        assert code == 0
+        assert "miss: process pool empty: 0 starts in the 2 s before, 2 warming of a target of 3" in text
+
+    def test_it_finds_the_latest_session_of_a_lead(self, capsys):
+        lead = uuid.uuid4()
+        make_session(reference=lead), (latest := make_session(reference=lead))
+        code, text, _ = pools(capsys, "explain", str(lead), "--json")
+        assert code == 0
+        assert json.loads(text)["session_id"] == str(latest.uuid)
+
+    def test_what_is_unknown_is_said(self, capsys):
+        code, _, notes = pools(capsys, "explain", str(uuid.uuid4()))
+        assert code == 1 and "No session" in notes

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from breezebuddy.arrival import arrival_of
 from breezebuddy.errors import Conflict, StateError, Unavailable
 from breezebuddy.openapi import BODY_PROBLEMS, UNAUTHENTICATED, problem
 from breezebuddy.strict_json import StrictJSONParser
@@ -94,6 +95,7 @@ class ConnectView(APIView):
                 leads=scope.leads(),
                 holder=scope.holder,
                 idempotency_key=idempotency_key(request),
+                arrived=arrival_of(request.META),
             )
         except Lead.DoesNotExist:
             raise NotFound(f"Lead not found with id: {lead_uuid}") from None

@@ -11,6 +11,7 @@ from pools.models.daily import DailyAccount, DailyBudgetSlot, SeenDailyEvent
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
 from pools.models.rooms import Room, StoredTokens
 from pools.models.stock import StockStatus
+from pools.models.tallies import EventTally, SessionTally
 from pools.models.voice_sessions import SessionStatus, StartKind, VoiceSession
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "AgentProcess",
     "DailyAccount",
     "DailyBudgetSlot",
+    "EventTally",
     "Pod",
     "Room",
     "SeenDailyEvent",
     "SessionStatus",
+    "SessionTally",
     "StartKind",
     "StockStatus",
     "StoredTokens",

@@ -56,14 +56,35 @@ class VoiceSession(models.Model):
     outbound = models.BooleanField(
         default=False, db_default=False, help_text="Its caller is a telephone that is dialled once the bot is there."
     )
+    agent_miss = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="Why no agent process was in stock."
+    )
+    room_miss = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="Why no room was in stock."
+    )
+    circumstances = models.JSONField(
+        null=True, blank=True, help_text="What the pools looked like when the start missed; null when it was warm."
+    )
     attempt = models.PositiveSmallIntegerField(default=1, help_text="Number of the hand-off.")
+    failed_handoffs = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The earlier hand-offs: process, pod, when, and what went wrong.",
+    )
     reference = models.UUIDField(null=True, blank=True, db_index=True, help_text="The caller's own id: the lead's.")
     request_key = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
     body = models.JSONField(default=dict, blank=True, help_text="What the bot is given.")
     stop_reason = models.CharField(max_length=100, blank=True, help_text="Somebody has asked to end it, and why.")
 
+    before_claim_ms = models.FloatField(
+        "before the claim (ms)", null=True, blank=True, help_text="From the request's arrival to the claim."
+    )
     created_at = models.DateTimeField("claimed at", db_default=Now())
     assigned_at = models.DateTimeField(null=True, blank=True)
+    handed_off_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the process that acknowledged was told of the session."
+    )
     active_at = models.DateTimeField("acknowledged at", null=True, blank=True)
     bot_joined_at = models.DateTimeField(null=True, blank=True)
     caller_joined_at = models.DateTimeField(null=True, blank=True)
