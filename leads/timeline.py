@@ -3,7 +3,8 @@
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.db.models import Q
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -59,6 +60,39 @@ class TimelineSerializer(serializers.Serializer[Any]):
     steps = StepSerializer(many=True)
 
 
+EXAMPLE = {
+    "session_id": SESSION,
+    "lead_id": "5f0c3c52-9d0e-4a55-8c2e-3b1f0a8f2a11",
+    "status": "active",
+    "end_reason": "",
+    "pod": "pool-7",
+    "verdict": "partial start, acknowledged after 41.0 ms; longest: the session waited for a process (25.0 ms)",
+    "start": {
+        "kind": "partial",
+        "reason": "no agent process in stock",
+        "misses": [
+            {
+                "pool": "agents",
+                "cause": "burst",
+                "words": "process pool empty: 7 starts in the 2 s before, 3 warming of a target of 3",
+                "numbers": {"starts_before": 7, "window_s": 2.0, "target": 3, "warming": 3},
+            }
+        ],
+    },
+    "failed_handoffs": [],
+    "steps": [
+        {"step": "request", "at": "2026-11-24T10:00:00Z", "what": "", "start_ms": 0.0, "ms": 0.0},
+        {
+            "step": "claim",
+            "at": "2026-11-24T10:00:00.009Z",
+            "what": "the request was checked and a pair claimed",
+            "start_ms": 0.0,
+            "ms": 9.0,
+        },
+    ],
+}
+
+
 class TimelineView(APIView):
     @extend_schema(
         summary="The timeline of a session",
@@ -71,6 +105,7 @@ class TimelineView(APIView):
             **UNAUTHENTICATED,
             **UNAVAILABLE,
         },
+        examples=[OpenApiExample("A cold start, as an admin sees it", status_codes=["200"], value=EXAMPLE)],
     )
     def get(self, request: Request, session_id: str) -> Response:
         not_found = NotFound(f"Session not found: {session_id[:100]}")
@@ -79,7 +114,7 @@ class TimelineView(APIView):
         except VoiceSession.DoesNotExist:
             raise not_found from None
         scope = scope_of(request)
-        lead = story.session.reference
-        if not (scope.is_operator or (lead and scope.leads().filter(uuid=lead).exists())):
+        of_session = Q(voice_session=story.session) | Q(uuid=story.session.reference)
+        if not (scope.is_operator or scope.leads().filter(of_session).exists()):
             raise not_found
         return Response(story.as_json(for_operator=scope.is_operator))

@@ -40,6 +40,7 @@ ACCESS = {
     ("agent/voice/automatic/pool/status", "get"): OPEN,
     ("agent/voice/automatic/pool/rooms/status", "get"): OPEN,
     ("agent/voice/automatic/cleanup/<str:session_id>", "post"): ADMIN,
+    ("agent/voice/automatic/sessions/<str:session_id>/timeline", "get"): READ,
     (API + "leads", "post"): CHANGE,
     (API + "leads/<str:lead_id>", "get"): READ,
     (API + "connect", "post"): CHANGE,
@@ -212,7 +213,7 @@ def test_what_is_somebody_elses_does_not_exist(acme, path, method, role):
         check_problem(foreign, 403)
         return
     check_problem(foreign, 404)
-    foreign_id = str(others.lead.uuid)
+    foreign_id = str(others.session.uuid if "session_id" in path else others.lead.uuid)
     others.lead.delete()
     assert others.ask(path, method, headers).text == foreign.text
     assert foreign_id in foreign.text
