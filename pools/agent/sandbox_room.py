@@ -1,8 +1,9 @@
 """Being in a room of the sandbox.
 
-Real Daily rooms are joined by the bot's transport, over WebRTC, and have `https://` URLs. The sandbox has no media;
-there the agent's shell is present in the bot's place, over a WebSocket that is held for as long as the session lasts:
-the connection is the presence. It tells who comes and goes.
+Real Daily rooms are joined by the bot's transport, over WebRTC, and have `https://` URLs. The sandbox carries no
+media; there the agent's shell is present in the bot's place, over a WebSocket that is held for as long as the session
+lasts: the connection is the presence. It tells who comes and goes, and passes messages between caller and bot, with
+which they connect directly (`pools.agent.local_call`).
 """
 
 import asyncio
@@ -19,6 +20,9 @@ Participant = dict[str, Any]
 Callback = Callable[[str, Participant], None]
 """Called with "joined" or "left" and the participant, on the event loop."""
 
+Receiver = Callable[[str, dict[str, Any]], None]
+"""Called with the id of a participant and the message that they sent us."""
+
 
 class JoinError(Exception):
     """The sandbox did not let us in; the message is its error type and text."""
@@ -27,9 +31,11 @@ class JoinError(Exception):
 class SandboxRoom:
     """Our presence in one room."""
 
-    def __init__(self, room_url: str, token: str) -> None:
+    def __init__(self, room_url: str, token: str, receiver: Receiver | None = None) -> None:
+        """With a `receiver` we can be spoken with: it takes the messages of the other participants."""
         self._address = _join_address(room_url)
         self._token = token
+        self._receiver = receiver
         self._callbacks: list[Callback] = []
         self._phone_callbacks: list[Callback] = []
         self._happened: list[tuple[str, Participant]] = []
@@ -55,7 +61,7 @@ class SandboxRoom:
         self._http = aiohttp.ClientSession()
         try:
             self._socket = await self._http.ws_connect(self._address)
-            await self._socket.send_json({"token": self._token})
+            await self._socket.send_json({"token": self._token, "media": self._receiver is not None})
             answer = await self._socket.receive_json()
         except (aiohttp.ClientError, TypeError, ValueError, OSError) as error:
             raise JoinError(f"no answer from the sandbox ({type(error).__name__})") from error
@@ -81,9 +87,17 @@ class SandboxRoom:
             elif str(event.get("event")).startswith("dialout-"):
                 for callback in self._phone_callbacks:
                     callback(event["event"].removeprefix("dialout-"), event)
+            elif event.get("event") == "message" and self._receiver is not None:
+                self._receiver(event["from"], event["data"])
             elif event.get("event") == "ejected":
                 return "ejected"
         return "room_lost"
+
+    async def send(self, to: str, data: dict[str, Any]) -> None:
+        """A message to one participant; a room that is lost takes none, and `watch` says so."""
+        if self._socket is not None and not self._socket.closed:
+            with contextlib.suppress(ConnectionError):
+                await self._socket.send_json({"to": to, "data": data})
 
     async def leave(self) -> None:
         """Be gone, within a second."""
@@ -115,10 +129,10 @@ def current_room() -> SandboxRoom | None:
     return _current
 
 
-async def join_room(room_url: str, token: str) -> SandboxRoom:
+async def join_room(room_url: str, token: str, receiver: Receiver | None = None) -> SandboxRoom:
     """Enter a room and make it the current one. Raises JoinError."""
     global _current
-    room = SandboxRoom(room_url, token)
+    room = SandboxRoom(room_url, token, receiver)
     try:
         await room.join()
     except BaseException:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pools import phone_words
-from pools.agent import observe
+from pools.agent import local_call, observe
 from pools.agent.arguments import runner_arguments
 from pools.agent.redaction import Redactor
 from pools.agent.reporting import current_report
@@ -136,9 +136,7 @@ class Session:
     async def _host(self) -> str:
         """Returns why the bot is no longer running."""
         try:
-            if is_sandbox(self._start.room_url):
-                await self._enter_sandbox()
-            await self._bot(runner_arguments(self._start))
+            await self._bot(await self._arguments())
         except JoinError as error:
             self._error = self._describe(error)
             return "join_failed"
@@ -150,12 +148,19 @@ class Session:
             return "bot_error"
         return "caller_left" if self._caller_came and not self._callers else "bot_ended"
 
-    async def _enter_sandbox(self) -> None:
-        self._room = await join_room(self._start.room_url, self._start.token)
-        self.bot_joined()
+    async def _arguments(self) -> Any:
+        """What the bot is called with; a room of the sandbox is entered for it."""
+        if not is_sandbox(self._start.room_url):
+            return runner_arguments(self._start)
+        call = local_call.new_call()
+        self._room = await join_room(self._start.room_url, self._start.token, call.receive if call else None)
         self._room.subscribe(self._room_changed)
         self._room.subscribe_to_phones(lambda event, data: self.phone(event, observe.words_of(data)))
+        if call is not None:
+            call.attach(self._room)
         self._watching = self._loop.create_task(self._watch(self._room))
+        self.bot_joined()
+        return runner_arguments(self._start, call.connection if call else None)
 
     async def _watch(self, room: SandboxRoom) -> None:
         self._decide(await room.watch())

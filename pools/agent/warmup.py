@@ -1,5 +1,6 @@
 """Making a process ready to host sessions: the bot imported, its models loaded, nothing left to import."""
 
+import contextlib
 import importlib
 import inspect
 import os
@@ -78,6 +79,8 @@ def _warm_pipecat() -> dict[str, Any]:
         from pools.agent import models
 
         answers = models.load_and_run()
+        with contextlib.suppress(ImportError):  # a Pipecat without its `webrtc` extra: Daily's rooms only
+            import pools.agent.webrtc  # noqa: F401  local calls
         observe.install()
     except Exception as error:
         raise WarmupError(_reason("the voice models do not load", error)) from error

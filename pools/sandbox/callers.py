@@ -1,11 +1,13 @@
 """Joining a room: by WebSocket, where the connection is the presence, or as a caller that the sandbox simulates.
 
-Both forms are authorised by the meeting token itself, not by the API key.
+Both forms are authorised by the meeting token itself, not by the API key. Over their WebSockets participants pass
+messages to each other (a caller's WebRTC offer to the bot, its answer back); the sandbox reads none of them.
 """
 
 import asyncio
 import json
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -26,6 +28,17 @@ MAX_MESSAGE_BYTES = 64 * 1024
 MAX_WAITING_EVENTS = 1000
 USER_NAME_CHARS = 256
 MAX_STAY_SECONDS = 7 * 86_400.0
+
+
+@dataclass(frozen=True)
+class JoinRequest:
+    """The first message of a WebSocket; see `join_by_socket`."""
+
+    token: str | None = None
+    user_name: str | None = None
+    media: bool = False
+    reconnects: bool = False
+    resume: str | None = None
 
 
 class Outbox:
@@ -51,8 +64,12 @@ class Outbox:
 async def join_by_socket(world: World, request: web.Request, room_name: str) -> web.WebSocketResponse:
     """Serve `GET /sandbox/rooms/{name}/join` until the participant goes, is thrown out or loses the connection.
 
-    The client's first message is `{"token"?: str, "user_name"?: str}`; later ones are ignored. It gets `joined`
+    The client's first message is `{"token"?, "user_name"?, "media"?, "reconnects"?, "resume"?}`. It gets `joined`
     or `error` (then the connection is closed), and `participant-joined`, `participant-left`, `ejected` events.
+
+    With `media` it has a voice: what it sends as `{"to"?: id, "data": {...}}` is passed on, without `to` to the bot
+    (which may come later), and arrives as a `message` event. With `reconnects` a lost connection is not the end: it
+    may come back within some seconds, naming as `resume` the id that it had. To close with code 1000 is to leave.
     """
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_SECONDS, timeout=CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False
@@ -60,8 +77,16 @@ async def join_by_socket(world: World, request: web.Request, room_name: str) -> 
     await socket.prepare(request)
     outbox = Outbox(request)
     try:
-        token, user_name = await _first_message(socket)
-        participant, others = world.join(room_name, token, outbox.put, user_name=user_name)
+        wanted = await _first_message(socket)
+        participant, others = world.join(
+            room_name,
+            wanted.token,
+            outbox.put,
+            user_name=wanted.user_name,
+            media=wanted.media,
+            reconnects=wanted.reconnects,
+            resume=wanted.resume,
+        )
     except JoinRefused as refusal:
         await socket.send_json({"event": "error", "type": refusal.type, "message": refusal.message})
         await socket.close(code=WSCloseCode.POLICY_VIOLATION)
@@ -75,15 +100,15 @@ async def _stay(
 ) -> None:
     joined = {"event": "joined", "id": me.id, "owner": me.owner, "participants": [p.as_event() for p in others]}
     sender = asyncio.ensure_future(_send(socket, joined, outbox))
-    receiver = asyncio.ensure_future(_receive(socket))
+    receiver = asyncio.ensure_future(_receive(world, socket, me))
     try:
         await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (sender, receiver):
             task.cancel()
         results = await asyncio.gather(sender, receiver, return_exceptions=True)
-        lost = socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE)
-        world.leave(me.id, "connection-lost" if lost else "left")
+        if me.deliver == outbox.put:  # otherwise they are back already, over another connection
+            _gone(world, socket, me)
         for error in results:
             if isinstance(error, Exception) and not isinstance(error, ConnectionError):
                 logger.error("join=%s room=%s failed", me.id, me.room_name, exc_info=error)
@@ -95,13 +120,34 @@ async def _send(socket: web.WebSocketResponse, joined: dict[str, Any], outbox: O
     await outbox.drain(socket)
 
 
-async def _receive(socket: web.WebSocketResponse) -> None:
-    """Until the connection is closed, in order or not."""
-    async for _ in socket:
-        pass
+def _gone(world: World, socket: web.WebSocketResponse, me: Participant) -> None:
+    lost = socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE)
+    if me.reconnects and socket.close_code != WSCloseCode.OK:  # a page that is reloaded says 1001
+        world.lose(me.id, "connection-lost")
+    else:
+        world.leave(me.id, "connection-lost" if lost else "left")
 
 
-async def _first_message(socket: web.WebSocketResponse) -> tuple[str | None, str | None]:
+async def _receive(world: World, socket: web.WebSocketResponse, me: Participant) -> None:
+    """Pass messages on until the connection is closed, in order or not."""
+    async for message in socket:
+        if message.type is WSMsgType.TEXT and me.media and world.presence.find(me.id) is me:
+            _pass_on(world, me, message.data)
+
+
+def _pass_on(world: World, me: Participant, text: str) -> None:
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return  # a client's mistake, and nobody else's business
+    if not isinstance(message, dict):
+        return
+    to, data = message.get("to"), message.get("data")
+    if isinstance(data, dict) and (to is None or isinstance(to, str)):
+        world.presence.pass_on(me, to, data)
+
+
+async def _first_message(socket: web.WebSocketResponse) -> JoinRequest:
     try:
         message = await socket.receive(FIRST_MESSAGE_SECONDS)
     except TimeoutError:
@@ -113,9 +159,17 @@ async def _first_message(socket: web.WebSocketResponse) -> tuple[str | None, str
     except (ValueError, RecursionError):
         raise JoinRefused("not-allowed", "the first message is not valid JSON") from None
     try:
-        return _who(wanted)
+        token, user_name = _who(wanted)
     except DailyError as error:
         raise JoinRefused("not-allowed", error.body["info"]) from None
+    resume = wanted.get("resume")
+    return JoinRequest(
+        token=token,
+        user_name=user_name,
+        media=wanted.get("media") is True,
+        reconnects=wanted.get("reconnects") is True,
+        resume=resume if isinstance(resume, str) else None,
+    )
 
 
 def _who(wanted: object) -> tuple[str | None, str | None]:

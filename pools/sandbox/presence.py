@@ -18,13 +18,17 @@ Tell = Callable[[str, dict[str, Any], str], None]
 
 MAX_LAG_SECONDS = 15.0
 REMEMBERED_LEAVERS = 20_000
+RECONNECT_SECONDS = 10.0
+"""How long somebody whose page has gone away (reloaded, perhaps) still counts as present."""
 
 
 @dataclass(eq=False)
 class Participant:
     """One connection to a room, or a caller that the sandbox simulates.
 
-    `eject_at` and `leave_at` are Unix seconds or None: when they are thrown out, or go by themselves.
+    `eject_at` and `leave_at` are Unix seconds or None: when they are thrown out, or go by themselves. `media`: they
+    speak WebRTC with each other, by way of messages that we pass on; `unheard` is the last one that came before
+    anybody was there to take it. `reconnects`: they may come back after a lost connection, until `away_until`.
     """
 
     room_id: str
@@ -38,13 +42,18 @@ class Participant:
     eject_reason: str = ""
     leave_at: float | None = None
     simulated: bool = False
+    media: bool = False
+    reconnects: bool = False
+    away_until: float | None = None
+    unheard: dict[str, Any] | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     meeting_id: str = ""
     left_at: float | None = None
 
     def as_event(self) -> dict[str, Any]:
-        return {"id": self.id, "user_id": self.user_id, "user_name": self.user_name, "owner": self.owner}
+        event = {"id": self.id, "user_id": self.user_id, "user_name": self.user_name, "owner": self.owner}
+        return {**event, "media": True} if self.media else event
 
     def as_presence(self, now: float) -> dict[str, Any]:
         """The object of Daily's presence endpoints."""
@@ -139,7 +148,39 @@ class Presence:
         self.peak = max(self.peak, len(self._participants))
         _tell(others, {"event": "participant-joined", "participant": participant.as_event()})
         self._tell_of_participant("joined", participant, participant.joined_at)
+        if participant.owner and participant.media:
+            for other in others:
+                if other.unheard is not None:
+                    participant.deliver(_message(other, other.unheard))
+                    other.unheard = None
         return others
+
+    def pass_on(self, sender: Participant, to: str | None, data: dict[str, Any]) -> None:
+        """A message from one participant to another of the same room, or to the bot, which may not be there yet."""
+        there = self._meetings[sender.room_id].participants
+        receiver = there.get(to) if to else next((p for p in there.values() if p.owner and p.media), None)
+        if receiver is not None:
+            receiver.deliver(_message(sender, data))
+        elif to is None:
+            sender.unheard = data
+
+    def lose(self, id: str, reason: str, now: float) -> None:
+        """A connection is gone; who may come back is away for now, everybody else has left."""
+        participant = self._participants.get(id)
+        if participant is None:
+            return
+        if not participant.reconnects:
+            self.leave(id, reason, now)
+            return
+        participant.deliver = _to_nobody
+        participant.away_until = now + RECONNECT_SECONDS
+
+    def resume(self, participant: Participant, deliver: Deliver) -> list[Participant]:
+        """Somebody is back, over another connection; the one before is told that it is over. Returns the others."""
+        participant.deliver({"event": "ejected", "reason": "resumed-elsewhere"})
+        participant.deliver(None)
+        participant.deliver, participant.away_until = deliver, None
+        return [p for p in self._meetings[participant.room_id].participants.values() if p is not participant]
 
     def leave(self, id: str, reason: str, now: float) -> None:
         """Somebody is gone, by themselves or with their connection. Nothing happens if they were gone already."""
@@ -197,8 +238,18 @@ class Presence:
                 self.eject([participant], participant.eject_reason, now)
             elif participant.leave_at is not None and participant.leave_at <= now:
                 self.leave(participant.id, "left", now)
+            elif participant.away_until is not None and participant.away_until <= now:
+                self.leave(participant.id, "connection-lost", now)
         while self._leavers and (self._leavers[0].left_at or 0) < now - MAX_LAG_SECONDS:
             self._leavers.popleft()
+
+
+def _message(sender: Participant, data: dict[str, Any]) -> dict[str, Any]:
+    return {"event": "message", "from": sender.id, "data": data}
+
+
+def _to_nobody(event: dict[str, Any] | None) -> None:
+    """Nobody is connected: what happens meanwhile is told at the return, in the list of who is there."""
 
 
 def _tell(participants: Iterable[Participant], event: dict[str, Any]) -> None:

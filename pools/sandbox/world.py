@@ -76,9 +76,15 @@ class World:
         *,
         user_name: str | None = None,
         simulated: bool = False,
+        media: bool = False,
+        reconnects: bool = False,
+        resume: str | None = None,
         stay_s: float | None = None,
     ) -> tuple[Participant, list[Participant]]:
-        """Let somebody into a room as Daily would, or raise JoinRefused. Returns them and who else is there."""
+        """Let somebody into a room as Daily would, or raise JoinRefused. Returns them and who else is there.
+
+        `resume`: the id that they had before their connection was lost; unknown, or somebody else's, it is ignored.
+        """
         self.tick()
         now = self.clock.now()
         room = self._joinable(room_name)
@@ -86,6 +92,9 @@ class World:
         user_id = claims.get("ud")
         if self.presence.is_banned(room.id, user_id):
             raise JoinRefused("not-allowed", "this user is banned from the meeting")
+        before = self.presence.find(resume) if resume else None
+        if before is not None and before.reconnects and (before.room_id, before.user_id) == (room.id, user_id):
+            return before, self.presence.resume(before, deliver)
         if user_id is not None and room.config.get("enforce_unique_user_ids"):
             same = [p for p in self.presence.in_room(room.id) if p.user_id == user_id]
             self.presence.eject(same, "duplicate-user-id", now)
@@ -104,6 +113,8 @@ class World:
             eject_reason=eject_reason,
             leave_at=None if stay_s is None else now + stay_s,
             simulated=simulated,
+            media=media,
+            reconnects=reconnects,
             token=token if simulated else None,
         )
         others = self.presence.join(participant)
@@ -134,6 +145,9 @@ class World:
 
     def leave(self, id: str, reason: str) -> None:
         self.presence.leave(id, reason, self.clock.now())
+
+    def lose(self, id: str, reason: str) -> None:
+        self.presence.lose(id, reason, self.clock.now())
 
     # --- rooms and people ----------------------------------------------------------------------------------
 

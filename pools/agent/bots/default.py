@@ -1,129 +1,132 @@
-"""The default bot: a Pipecat pipeline of whatever providers there are keys for.
+"""The default bot: a Pipecat pipeline, over Daily or in a room of the sandbox, with whatever providers there are.
 
-    caller -> voice activity, smart turn -> Deepgram -> OpenAI -> Cartesia -> caller
+    caller -> voice activity, smart turn -> speech to text -> language model -> voice -> caller
 
-A part without a key (DEEPGRAM_API_KEY, OPENAI_API_KEY, CARTESIA_API_KEY) is left out, and the log says so; with no
-key at all the pipeline still runs and holds the room. It ends when the caller leaves, or after the idle time that it
-was given.
+With keys for speech to text and a language model it holds the template's conversation. Without them it is the offline
+bot: it greets, hears that it is spoken to, says for how long, and says goodbye (`offline`). Its voice is a provider's
+or else espeak-ng's. In stream mode there is no language model: the client's `tts-speak` messages are spoken.
+
+It ends when the caller leaves, when it has said goodbye, or after the idle time that it was given.
 """
 
-import os
 from typing import Any
 
 from loguru import logger
+from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
 from pipecat.audio.vad.silero import SileroVADAnalyzer
-from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame
+from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameProcessor
-from pipecat.runner.types import DailyRunnerArguments
-from pipecat.services.cartesia.tts import CartesiaTTSService
-from pipecat.services.deepgram.stt import DeepgramSTTService
-from pipecat.services.openai.llm import OpenAILLMService
+from pipecat.runner.types import RunnerArguments, SmallWebRTCRunnerArguments
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 from pipecat.transports.daily.transport import DailyParams, DailyTransport
+from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
+from pipecat.turns.user_stop import TurnAnalyzerUserTurnStopStrategy
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
 from pools.agent import report
+from pools.agent.bots import ending, offline, providers
+from pools.agent.bots.espeak import EspeakTTSService
 from pools.agent.bots.script import Script
-from pools.agent.bots.silent_transport import SilentTransport
-from pools.agent.sandbox_room import current_room
+from pools.agent.bots.transcript import Transcript
 
 BOT_NAME = "Breeze Buddy"
-DEFAULT_VOICE = (
-    "71a7ad14-091c-4e8e-a314-022ece01c121"  # Cartesia's "British Reading Lady", the voice of Pipecat's examples
-)
+SILENCE_S = 30.0  # after so long without a word the offline bot asks whether anybody is there
+SPEAK = "tts-speak"
 
 
-async def bot(runner_args: DailyRunnerArguments) -> None:
-    script = Script.from_body(runner_args.body)
+async def bot(runner_args: RunnerArguments) -> None:
+    script, transcript = Script.from_body(runner_args.body), Transcript()
     transport = _transport(runner_args)
-    stt, llm, tts = _speech_to_text(script), _language_model(script), _text_to_speech(script)
-    context = LLMContext()
-    aggregators = LLMContextAggregatorPair(
-        context, user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
-    )
-    parts = [transport.input(), stt, aggregators.user(), llm, tts, transport.output(), aggregators.assistant()]
+    stt, llm = providers.speech_to_text(script), None if script.stream else providers.language_model(script)
+    listener = None
+    if not script.stream and (stt is None or llm is None):
+        logger.info("no keys for speech to text and a language model: this is the offline bot, it recognises no words")
+        stt, llm, listener = None, None, offline.Listener(transcript.heard)
+    tts = providers.voice(script) or EspeakTTSService(script.language)
+    greeting = _greeting(script, listener)
+    if isinstance(tts, EspeakTTSService) and greeting:
+        tts.prepare(greeting)  # while the caller's connection is being made
+    context = LLMContext(tools=ending.tools(script)) if llm else LLMContext()
+    aggregators = LLMContextAggregatorPair(context, user_params=_turns(words=stt is not None, listener=listener))
+    if llm is not None:
+        llm.register_function(ending.END_CALL, ending.end_call)  # type: ignore[attr-defined]
+    parts = [transport.input(), stt, aggregators.user(), llm or listener, tts, transport.output()]
     worker = PipelineWorker(
-        Pipeline([part for part in parts if part is not None]),
+        Pipeline([part for part in (*parts, aggregators.assistant()) if part is not None]),
         idle_timeout_secs=runner_args.pipeline_idle_timeout_secs,
         conversation_id=runner_args.session_id,
     )
     runner = WorkerRunner(handle_sigint=runner_args.handle_sigint)
-    _record(aggregators)
-
-    @transport.event_handler("on_first_participant_joined")
-    async def greet(_transport: BaseTransport, _participant: Any) -> None:
-        if tts is not None:
-            await worker.queue_frame(TTSSpeakFrame(script.first_message))
-        elif llm is not None:
-            await worker.queue_frame(LLMRunFrame())
-
-    @transport.event_handler("on_participant_left")
-    async def hang_up(_transport: BaseTransport, _participant: Any, _reason: str) -> None:
-        await runner.cancel(reason="the caller left")
-
+    transcript.follow(aggregators)
+    report(outcome="completed")  # unless the model finds a better word
+    _answer_events(transport, worker, runner, greeting)
+    if listener is not None:
+        _mind_silence(aggregators, listener)
+    if script.stream:
+        _speak_for_the_client(worker)
     await runner.add_workers(worker)
     await runner.run()
-    report(outcome="completed")
 
 
-def _transport(runner_args: DailyRunnerArguments) -> BaseTransport:
-    if room := current_room():
-        return SilentTransport(room, TransportParams(audio_in_enabled=True, audio_out_enabled=True))
-    return DailyTransport(
-        runner_args.room_url,
-        runner_args.token,
-        BOT_NAME,
-        DailyParams(audio_in_enabled=True, audio_out_enabled=True),
+def _transport(runner_args: RunnerArguments) -> BaseTransport:
+    if isinstance(runner_args, SmallWebRTCRunnerArguments):
+        return SmallWebRTCTransport(
+            runner_args.webrtc_connection, TransportParams(audio_in_enabled=True, audio_out_enabled=True)
+        )
+    params = DailyParams(audio_in_enabled=True, audio_out_enabled=True)
+    return DailyTransport(runner_args.room_url, runner_args.token, BOT_NAME, params)  # type: ignore[attr-defined]
+
+
+def _greeting(script: Script, listener: FrameProcessor | None) -> str:
+    if script.stream:
+        return ""
+    return f"{script.first_message} {offline.EXPLANATION}" if listener else script.first_message
+
+
+def _turns(*, words: bool, listener: FrameProcessor | None) -> LLMUserAggregatorParams:
+    """When the caller's turn begins and ends. Without `words` there is no transcript to wait for."""
+    ends = TurnAnalyzerUserTurnStopStrategy(turn_analyzer=LocalSmartTurnAnalyzerV3(), wait_for_transcript=words)
+    params = LLMUserAggregatorParams(
+        vad_analyzer=SileroVADAnalyzer(), user_turn_strategies=UserTurnStrategies(stop=[ends])
     )
+    if listener is not None:
+        params.user_idle_timeout = SILENCE_S
+    if not words:
+        params.empty_user_turn = None
+    return params
 
 
-def _speech_to_text(script: Script) -> FrameProcessor | None:
-    if not (key := _key("DEEPGRAM_API_KEY", "speech to text")):
-        return None
-    settings = DeepgramSTTService.Settings(language=script.language) if script.language else None
-    return DeepgramSTTService(api_key=key, settings=settings)
+def _answer_events(transport: BaseTransport, worker: PipelineWorker, runner: WorkerRunner, greeting: str) -> None:
+    greeted = False
+
+    @transport.event_handler("on_client_connected")
+    async def greet(_transport: BaseTransport, _client: Any) -> None:
+        nonlocal greeted
+        if greeting and not greeted:  # a caller who comes back has been greeted
+            await worker.queue_frame(TTSSpeakFrame(greeting))
+        greeted = True
+
+    @transport.event_handler("on_client_disconnected")
+    async def hang_up(_transport: BaseTransport, _client: Any) -> None:
+        await runner.cancel(reason="the caller left")
 
 
-def _language_model(script: Script) -> FrameProcessor | None:
-    if not (key := _key("OPENAI_API_KEY", "a language model")):
-        return None
-    settings = OpenAILLMService.Settings(system_instruction=script.prompt)
-    if script.model:
-        settings.model = script.model
-    return OpenAILLMService(api_key=key, settings=settings)
+def _mind_silence(aggregators: LLMContextAggregatorPair, listener: offline.Listener) -> None:
+    @aggregators.user().event_handler("on_user_turn_idle")
+    async def nobody_speaks(_aggregator: Any) -> None:
+        await listener.caller_is_silent()
 
 
-def _text_to_speech(script: Script) -> FrameProcessor | None:
-    if not (key := _key("CARTESIA_API_KEY", "a voice")):
-        return None
-    voice = script.voice or os.environ.get("CARTESIA_VOICE_ID", "") or DEFAULT_VOICE
-    return CartesiaTTSService(api_key=key, settings=CartesiaTTSService.Settings(voice=voice))
+def _speak_for_the_client(worker: PipelineWorker) -> None:
+    """RTVI's client messages of type `tts-speak`, `{"text": ...}`."""
 
-
-def _key(name: str, what: str) -> str:
-    key = os.environ.get(name, "")
-    if not key:
-        logger.info(f"{name} is not set: this call goes without {what}")
-    return key
-
-
-def _record(aggregators: LLMContextAggregatorPair) -> None:
-    """Report the conversation after every turn, so that a call that ends badly leaves what was said."""
-    transcript: list[dict[str, Any]] = []
-
-    def add(role: str, message: Any) -> None:
-        if message.content:
-            transcript.append({"role": role, "content": message.content, "timestamp": message.timestamp})
-            report(transcript=transcript)
-
-    @aggregators.user().event_handler("on_user_turn_stopped")
-    async def user_spoke(_aggregator: Any, _strategy: Any, message: Any) -> None:
-        add("user", message)
-
-    @aggregators.assistant().event_handler("on_assistant_turn_stopped")
-    async def assistant_spoke(_aggregator: Any, message: Any) -> None:
-        add("assistant", message)
+    @worker.rtvi.event_handler("on_client_message")
+    async def speak(_rtvi: Any, message: Any) -> None:
+        text = message.data.get("text") if message.type == SPEAK and isinstance(message.data, dict) else None
+        if isinstance(text, str) and text.strip():
+            await worker.queue_frame(TTSSpeakFrame(text.strip()))

@@ -1,0 +1,41 @@
+"""How a conversation with a language model ends: the model calls a function that names the outcome and hangs up."""
+
+from typing import Any
+
+from pipecat.adapters.schemas.function_schema import FunctionSchema
+from pipecat.adapters.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import EndFrame, TTSSpeakFrame
+from pipecat.services.llm_service import FunctionCallParams
+
+from pools.agent import report
+from pools.agent.bots.script import Script
+
+END_CALL = "end_call"
+GOODBYE = "Goodbye!"
+
+
+def tools(script: Script) -> ToolsSchema:
+    """`end_call(outcome, goodbye)`: with the template's outcomes, or one in the model's own word."""
+    outcome: dict[str, Any] = {"type": "string", "description": "In one or two words, how the call went."}
+    if script.outcomes:
+        meanings = "; ".join(f"{word}: {meaning}" if meaning else word for word, meaning in script.outcomes.items())
+        outcome = {"type": "string", "enum": list(script.outcomes), "description": f"How the call went. {meanings}"}
+    goodbye = {"type": "string", "description": "What to say to the caller before hanging up: one short sentence."}
+    return ToolsSchema(
+        standard_tools=[
+            FunctionSchema(
+                name=END_CALL,
+                description="End the call, once its purpose is settled or the caller wants to go.",
+                properties={"outcome": outcome, "goodbye": goodbye},
+                required=["outcome"],
+            )
+        ]
+    )
+
+
+async def end_call(params: FunctionCallParams) -> None:
+    """The model's choice becomes the outcome; what is left to say is said, then the bot hangs up."""
+    report(outcome=str(params.arguments.get("outcome") or "completed"))
+    goodbye = params.arguments.get("goodbye")
+    await params.llm.push_frame(TTSSpeakFrame(goodbye if isinstance(goodbye, str) and goodbye.strip() else GOODBYE))
+    await params.llm.push_frame(EndFrame())

@@ -1,0 +1,104 @@
+"""Which of Pipecat's services the default bot speaks with: chosen by the template, else by settings, else by the keys.
+
+A template says `{"stt": {"provider": "deepgram", "model": ...}, "llm": {...}, "tts": {"provider": ..., "voice": ...}}`;
+VOICE_AGENT_STT, VOICE_AGENT_LLM and VOICE_AGENT_TTS name a provider for all templates that do not. Without either it
+is the first one in the lists below for which there is a key. A provider without a key is as good as none.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from loguru import logger
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.cartesia.stt import CartesiaSTTService
+from pipecat.services.cartesia.tts import CartesiaTTSService
+from pipecat.services.deepgram.stt import DeepgramSTTService
+from pipecat.services.deepgram.tts import DeepgramTTSService
+from pipecat.services.openai.llm import OpenAILLMService
+from pipecat.services.openai.stt import OpenAISTTService
+from pipecat.services.openai.tts import OpenAITTSService
+
+from pools.agent.bots.script import Script, ServiceChoice
+
+DEFAULT_VOICE = (
+    "71a7ad14-091c-4e8e-a314-022ece01c121"  # Cartesia's "British Reading Lady", the voice of Pipecat's examples
+)
+Maker = Callable[[ServiceChoice, str, Script], FrameProcessor]
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Only what has been chosen: an empty text is the provider's default."""
+    return {name: value for name, value in values.items() if value not in ("", None)}
+
+
+def _openai(**values: Any) -> dict[str, Any]:
+    return _given(base_url=os.environ.get("OPENAI_BASE_URL", ""), **values)
+
+
+def _deepgram_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+    settings = DeepgramSTTService.Settings(**_given(model=choice.model, language=script.language))
+    return DeepgramSTTService(api_key=key, settings=settings)
+
+
+def _cartesia_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+    settings = CartesiaSTTService.Settings(**_given(model=choice.model, language=script.language))
+    return CartesiaSTTService(api_key=key, settings=settings)
+
+
+def _openai_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+    settings = OpenAISTTService.Settings(**_given(model=choice.model, language=script.language))
+    return OpenAISTTService(settings=settings, **_openai(api_key=key))
+
+
+def _openai_llm(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+    settings = OpenAILLMService.Settings(
+        system_instruction=script.prompt, **_given(model=choice.model, temperature=choice.temperature)
+    )
+    return OpenAILLMService(settings=settings, **_openai(api_key=key))
+
+
+def _cartesia_tts(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+    voice = choice.voice or os.environ.get("CARTESIA_VOICE_ID", "") or DEFAULT_VOICE
+    settings = CartesiaTTSService.Settings(voice=voice, **_given(model=choice.model, language=script.language))
+    return CartesiaTTSService(api_key=key, settings=settings)
+
+
+def _deepgram_tts(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+    settings = DeepgramTTSService.Settings(**_given(voice=choice.voice, model=choice.model))
+    return DeepgramTTSService(api_key=key, settings=settings)
+
+
+def _openai_tts(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+    settings = OpenAITTSService.Settings(**_given(voice=choice.voice, model=choice.model))
+    return OpenAITTSService(settings=settings, **_openai(api_key=key))
+
+
+SPEECH_TO_TEXT: dict[str, Maker] = {"deepgram": _deepgram_stt, "cartesia": _cartesia_stt, "openai": _openai_stt}
+LANGUAGE_MODELS: dict[str, Maker] = {"openai": _openai_llm}
+VOICES: dict[str, Maker] = {"cartesia": _cartesia_tts, "deepgram": _deepgram_tts, "openai": _openai_tts}
+
+
+def speech_to_text(script: Script) -> FrameProcessor | None:
+    return _service("VOICE_AGENT_STT", SPEECH_TO_TEXT, script.stt, script)
+
+
+def language_model(script: Script) -> FrameProcessor | None:
+    return _service("VOICE_AGENT_LLM", LANGUAGE_MODELS, script.llm, script)
+
+
+def voice(script: Script) -> FrameProcessor | None:
+    return _service("VOICE_AGENT_TTS", VOICES, script.tts, script)
+
+
+def _service(setting: str, makers: Mapping[str, Maker], choice: ServiceChoice, script: Script) -> FrameProcessor | None:
+    wanted = choice.provider or os.environ.get(setting, "").strip().lower()
+    if wanted and wanted not in makers:
+        logger.warning(f"provider {wanted!r} is not known here; known for {setting}: {', '.join(makers)}")
+        wanted = ""
+    for provider in [wanted] if wanted else makers:
+        if key := os.environ.get(f"{provider.upper()}_API_KEY", ""):
+            return makers[provider](choice, key, script)
+    if wanted:
+        logger.warning(f"{wanted.upper()}_API_KEY is not set: this call goes without {wanted}")
+    return None
