@@ -166,13 +166,15 @@ class VoiceCaller:
             event = json.loads(message.data)
             if event["event"] == "message" and not self._answer.done():
                 self._answer.set_result(event["data"])
-            elif event["event"] == "ejected" or (event["event"] == "participant-left" and event["participant"]["owner"]):
+            elif event["event"] == "ejected" or (
+                event["event"] == "participant-left" and event["participant"]["owner"]
+            ):
                 self.over.set()
         self.over.set()
 
     async def _listen(self, track: MediaStreamTrack) -> None:
         while True:
-            frame = await track.recv()
+            frame: Any = await track.recv()
             samples = frame.to_ndarray().astype(np.float64)
             if np.sqrt(np.mean(samples**2)) > LOUD:
                 self.loud_frames += 1

@@ -1,7 +1,6 @@
 """The HTTP server: takes each request through latency, key, faults and limits to its handler, and counts it."""
 
 import asyncio
-import html
 import inspect
 import logging
 import socket
@@ -14,6 +13,7 @@ from aiohttp import web
 from pools.sandbox import api, callers, control, recordings_api
 from pools.sandbox.auth import check_key
 from pools.sandbox.errors import DailyError, JoinRefused, rate_limited
+from pools.sandbox.pages import page_file, room_page
 from pools.sandbox.rooms import NAME
 from pools.sandbox.routing import Call, Route, find, matched, normalised
 from pools.sandbox.webhook_sender import WebhookSender
@@ -28,12 +28,6 @@ TICK_SECONDS = 0.05
 IDLE_CONNECTION_SECONDS = 75.0
 """Daily reuses a connection that was idle for 60 s and has closed it after 120 s."""
 SHUTDOWN_SECONDS = 0.5
-PAGE = """<!doctype html>
-<meta charset="utf-8">
-<title>{name}</title>
-<p>This is <b>{name}</b>, a room of a Daily sandbox: a server that speaks Daily's REST protocol for development
-and tests. There is no audio or video in it, so a browser can not join.</p>
-"""
 
 
 class SandboxServer:
@@ -101,11 +95,13 @@ class SandboxServer:
             return web.Response()
 
     async def _serve(self, request: web.Request, segments: list[str]) -> web.StreamResponse:
+        if segments[:2] == ["sandbox", "page"] and request.method == "GET":
+            return page_file(segments[-1]) or _error(DailyError(404, "not-found"))
         if segments[:1] == ["sandbox"]:
             return await self._serve_control(request, segments)
         found = find(api.ROUTES, request.method, segments)
         if found is None and request.method == "GET" and NAME.fullmatch(request.path.strip("/")):
-            return web.Response(text=PAGE.format(name=html.escape(segments[0])), content_type="text/html")
+            return room_page(segments[0])
         return await self._serve_api(request, segments, found)
 
     async def _serve_control(self, request: web.Request, segments: list[str]) -> web.StreamResponse:

@@ -1,0 +1,41 @@
+"""What a browser gets: the page of a room, with which one can talk to its bot, and its files."""
+
+import html
+from functools import cache
+from pathlib import Path
+
+from aiohttp import web
+
+PREFIX = "/sandbox/page/"
+_DIRECTORY = Path(__file__).parent / "page"
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_HEADERS = {
+    # The token is in the address: it goes to nobody else, and the page runs nobody else's code.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "connect-src 'self' ws: wss:; media-src 'self' blob:; base-uri 'none'; form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def room_page(name: str) -> web.Response:
+    """Whether the room exists, and whether one may join, the page finds out when it joins: as at Daily."""
+    return _page(_read("room.html").replace("{name}", html.escape(name)), "text/html")
+
+
+def page_file(name: str) -> web.Response | None:
+    """None: there is no such file."""
+    path = _DIRECTORY / Path(name).name
+    if path.suffix not in _TYPES or not path.is_file():
+        return None
+    return _page(_read(path.name), _TYPES[path.suffix])
+
+
+def _page(text: str, content_type: str) -> web.Response:
+    return web.Response(text=text, content_type=content_type, charset="utf-8", headers=_HEADERS)
+
+
+@cache
+def _read(name: str) -> str:
+    return (_DIRECTORY / name).read_text()
