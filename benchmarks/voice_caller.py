@@ -9,6 +9,7 @@ import contextlib
 import fractions
 import json
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -112,9 +113,10 @@ class VoiceCaller:
     def say(self, samples: np.ndarray) -> None:
         self._microphone.say(samples)
 
-    def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: dict[str, Any]) -> None:
         """To the bot, over the data channel."""
-        self._channel.send(json.dumps(message))
+        await self.until(lambda: self._channel.readyState == "open")
+        self._channel.send(json.dumps({"label": "rtvi-ai", "id": str(uuid.uuid4()), **message}))
 
     async def until(self, condition: Callable[[], bool], seconds: float = STEP_SECONDS) -> None:
         """Raises TimeoutError."""

@@ -58,7 +58,7 @@ def switch(name: str, default: bool) -> bool:
 def choice(name: str, default: str, allowed: Collection[str]) -> str:
     value = text(name, default)
     if value not in allowed:
-        refuse(name, value, "one of " + ", ".join(allowed))
+        refuse(name, value, "one of " + ", ".join(filter(None, allowed)))
     return value
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from breezebuddy import configuration as conf
 from breezebuddy import embedded_postgres
 from breezebuddy.postgresql.connection import ImpatientConnection
-from pools.agent.launcher import PROVIDER_KEYS
+from pools.agent.launcher import PROVIDER_KEYS, PROVIDERS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 conf.env.read_env(BASE_DIR / ".env")  # real environment variables win over the file
@@ -34,6 +34,9 @@ VOICE_AGENT_BOT_DIR = Path(conf.text("VOICE_AGENT_BOT_DIR", str(BASE_DIR))).abso
 VOICE_AGENT_VERSION = conf.text("VOICE_AGENT_VERSION", "")
 VOICE_AGENT_START_METHOD = conf.choice("VOICE_AGENT_START_METHOD", "zygote", ("zygote", "spawn"))
 VOICE_AGENT_ENV = conf.names("VOICE_AGENT_ENV", ",".join(PROVIDER_KEYS))
+VOICE_AGENT_STT = conf.choice("VOICE_AGENT_STT", "", ("", *PROVIDERS["VOICE_AGENT_STT"]))
+VOICE_AGENT_LLM = conf.choice("VOICE_AGENT_LLM", "", ("", *PROVIDERS["VOICE_AGENT_LLM"]))
+VOICE_AGENT_TTS = conf.choice("VOICE_AGENT_TTS", "", ("", *PROVIDERS["VOICE_AGENT_TTS"]))
 VOICE_AGENT_SPOOL_DIR = Path(conf.text("VOICE_AGENT_SPOOL_DIR", str(DATA_DIR / "spool"))).absolute()
 VOICE_AGENT_WARMUP_TIMEOUT = conf.seconds("VOICE_AGENT_WARMUP_TIMEOUT", 60, minimum=1, maximum=600)
 VOICE_AGENT_MAX_IDLE = conf.seconds("VOICE_AGENT_MAX_IDLE", 3600, minimum=10, maximum=7 * 86_400)

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
-# What any program needs to find its files, its time zone, its certificates and its way out of the network.
+# What any program needs to find its files, its time zone, its certificates and its way out of the network; and what
+# the default bot is told about its providers.
 BASICS = (
     "PATH",
     "HOME",
@@ -28,7 +29,17 @@ BASICS = (
     "https_proxy",
     "no_proxy",
     "LOGURU_LEVEL",
+    "VOICE_AGENT_STT",
+    "VOICE_AGENT_LLM",
+    "VOICE_AGENT_TTS",
 )
+
+# Which providers the default bot can speak with (`pools.agent.bots.providers`), by the setting that names one.
+PROVIDERS = {
+    "VOICE_AGENT_STT": ("deepgram", "cartesia", "openai"),
+    "VOICE_AGENT_LLM": ("openai",),
+    "VOICE_AGENT_TTS": ("cartesia", "deepgram", "openai"),
+}
 
 # Default of VOICE_AGENT_ENV: the keys of the speech and language providers that Pipecat knows.
 PROVIDER_KEYS = (

@@ -20,7 +20,8 @@ CONFIGURATIONS = {
         "You are Breeze Buddy, a friendly voice assistant for an online shop. Greet the customer by name if you know "
         "it, keep every answer to one or two short sentences, and ask one question at a time."
     ),
-    "first_message": "Hello! This is Breeze Buddy. How can I help you today?",
+    "first_message": "Hello {customer_name}! This is Breeze Buddy. How can I help you today?",
+    "outcomes": {"HELPED": "the question is answered", "CALL_BACK": "a person should call back", "NO_INTEREST": ""},
 }
 
 

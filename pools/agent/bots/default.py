@@ -54,7 +54,7 @@ async def bot(runner_args: RunnerArguments) -> None:
     context = LLMContext(tools=ending.tools(script)) if llm else LLMContext()
     aggregators = LLMContextAggregatorPair(context, user_params=_turns(words=stt is not None, listener=listener))
     if llm is not None:
-        llm.register_function(ending.END_CALL, ending.end_call)  # type: ignore[attr-defined]
+        llm.register_function(ending.END_CALL, ending.end_call)
     parts = [transport.input(), stt, aggregators.user(), llm or listener, tts, transport.output()]
     worker = PipelineWorker(
         Pipeline([part for part in (*parts, aggregators.assistant()) if part is not None]),
@@ -62,7 +62,11 @@ async def bot(runner_args: RunnerArguments) -> None:
         conversation_id=runner_args.session_id,
     )
     runner = WorkerRunner(handle_sigint=runner_args.handle_sigint)
-    transcript.follow(aggregators)
+    if llm is not None:
+        transcript.follow(aggregators)
+    else:
+        transcript.follow_caller(aggregators)
+        transcript.follow_voice(tts)
     report(outcome="completed")  # unless the model finds a better word
     _answer_events(transport, worker, runner, greeting)
     if listener is not None:

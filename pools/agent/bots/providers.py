@@ -7,7 +7,7 @@ is the first one in the lists below for which there is a key. A provider without
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from loguru import logger
 from pipecat.processors.frame_processor import FrameProcessor
@@ -15,16 +15,19 @@ from pipecat.services.cartesia.stt import CartesiaSTTService
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.services.deepgram.tts import DeepgramTTSService
+from pipecat.services.llm_service import LLMService
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.openai.stt import OpenAISTTService
 from pipecat.services.openai.tts import OpenAITTSService
+from pipecat.services.tts_service import TTSService
 
 from pools.agent.bots.script import Script, ServiceChoice
 
 DEFAULT_VOICE = (
     "71a7ad14-091c-4e8e-a314-022ece01c121"  # Cartesia's "British Reading Lady", the voice of Pipecat's examples
 )
-Maker = Callable[[ServiceChoice, str, Script], FrameProcessor]
+S = TypeVar("S", bound=FrameProcessor)
+Maker = Callable[[ServiceChoice, str, Script], S]
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -51,47 +54,51 @@ def _openai_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProcess
     return OpenAISTTService(settings=settings, **_openai(api_key=key))
 
 
-def _openai_llm(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+def _openai_llm(choice: ServiceChoice, key: str, script: Script) -> LLMService[Any]:
     settings = OpenAILLMService.Settings(
         system_instruction=script.prompt, **_given(model=choice.model, temperature=choice.temperature)
     )
     return OpenAILLMService(settings=settings, **_openai(api_key=key))
 
 
-def _cartesia_tts(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+def _cartesia_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService:
     voice = choice.voice or os.environ.get("CARTESIA_VOICE_ID", "") or DEFAULT_VOICE
     settings = CartesiaTTSService.Settings(voice=voice, **_given(model=choice.model, language=script.language))
     return CartesiaTTSService(api_key=key, settings=settings)
 
 
-def _deepgram_tts(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+def _deepgram_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService:
     settings = DeepgramTTSService.Settings(**_given(voice=choice.voice, model=choice.model))
     return DeepgramTTSService(api_key=key, settings=settings)
 
 
-def _openai_tts(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
+def _openai_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService:
     settings = OpenAITTSService.Settings(**_given(voice=choice.voice, model=choice.model))
     return OpenAITTSService(settings=settings, **_openai(api_key=key))
 
 
-SPEECH_TO_TEXT: dict[str, Maker] = {"deepgram": _deepgram_stt, "cartesia": _cartesia_stt, "openai": _openai_stt}
-LANGUAGE_MODELS: dict[str, Maker] = {"openai": _openai_llm}
-VOICES: dict[str, Maker] = {"cartesia": _cartesia_tts, "deepgram": _deepgram_tts, "openai": _openai_tts}
+SPEECH_TO_TEXT: dict[str, Maker[FrameProcessor]] = {
+    "deepgram": _deepgram_stt,
+    "cartesia": _cartesia_stt,
+    "openai": _openai_stt,
+}
+LANGUAGE_MODELS: dict[str, Maker[LLMService[Any]]] = {"openai": _openai_llm}
+VOICES: dict[str, Maker[TTSService]] = {"cartesia": _cartesia_tts, "deepgram": _deepgram_tts, "openai": _openai_tts}
 
 
 def speech_to_text(script: Script) -> FrameProcessor | None:
     return _service("VOICE_AGENT_STT", SPEECH_TO_TEXT, script.stt, script)
 
 
-def language_model(script: Script) -> FrameProcessor | None:
+def language_model(script: Script) -> LLMService[Any] | None:
     return _service("VOICE_AGENT_LLM", LANGUAGE_MODELS, script.llm, script)
 
 
-def voice(script: Script) -> FrameProcessor | None:
+def voice(script: Script) -> TTSService | None:
     return _service("VOICE_AGENT_TTS", VOICES, script.tts, script)
 
 
-def _service(setting: str, makers: Mapping[str, Maker], choice: ServiceChoice, script: Script) -> FrameProcessor | None:
+def _service(setting: str, makers: Mapping[str, Maker[S]], choice: ServiceChoice, script: Script) -> S | None:
     wanted = choice.provider or os.environ.get(setting, "").strip().lower()
     if wanted and wanted not in makers:
         logger.warning(f"provider {wanted!r} is not known here; known for {setting}: {', '.join(makers)}")

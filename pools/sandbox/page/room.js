@@ -13,6 +13,7 @@ const element = (id) => document.getElementById(id);
 const page = { pressed: 0, times: {}, connection: {} };
 let call = null;
 let meters = null;
+let shown = null;
 
 // What tests and the page that has brought us here may look at; nothing here changes the call.
 window.voiceRoom = { times: page.times, levels: { bot: 0, you: 0, botPeak: 0 }, state: "idle" };
@@ -116,8 +117,9 @@ async function listen(stream, microphone) {
 }
 
 function understand(message) {
-  if (message.type === "bot-tts-text" || message.type === "bot-transcription") return;
-  if (message.type === "bot-output" && message.data?.spoken !== false && message.data?.aggregated_by === "sentence") {
+  if (message.type === "bot-output") {
+    if (message.data.segment_id === shown) return; // said before, and again when it has been spoken
+    shown = message.data.segment_id;
     write("bot", message.data.text);
   } else if (message.type === "user-transcription" && message.data?.final) {
     write("you", message.data.text);
