@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure connects, hand-offs and refills in a private world: embedded PostgreSQL with fsync on,\n"
-        "the Daily sandbox with its latency, gunicorn, runpools with the default bot. About five minutes on two cores.",
+        "the Daily sandbox with its latency, gunicorn, runpools with the default bot. About ten minutes on two cores.",
         epilog="Exit status: 0 everything worked (fast enough or not), 1 something did not, 130 interrupted.\n\n"
         "measures:\n" + "\n".join(f"  {measure.name:<11} {measure.about}" for measure in MEASURES),
         formatter_class=argparse.RawDescriptionHelpFormatter,

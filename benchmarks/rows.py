@@ -78,6 +78,9 @@ class Rows:
             " WHERE status IN ('warming', 'available')"
         )
 
+    def number(self, query: str) -> int:
+        return int(self._row(query)[0])
+
     def settings(self, *names: str) -> dict[str, str]:
         return {name: self._row("SELECT current_setting(%s)", [name])[0] for name in names}
 

@@ -132,8 +132,8 @@ class World:
         return done.stdout
 
     @contextmanager
-    def pod(self, sizes: Sizes) -> Iterator[None]:
-        """`runpools` in these sizes, its pools full, until the block ends."""
+    def pod(self, sizes: Sizes, **variables: str) -> Iterator[None]:
+        """`runpools` in these sizes, with these variables, its pools full, until the block ends."""
         self.rows.retire_stock()
         environment = {
             **self._environment,
@@ -143,6 +143,7 @@ class World:
             "DAILY_ROOM_POOL_SIZE": str(sizes.rooms),
             "DAILY_ROOM_MAX_POOL_SIZE": str(sizes.rooms),
             "VOICE_AGENT_START_METHOD": sizes.start_method,
+            **variables,
         }
         program = self._foreground.start(
             "runpools", [sys.executable, str(ROOT / "manage.py"), "runpools"], environment, patience=STOP_S
