@@ -18,10 +18,11 @@ from breezebuddy.embedded_postgres import EmbeddedPostgresError
 from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
 from chaos import __doc__ as package_doc
 from chaos import rolling, soak
+from chaos.aftermath import aftermath
 from chaos.console import say
-from chaos.findings import Finding, Report
+from chaos.findings import Finding, Report, fact
 from chaos.scenarios import SCENARIOS
-from chaos.storm import PODS, Storm
+from chaos.storm import Storm
 from chaos.world import World, running_world
 
 DATA_DIR = ROOT / ".data"
@@ -36,11 +37,12 @@ BROKEN = (
     psycopg.Error,
     OSError,
 )
-STORM_RATE, STORM_STAY = 6.0, (0.3, 3.0)
+STORM_PODS, STORM_RATE, STORM_STAY = 5, 6.0, (0.3, 3.0)
 SHARES = {1: 0.6, 2: 0.2, 3: 0.2}  # of the kills of rows 1 to 3
 SECONDS_A_KILL = 0.36
 REPEATS = {4: 20, 5: 20, 12: 20}
-SECONDS_A_REPEAT = 8.0
+AT_RANDOM = 0  # in place of a row: all of these and nothing else
+SECONDS_A_REPEAT = 6.0
 CLEAN_S = 180.0
 DRAIN_S = {False: 30.0, True: 60.0}  # with the light bot, with Pipecat
 
@@ -74,7 +76,7 @@ def _chaos(world: World, arguments: argparse.Namespace, report: Report) -> None:
     for row, (about, scenario) in SCENARIOS.items():
         if not arguments.only or row in arguments.only:
             _act(world, f"row {row}: {about}", partial(scenario, world), report)
-    if arguments.kills and (not arguments.only or set(arguments.only) & {*SHARES, *REPEATS}):
+    if arguments.kills and (not arguments.only or set(arguments.only) & {AT_RANDOM, *SHARES, *REPEATS}):
         _act(world, "faults at random moments", lambda: _storm(world, arguments, report), report)
     _settle(world, report)
 
@@ -82,20 +84,27 @@ def _chaos(world: World, arguments: argparse.Namespace, report: Report) -> None:
 def _storm(world: World, arguments: argparse.Namespace, report: Report) -> Iterable[Finding]:
     wanted = {row: round(arguments.kills * share) for row, share in SHARES.items()}
     wanted |= {row: min(number, max(1, arguments.kills // 10)) for row, number in REPEATS.items()}
-    if arguments.only:
+    if arguments.only and AT_RANDOM not in arguments.only:
         wanted = {row: number for row, number in wanted.items() if row in arguments.only}
-    seconds = max(arguments.kills * SECONDS_A_KILL, sum(wanted.get(row, 0) for row in REPEATS) * SECONDS_A_REPEAT)
-    if arguments.minutes:
-        seconds = min(seconds, arguments.minutes * 60)
-    world.pods(PODS)
-    storm = Storm(world, arguments.seed)
+    seconds = max(
+        sum(wanted.get(row, 0) for row in SHARES) * SECONDS_A_KILL,
+        sum(wanted.get(row, 0) for row in REPEATS) * SECONDS_A_REPEAT,
+    )
+    if arguments.minutes and arguments.minutes * 60 < seconds:
+        wanted = {row: max(1, round(number * arguments.minutes * 60 / seconds)) for row, number in wanted.items()}
+        seconds = arguments.minutes * 60
+    world.pods(STORM_PODS)
+    first = len(world.answers)
+    storm = Storm(world, arguments.seed, STORM_PODS)
     world.callers.arrive(STORM_RATE, STORM_STAY)
     storm.run(wanted, seconds)
     world.callers.pause()
     took = world.wait_until_level(180)
     report.figures["faults"] = {"wanted": wanted, "struck": dict(storm.done)}
     struck = ", ".join(f"row {row}: {storm.done[row]} of {number}" for row, number in wanted.items())
-    yield Finding(0, "faults struck at random moments", note=f"{struck}; level again after {took:.1f} s")
+    all_struck = all(storm.done[row] >= number for row, number in wanted.items())
+    yield fact(0, "faults struck at random moments", all_struck, f"{struck}; level again after {took:.1f} s")
+    yield from aftermath(world, storm, world.answers[first:])
 
 
 def _soak(world: World, arguments: argparse.Namespace, report: Report) -> None:
@@ -209,11 +218,19 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("command", nargs="?", default="chaos", choices=COMMANDS)
     parser.add_argument(
-        "--only", action="append", type=int, choices=SCENARIOS, metavar="ROW", help="chaos: this row only"
+        "--only",
+        action="append",
+        type=int,
+        choices=[AT_RANDOM, *SCENARIOS],
+        metavar="ROW",
+        help="chaos: this row only (may be given several times); 0: the faults at random moments only",
     )
     parser.add_argument("--kills", type=int, default=1000, metavar="N", help="chaos: of rows 1 to 3, at random moments")
     parser.add_argument(
-        "--minutes", type=float, metavar="M", help="soak: how long (10); chaos: bound of the random part"
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="soak: how long (10); chaos: bound of the random part, with fewer faults",
     )
     parser.add_argument("--pipecat", action="store_true", help="rolling: with the default Pipecat bot")
     parser.add_argument("--rate", type=float, metavar="R", help="rolling: connects a second (10; 3 with --pipecat)")

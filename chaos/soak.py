@@ -15,9 +15,10 @@ from chaos import processes
 from chaos.callers import Answer
 from chaos.findings import Finding, fact
 from chaos.fleet import Pod
-from chaos.storm import PODS, Storm
+from chaos.storm import Storm
 from chaos.world import LATENCY_S, World
 
+PODS = 3
 RATE = 4.0
 BURSTS = 0.03  # of the arrivals are of five to ten at once
 STAY = (0.5, 4.0)
@@ -80,7 +81,7 @@ class Weather:
 def soak(world: World, minutes: float, seed: int, figures: dict[str, object]) -> Iterator[Finding]:
     spared = world.pods(PODS)[0]
     first = len(world.answers)
-    weather, storm = Weather(world, spared, seed), Storm(world, seed, spared)
+    weather, storm = Weather(world, spared, seed), Storm(world, seed, PODS, spared)
     began = time.time()
     world.callers.arrive(RATE, STAY, BURSTS)
     wanted = {row: max(1, round(number * minutes)) for row, number in A_MINUTE.items()}

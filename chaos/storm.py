@@ -14,10 +14,10 @@ from chaos import processes
 from chaos.fleet import Pod
 from chaos.world import World
 
-PODS = 3
 PAUSED_S = 12.0  # beyond the lease for reaping
 AWAY_S = 3.0  # before a killed supervisor has a successor
-BETWEEN_SUPERVISORS_S = 4.0  # at most one of the three is away
+BETWEEN_SUPERVISORS_S = 2.0
+PATIENCE = 1.5  # what was not struck in its time (nobody was in a call, all pods were recovering) is made up for
 IN_CALL = """
     SELECT a.os_pid FROM pools_voicesession s JOIN pools_agentprocess a ON a.id = s.agent_process_id
      WHERE s.status = 'active' AND s.bot_joined_at IS NOT NULL AND a.os_pid IS NOT NULL
@@ -33,12 +33,16 @@ def nothing() -> None:
 
 
 class Storm:
-    """`done` counts the faults that have struck, by the row of the table."""
+    """`done` counts the faults that have struck, by the row of the table; `supervisors`: row, name, pid and moment of
+    each one that was killed or paused."""
 
-    def __init__(self, world: World, seed: int, spared: Pod | None = None) -> None:
-        """`spared`: neither it nor its zygote is struck (its agents are)."""
+    def __init__(self, world: World, seed: int, pods: int, spared: Pod | None = None) -> None:
+        """`pods` are running; of five two may be away at once, of three one. `spared`: neither it nor its zygote is
+        struck (its agents are)."""
         self._world = world
+        self._pods = pods
         self._spared = spared
+        self.supervisors: list[tuple[int, str, int, float]] = []
         self._chance = random.Random(seed)  # noqa: S311
         self.done: Counter[int] = Counter()
         self._paused: list[tuple[float, Pod]] = []
@@ -48,8 +52,8 @@ class Storm:
     def run(
         self, wanted: dict[int, int], seconds: float, aside: Callable[[], None] = nothing, whole_time: bool = False
     ) -> None:
-        """Until each row of `wanted` has struck so often, for at most so long (or just so long); then everybody is put
-        right again. `aside` is called at every turn."""
+        """Each row of `wanted` so often, evenly over `seconds`; a while longer if something is still missing (or just
+        so long: `whole_time`). Then everybody is put right again. `aside` is called at every turn."""
         faults: dict[int, Callable[[], bool]] = {
             1: lambda: self._strike(self._idle_or_fresh(), signal.SIGKILL),
             2: lambda: self._strike(self._idle_or_fresh(), signal.SIGSTOP),
@@ -59,22 +63,17 @@ class Storm:
             12: self._pause_supervisor,
         }
         began = time.monotonic()
-        total = sum(wanted.values())
-        while time.monotonic() - began < seconds:
-            left = {row: number - self.done[row] for row, number in wanted.items() if number > self.done[row]}
+        while (passed := time.monotonic() - began) < seconds * (1.0 if whole_time else PATIENCE):
             aside()
             self._tend()
-            if not left:
-                if not whole_time:
-                    break
-                self._world.pause(0.1)
-                continue
-            # Evenly over the time: who is behind is due; what is left over is waited for.
-            pace = seconds * 0.9 * sum(self.done.values()) / total
-            self._world.pause(self._chance.uniform(0.0, 0.05) if time.monotonic() - began > pace else 0.1)
-            row = self._chance.choices(list(left), list(left.values()))[0]
-            if time.monotonic() - began > pace or row in (4, 5, 12):
+            if not whole_time and all(self.done[row] >= number for row, number in wanted.items()):
+                break
+            share = min(1.0, passed / (seconds * 0.9))
+            behind = [row for row, number in wanted.items() if self.done[row] < number * share]
+            self._chance.shuffle(behind)
+            for row in behind:
                 self.done[row] += faults[row]()
+            self._world.pause(self._chance.uniform(0.0, 0.1))
         self._put_right()
 
     # --- faults: whether it struck ---------------------------------------------------------------------------
@@ -95,29 +94,33 @@ class Storm:
 
     def _kill_supervisor(self) -> bool:
         """Its successor has its name or another one."""
-        pod = self._victim()
+        pod = self._victim(5)
         if pod:
             pod.kill()
             self._successors.append((time.monotonic() + AWAY_S, self._chance.choice([pod.name, ""])))
         return pod is not None
 
     def _pause_supervisor(self) -> bool:
-        pod = self._victim()
+        pod = self._victim(12)
         if pod:
             pod.signal(signal.SIGSTOP)
             self._paused.append((time.monotonic() + PAUSED_S, pod))
             self._successors.append((time.monotonic() + PAUSED_S, ""))
         return pod is not None
 
-    def _victim(self) -> Pod | None:
-        """One of the three, if the others have all recovered."""
+    def _victim(self, row: int) -> Pod | None:
+        """One of those that are well, if enough others are."""
         now = time.monotonic()
-        if now < self._supervisor_due or self._paused or self._successors or self._world.tables.full_pods() < PODS - 1:
+        may_be_away = (self._pods - 1) // 2
+        if now < self._supervisor_due or len(self._successors) >= may_be_away:
             return None
-        if len(self._world.fleet.running()) < PODS:
+        well = [pod for pod in self._world.fleet.running() if self._may_strike(pod)]
+        if not well or self._world.tables.full_pods() < self._pods - may_be_away:
             return None
         self._supervisor_due = now + BETWEEN_SUPERVISORS_S
-        return self._chance.choice([pod for pod in self._world.fleet.running() if self._may_strike(pod)])
+        victim = self._chance.choice(well)
+        self.supervisors.append((row, victim.name, victim.pid, time.time()))
+        return victim
 
     def _may_strike(self, pod: Pod) -> bool:
         return not pod.paused and pod is not self._spared

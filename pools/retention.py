@@ -1,8 +1,8 @@
 """Ended rows are deleted after a while, in batches, so that no transaction is long and no table grows for ever.
 
 A room or process that served a session goes after its session. Leads are the callers' and stay; they only lose the
-link to a session that is gone. Only the oldest rows are looked at, or a table in which nothing is due would be read from
-end to end each time.
+link to a session that is gone. Only the oldest rows are looked at: a table in which nothing is due would otherwise be
+read from end to end each time.
 """
 
 from datetime import timedelta
@@ -35,7 +35,7 @@ def delete_ended(days: int) -> bool:
 
 def _delete(rows: QuerySet[VoiceSession] | QuerySet[Room] | QuerySet[AgentProcess] | QuerySet[Pod]) -> int:
     every = rows.model._default_manager
-    oldest = every.filter(ended_at__isnull=False).order_by("pk").values("pk")[:BATCH]
+    oldest = list(every.filter(ended_at__isnull=False).order_by("pk").values_list("pk", flat=True)[:BATCH])
     keys = list(rows.filter(pk__in=oldest).values_list("pk", flat=True))
     every.filter(pk__in=keys).delete()
     return len(keys)

@@ -1,0 +1,38 @@
+"""What the rows say after a storm: how long sessions waited that were handed on, how soon lost pods were reaped."""
+
+from collections.abc import Iterator, Sequence
+
+from chaos.accounts import GIVEN_BACK
+from chaos.callers import Answer
+from chaos.findings import Finding, fact, times
+from chaos.storm import Storm
+from chaos.world import World
+
+REAPED_S = 15.0
+ENDED = """
+    SELECT extract(epoch FROM ended_at)::float8, end_reason FROM pools_pod
+     WHERE name = %s AND os_pid = %s AND ended_at IS NOT NULL ORDER BY id DESC LIMIT 1
+"""
+WORDS = {5: "killed", 12: "paused"}
+
+
+def aftermath(world: World, storm: Storm, answers: Sequence[Answer]) -> Iterator[Finding]:
+    yield from _handed_on(world, answers)
+    for row, word in WORDS.items():
+        struck = [(name, pid, at) for kind, name, pid, at in storm.supervisors if kind == row]
+        if struck:
+            ends = [(world.tables.rows(ENDED, [name, pid]), at) for name, pid, at in struck]
+            reaped = [rows[0][0] - at for rows, at in ends if rows]
+            note = "" if len(reaped) == len(struck) else f"{len(struck) - len(reaped)} WERE NOT REAPED"
+            yield times(row, f"supervisor {word} at a random moment to its rows reaped", reaped, REAPED_S, note)
+            yield fact(row, f"every {word} supervisor's incarnation has ended", len(reaped) == len(struck), note)
+
+
+def _handed_on(world: World, answers: Sequence[Answer]) -> Iterator[Finding]:
+    """From the connect; the fault came some time after it."""
+    asked = [answer.session for answer in answers if answer.session]
+    sessions = [session for session in world.tables.sessions(asked).values() if session.reason != GIVEN_BACK]
+    for attempts, limit in ((2, 5.0), (3, 10.0)):
+        waits = [s.active - s.created for s in sessions if s.attempt == attempts and s.active]
+        if waits:
+            yield times(0, f"sessions with {attempts} hand-offs: connect to acknowledged", waits, limit)
