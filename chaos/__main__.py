@@ -230,7 +230,7 @@ def _arguments() -> argparse.Namespace:
         "--minutes",
         type=float,
         metavar="M",
-        help="soak: how long (10); chaos: bound of the random part, with fewer faults",
+        help="soak: how long (10); chaos: of the random part, with fewer faults",
     )
     parser.add_argument("--pipecat", action="store_true", help="rolling: with the default Pipecat bot")
     parser.add_argument("--rate", type=float, metavar="R", help="rolling: connects a second (10; 3 with --pipecat)")
