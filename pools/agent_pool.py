@@ -21,13 +21,15 @@ from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
 from pools.pings import PING_IDLE_S, Pings
 from pools.protocol import ForkRefused, Message, Pong, ProtocolError, Ready, Started, Stop, WarmupFailed
 from pools.supervisor_config import SupervisorConfig
+from pools.targets import Target
 from pools.zygote_keeper import ZygoteKeeper
 
 logger = logging.getLogger(__name__)
 
 DRAINED = "pod drained"
 STOPPED = "pod stopped"
-PLANNED_ENDS = (DRAINED, STOPPED, "recycled")
+SURPLUS = "above the target"
+PLANNED_ENDS = (DRAINED, STOPPED, "recycled", SURPLUS)
 
 RECYCLE_S = 10.0
 FORK_S = 3.0  # a zygote that has not answered for so long hangs
@@ -41,6 +43,7 @@ class AgentPool:
         self._config = config
         self._agent_config = replace(config.agent, pod=str(pod.uuid))
         self._pod = pod
+        self.target = Target(config.agent_target, "configured")
         self.agents: dict[int, Agent] = {}
         self.pings = Pings(config, self.agents)
         self.zygote = ZygoteKeeper(self._agent_config, config.start_method, config.warmup_timeout)
@@ -66,6 +69,11 @@ class AgentPool:
         return len(self.agents) + self.orphans
 
     @property
+    def busy_slots(self) -> int:
+        """Processes that are neither in stock nor about to be."""
+        return self.alive - self.warming - self.available
+
+    @property
     def free_slots(self) -> int:
         return max(0, self._config.max_processes - self.alive)
 
@@ -80,11 +88,14 @@ class AgentPool:
         return not failed and self.backoff.allows(now) and self.zygote.can_start
 
     def replenish(self, now: float) -> None:
-        """Start what is missing, as soon as it can be started; end what is above the cap."""
+        """Start what is missing, as soon as it can be started; end what is above the target."""
+        if self.target.paused:
+            return
+        self._shed()
         if not self.can_start(now):
             return
         missing = planner.agents_to_start(
-            target=self._config.agent_target,
+            target=self.target.size,
             cap=self._config.agent_cap,
             warming=self.warming,
             available=self.available,
@@ -95,6 +106,15 @@ class AgentPool:
         for _ in range(min(missing, at_once - self.warming)):
             if self.start(now) is None:
                 return
+
+    def _shed(self) -> None:
+        """The longest idle first, but none that a claim has taken meanwhile."""
+        surplus = planner.surplus(target=self.target.size, warming=self.warming, available=self.available)
+        for agent in list(self.agents.values()) if surplus else ():
+            if surplus and agent.idle and agent.recorded_ready and agent.row.end(SURPLUS, was=StockStatus.AVAILABLE):
+                agent.verdict = SURPLUS
+                agent.channel.send(Stop(SURPLUS))
+                surplus -= 1
 
     def start(self, now: float, *, on_demand: bool = False) -> Agent | None:
         """Row first, process after: what dies in between is known. One on demand is never stock. None: the zygote or
@@ -181,7 +201,7 @@ class AgentPool:
         rows = AgentProcess.objects.available().filter(pod=self._pod, retiring=True)
         ordered = set(rows.values_list("pk", flat=True))
         to_go = [agent for agent in self._idle() if agent.row.pk in ordered]
-        number = planner.to_retire(old=len(to_go), warming=self.warming, target=self._config.agent_target)
+        number = planner.to_retire(old=len(to_go), warming=self.warming, target=self.target.size)
         for agent in to_go[:number]:
             self._recycle(agent, "recycled: by an operator")
 

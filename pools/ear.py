@@ -7,7 +7,7 @@ import logging
 
 from pools.database_away import DATABASE_AWAY
 from pools.models import Pod
-from pools.notifications import Listener
+from pools.notifications import ORDERS, Listener
 from pools.pod_identity import hold_name
 from pools.supervisor_config import SupervisorConfig
 from pools.watching import Watching
@@ -16,14 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 class Ear:
-    """`heard` becomes true when there is something to look at; whoever has looked sets it back."""
+    """`heard` becomes true when there is something to look at, `ordered` when operators have ordered something; whoever
+    has looked sets it back."""
 
     def __init__(self, config: SupervisorConfig, watching: Watching) -> None:
         self._config = config
         self._watching = watching
         self._listener: Listener | None = None
         self._descriptor = -1  # which a connection that is lost no longer says
-        self.heard = True
+        self.heard = self.ordered = True
 
     @property
     def is_open(self) -> bool:
@@ -41,7 +42,7 @@ class Ear:
         try:
             if self._listener:
                 self._listener.check()
-                self.heard = True  # what arrived meanwhile may have been swallowed
+                self.heard = self.ordered = True  # what arrived meanwhile may have been swallowed
         except DATABASE_AWAY as error:
             self._lost(error)
 
@@ -54,8 +55,8 @@ class Ear:
     def _hear(self, now: float) -> None:
         self.heard = True
         try:
-            if self._listener:
-                self._listener.drain()
+            if self._listener and ORDERS in self._listener.drain():
+                self.ordered = True
         except DATABASE_AWAY as error:
             self._lost(error)
 

@@ -12,12 +12,19 @@ from django.db import connection
 from breezebuddy.postgresql.connection import ImpatientConnection
 
 CHANNEL = "breezebuddy_pools"
+ORDERS = "orders"
 
 
 def wake_supervisors() -> None:
     """Call after the commit, never inside the transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+def announce_orders() -> None:
+    """Operators' orders have changed: supervisors read them now, not only at their next poll."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, ORDERS])
 
 
 class Listener:
@@ -37,9 +44,9 @@ class Listener:
     def fileno(self) -> int:
         return self._connection.fileno()
 
-    def drain(self) -> bool:
-        """Take all notifications that have arrived; whether there was one. Raises psycopg.OperationalError."""
-        return bool(list(self._connection.notifies(timeout=0)))
+    def drain(self) -> set[str]:
+        """Take all notifications that have arrived; what they were about. Raises psycopg.OperationalError."""
+        return {notify.payload for notify in self._connection.notifies(timeout=0)}
 
     def check(self) -> None:
         """Prove that the other end is there. What arrives meanwhile may be swallowed: look at the rows afterwards."""

@@ -22,6 +22,11 @@ def shortfall(*, target: int, cap: int, warming: int, available: int) -> int:
     return max(0, min(target, cap) - warming - available)
 
 
+def surplus(*, target: int, warming: int, available: int) -> int:
+    """How many of the available to give up, because the target has sunk."""
+    return max(0, min(available, available + warming - target))
+
+
 def agents_to_start(*, target: int, cap: int, warming: int, available: int, alive: int, max_processes: int) -> int:
     """As `shortfall`, within the processes that the pod may still start; `alive` counts every process of it."""
     return min(shortfall(target=target, cap=cap, warming=warming, available=available), max(0, max_processes - alive))

@@ -22,8 +22,10 @@ from pools.daily.tokens import TokenSigner
 from pools.daily_calls import DailyCalls
 from pools.meeting_tokens import mint_pair
 from pools.models import DailyAccount, Pod, Room, StockStatus, StoredTokens
+from pools.models.rooms import RoomQuerySet
 from pools.names import room_name
 from pools.supervisor_config import SupervisorConfig
+from pools.targets import Target
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class RoomPool:
         self._pod = pod
         self._client = client
         self._calls = calls
+        self.target = Target(config.room_target, "configured")
         self._life = timedelta(seconds=config.session_limit)
         self.backoff = planner.Backoff(base=0.5, ceiling=10.0)  # level within seconds of its return
         self.trouble = ""
@@ -106,21 +109,28 @@ class RoomPool:
             self._verify(now)
             return
         warming, available, old = self._stock()
-        retire = planner.to_retire(old=old, warming=warming, target=self._config.room_target)
-        if retire:
-            available -= self._retire(retire)
-        if self._shortfall(warming, available):
-            self._reserve_names()
+        if not self.target.paused:
+            self._level(warming, available, old)
         if self._unasked and self.backoff.allows(now):
             self._ask()
         if self.signer is None:
             self._renew(now)
         self._keep_connection_alive(now)
 
+    def _level(self, warming: int, available: int, old: int) -> None:
+        if surplus := planner.surplus(target=self.target.size, warming=warming, available=available):
+            self._end_stock(Room.objects.available(), surplus, "above the target")
+            return
+        retire = planner.to_retire(old=old, warming=warming, target=self.target.size)
+        if retire:
+            available -= self._retire(retire)
+        if self._shortfall(warming, available):
+            self._reserve_names()
+
     @property
     def full(self) -> bool:
         warming, available, _ = self._stock()
-        return warming == 0 and available >= min(self._config.room_target, self._config.room_cap)
+        return warming == 0 and available >= min(self.target.size, self._config.room_cap)
 
     # --- stock --------------------------------------------------------------------------------------------
 
@@ -133,7 +143,7 @@ class RoomPool:
 
     def _shortfall(self, warming: int, available: int) -> int:
         return planner.shortfall(
-            target=self._config.room_target, cap=self._config.room_cap, warming=warming, available=available
+            target=self.target.size, cap=self._config.room_cap, warming=warming, available=available
         )
 
     def _reserve_names(self) -> None:
@@ -158,10 +168,16 @@ class RoomPool:
 
     def _retire(self, number: int) -> int:
         near_its_end = Q(expires_at__lte=Now() + self._life + RETIRE_MARGIN)
-        old = Room.objects.available().filter(Q(retiring=True) | near_its_end, pod=self._pod)
+        old = Room.objects.available().filter(Q(retiring=True) | near_its_end)
+        return self._end_stock(
+            old, number, Case(When(retiring=True, then=Value(RETIRED)), default=Value("near its end"))
+        )
+
+    def _end_stock(self, rooms: RoomQuerySet, number: int, reason: str | Case) -> int:
+        """Our oldest of these, but none that a claim is taking; how many."""
+        ours = rooms.filter(pod=self._pod).select_for_update(skip_locked=True).order_by("id")
         with transaction.atomic():
-            chosen = list(old.select_for_update(skip_locked=True).order_by("id").values_list("pk", flat=True)[:number])
-            reason = Case(When(retiring=True, then=Value(RETIRED)), default=Value("near its end"))
+            chosen = list(ours.values_list("pk", flat=True)[:number])
             return Room.objects.filter(pk__in=chosen).update(
                 status=StockStatus.ENDED, ended_at=Now(), end_reason=reason
             )

@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from pools.targets import Action
+
 
 class CountsSerializer(serializers.Serializer[Any]):
     pool_size = serializers.IntegerField(help_text="Targets of the live pods that take sessions, together.")
@@ -14,6 +16,21 @@ class CountsSerializer(serializers.Serializer[Any]):
 
 class PodCountsSerializer(CountsSerializer):
     max_pool_size = serializers.IntegerField()
+    configured_size = serializers.IntegerField()
+    why = serializers.CharField(help_text="Where pool_size comes from: configured, ordered, demand, reserved, paused.")
+
+
+class OrderSerializer(serializers.Serializer[Any]):
+    order_id = serializers.UUIDField()
+    action = serializers.ChoiceField(choices=[action.value for action in Action])
+    pool = serializers.ChoiceField(choices=["agents", "rooms", "pairs"])
+    pod = serializers.CharField(allow_null=True, help_text="null: all pods.")
+    size = serializers.IntegerField(allow_null=True, help_text="Per pod; of a reservation: pairs of all pods together.")
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField(allow_null=True, help_text="null: until it is cancelled.")
+    reason = serializers.CharField()
+    ordered_by = serializers.CharField()
+    ordered_at = serializers.DateTimeField()
 
 
 class PodSerializer(serializers.Serializer[Any]):
@@ -61,3 +78,6 @@ class PoolStatusSerializer(CountsSerializer):
         required=False, allow_null=True, help_text="Admins only: age of the oldest open transaction of the database."
     )
     pods = PodSerializer(many=True, required=False, help_text="Admins only.")
+    orders = OrderSerializer(
+        many=True, required=False, help_text="Admins only: operators' orders, in force now or later."
+    )

@@ -4,17 +4,18 @@
 the longest session. A room belongs to no process: one whose pod is gone still counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, F, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
 from django.db.models.functions import Extract, Now
 
-from pools.models import HANDOFF_LEASE, AgentProcess, DailyAccount, Pod, Room, StockStatus, VoiceSession
+from pools.models import HANDOFF_LEASE, AgentProcess, DailyAccount, Pod, PoolOrder, Room, StockStatus, VoiceSession
+from pools.targets import Action
 
 
 class UnknownPod(Exception):
@@ -78,6 +79,8 @@ class PoolState:
     daily_trouble: str
     waiting_sessions: int
     oldest_transaction: float | None  # seconds
+    orders: Sequence[PoolOrder]  # in force now or later
+    reserved: int  # pairs of all pods together, now; not asked for one pod
 
     @property
     def agents(self) -> Stock:
@@ -93,6 +96,8 @@ class PoolState:
         if self.daily_trouble:
             reasons.append(f"Daily: {self.daily_trouble}")
         for name, stock in (("agent process", self.agents), ("room", self.rooms)):
+            if stock.available < self.reserved:
+                reasons.append(f"{self.reserved} pairs are reserved now: {stock.available} {name}(s) available")
             if stock.pool_size and not stock.available:
                 reasons.append(f"no {name} available (0 of {stock.pool_size}, {stock.warming} warming)")
         return reasons
@@ -107,6 +112,10 @@ class PoolState:
                 yield f"pod {state.pod.name} is silent: no heartbeat for {state.heartbeat_age:.0f} s"
             elif state.pod.agent_trouble:
                 yield f"pod {state.pod.name}: {state.pod.agent_trouble}"
+            if state.taking and state.pod.agent_paused:
+                yield f"pod {state.pod.name}: the pool of agent processes is {state.pod.agent_target_why}"
+            if state.taking and state.pod.room_paused:
+                yield f"pod {state.pod.name}: the pool of rooms is {state.pod.room_target_why}"
 
 
 def read_state(pod_name: str | None = None) -> PoolState:
@@ -116,6 +125,9 @@ def read_state(pod_name: str | None = None) -> PoolState:
     _count_agents(states)
     unowned = _count_rooms(states, stored_tokens=account is None or not account.self_signed_tokens)
     pods = list(states.values())
+    begun = ExpressionWrapper(Q(starts_at__lte=Now()), output_field=BooleanField())
+    orders = list(PoolOrder.objects.standing().annotate(begun=begun).order_by("pk"))
+    reserved = sum(order.size or 0 for order in orders if order.begun and order.action == Action.RESERVE)
     if pod_name is not None:
         pods, unowned = [state for state in pods if state.pod.name == pod_name], Stock()
         if not pods:
@@ -126,6 +138,8 @@ def read_state(pod_name: str | None = None) -> PoolState:
         daily_trouble=account.trouble if account else "",
         waiting_sessions=VoiceSession.objects.waiting().count(),
         oldest_transaction=_oldest_transaction(),
+        orders=orders,
+        reserved=reserved if pod_name is None else 0,
     )
 
 
@@ -208,6 +222,7 @@ def details(state: PoolState) -> dict[str, Any]:
         "waiting_sessions": state.waiting_sessions,
         "oldest_transaction_seconds": state.oldest_transaction,
         "pods": [_pod_report(pod) for pod in state.pods],
+        "orders": [order.report() for order in state.orders],
     }
 
 
@@ -250,6 +265,16 @@ def _pod_report(state: PodState) -> dict[str, Any]:
         "start_method": pod.start_method,
         "free_slots": pod.free_slots,
         "trouble": pod.agent_trouble,
-        "agent_processes": {**state.agents.published(), "max_pool_size": state.agents.cap},
-        "rooms": {**state.rooms.published(), "max_pool_size": state.rooms.cap},
+        "agent_processes": {
+            **state.agents.published(),
+            "max_pool_size": state.agents.cap,
+            "configured_size": pod.agent_size,
+            "why": pod.agent_target_why,
+        },
+        "rooms": {
+            **state.rooms.published(),
+            "max_pool_size": state.rooms.cap,
+            "configured_size": pod.room_size,
+            "why": pod.room_target_why,
+        },
     }

@@ -28,6 +28,7 @@ from pools.heartbeat import Heartbeat
 from pools.leftovers import end_leftovers
 from pools.out_of_service import OutOfService
 from pools.pod_identity import PodNameTaken, register
+from pools.pod_targets import PodTargets
 from pools.probes import Probes
 from pools.room_pool import RoomPool
 from pools.sessions import OnSessionEnded
@@ -80,6 +81,7 @@ class Supervisor:
         self.pod = register(self._config, os.getpid(), self._on_session_ended)
         self.agents = AgentPool(self._config, self.pod)
         self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
+        self.targets = PodTargets(self._config, self.pod, self.agents, self.rooms)
         self.handoffs = HandOffs(self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
@@ -225,6 +227,9 @@ class Supervisor:
                 self._out_of_service.look()
             if looking:
                 self.handoffs.look(now, draining=self._drain.begun or self._out_of_service.in_force)
+            if self._ear.ordered or polling:
+                self.targets.look()
+                self._ear.ordered = False
             if self.handoffs.just_sent(time.monotonic()):
                 self._woken, self._ear.heard, self._level_owed = False, False, True
                 return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds

@@ -9,6 +9,7 @@ impossible, whoever writes. Leases and expiries are judged by PostgreSQL's clock
 from pools.models.agent_processes import AgentProcess
 from pools.models.daily import DailyAccount, DailyBudgetSlot, SeenDailyEvent
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
+from pools.models.pool_orders import PoolOrder
 from pools.models.rooms import Room, StoredTokens
 from pools.models.stock import StockStatus
 from pools.models.tallies import EventTally, SessionTally
@@ -22,6 +23,7 @@ __all__ = [
     "DailyBudgetSlot",
     "EventTally",
     "Pod",
+    "PoolOrder",
     "Room",
     "SeenDailyEvent",
     "SessionStatus",

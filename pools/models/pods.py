@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from pools.targets import Target
+
 HANDOFF_LEASE = timedelta(seconds=3)
 REAP_LEASE = timedelta(seconds=10)
 
@@ -51,9 +53,15 @@ class Pod(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=100, blank=True)
 
-    agent_target = models.PositiveIntegerField()
+    agent_size = models.PositiveIntegerField(db_default=0, help_text="As configured.")
+    agent_target = models.PositiveIntegerField(help_text="What it keeps in stock now.")
+    agent_target_why = models.CharField(max_length=300, db_default="configured")
+    agent_paused = models.BooleanField(db_default=False)
     agent_cap = models.PositiveIntegerField()
-    room_target = models.PositiveIntegerField()
+    room_size = models.PositiveIntegerField(db_default=0, help_text="As configured.")
+    room_target = models.PositiveIntegerField(help_text="What it keeps in stock now.")
+    room_target_why = models.CharField(max_length=300, db_default="configured")
+    room_paused = models.BooleanField(db_default=False)
     room_cap = models.PositiveIntegerField()
     max_processes = models.PositiveIntegerField()
     free_slots = models.PositiveIntegerField(
@@ -86,6 +94,18 @@ class Pod(models.Model):
             .update(heartbeat_at=Now(), free_slots=free_slots, start_method=start_method, agent_trouble=agent_trouble)
         )
         return changed == 1
+
+    def aim(self, agents: Target, rooms: Target) -> bool:
+        """What it keeps in stock from now on, and why."""
+        values = {
+            "agent_target": agents.size,
+            "agent_target_why": agents.why[:300],
+            "agent_paused": agents.paused,
+            "room_target": rooms.size,
+            "room_target_why": rooms.why[:300],
+            "room_paused": rooms.paused,
+        }
+        return Pod.objects.current().filter(pk=self.pk).update(**values) == 1
 
     def drain(self) -> None:
         """For good: the pod is about to end, and no operator can change that any more."""
