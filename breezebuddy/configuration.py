@@ -4,13 +4,21 @@ Each reader raises ImproperlyConfigured naming the variable, the value that it h
 """
 
 import os
+import re
 from collections.abc import Collection
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
+
+PERIODS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+
+
+class Rate(NamedTuple):
+    calls: int
+    seconds: int
 
 
 def refuse(name: str, value: object, allowed: str) -> NoReturn:
@@ -60,6 +68,22 @@ def choice(name: str, default: str, allowed: Collection[str]) -> str:
     if value not in allowed:
         refuse(name, value, "one of " + ", ".join(filter(None, allowed)))
     return value
+
+
+def rate(name: str, default: str) -> "Rate | None":
+    """So many in so long, such as 20/min; None for `off`."""
+    value = text(name, default).lower()
+    if value == "off":
+        return None
+    count, _, period = value.partition("/")
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", count) or period not in PERIODS:
+        refuse(name, value, "such as 20/min: a number, then /s, /min, /h or /d; or off")
+    return Rate(int(count), PERIODS[period])
+
+
+def pem(name: str) -> str:
+    """A key in PEM form; where a variable cannot have lines, `\\n` stands for their ends."""
+    return text(name, "").replace("\\n", "\n")
 
 
 def names(name: str, default: str) -> list[str]:

@@ -36,6 +36,9 @@ def problem(description: str, example: str) -> OpenApiResponse:
 _SHAPE_EXAMPLE = {"detail": [{"loc": ["body", "reseller_id"], "msg": "This field is required.", "type": "missing"}]}
 
 UNAUTHENTICATED = {401: problem("Token missing, unknown, expired or revoked", "Could not validate credentials")}
+TOO_MANY = {
+    429: problem("Too many in too short a time: wait `Retry-After` seconds", "Too many pushes: 6000 per minute.")
+}
 UNAVAILABLE = {503: problem("Try again after `Retry-After` seconds", "The database is not available.")}
 BODY_PROBLEMS = {
     411: problem("Body without a Content-Length", "Send the body with a Content-Length."),
@@ -49,9 +52,37 @@ BODY_PROBLEMS = {
 }
 
 
+QUERY_PROBLEMS = {
+    422: OpenApiResponse(
+        ShapeProblemsSerializer,
+        "A query parameter of a wrong form",
+        examples=[
+            OpenApiExample(
+                "Too many",
+                value={
+                    "detail": [
+                        {
+                            "loc": ["query", "limit"],
+                            "msg": "Ensure this value is less than or equal to 100.",
+                            "type": "max_value",
+                        }
+                    ]
+                },
+            )
+        ],
+    )
+}
+
+
 class BearerScheme(OpenApiAuthenticationExtension):  # registers itself
-    target_class = "leads.auth.BearerTokenAuthentication"
+    target_class = "leads.bearer.BearerTokenAuthentication"
     name = "bearer"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "Made by `manage.py createtoken` or in the admin."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": (
+                "A JWT from `POST /login`, or a token from `POST /s2s-token`, `manage.py createtoken` or the admin."
+            ),
+        }

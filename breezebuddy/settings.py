@@ -104,6 +104,20 @@ if not SECRET_KEY:
         )
     SECRET_KEY = secrets.token_urlsafe(48)  # development: `make run` sets one for all its processes
 
+# --- callers of the API ------------------------------------------------------------------------------------
+JWT_ALGORITHM = conf.choice("JWT_ALGORITHM", "HS256", ("HS256", "RS256"))
+JWT_SECRET_KEY = conf.text("JWT_SECRET_KEY", "")
+if JWT_SECRET_KEY and len(JWT_SECRET_KEY.encode()) < 32:
+    conf.refuse("JWT_SECRET_KEY", "(not shown)", "at least 32 bytes, which HS256 needs")
+JWT_PUBLIC_KEY = conf.pem("JWT_PUBLIC_KEY")
+if JWT_ALGORITHM == "RS256" and not JWT_PUBLIC_KEY.startswith("-----BEGIN"):
+    conf.refuse("JWT_PUBLIC_KEY", JWT_PUBLIC_KEY or "(unset)", "a public key in PEM form, where JWT_ALGORITHM is RS256")
+JWT_ACCESS_TOKEN_EXPIRE_MINUTES = conf.whole_number("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", 60, minimum=1, maximum=1440)
+LOGIN_RATE = conf.rate("LOGIN_RATE", "20/min")
+PUSH_RATE = conf.rate("PUSH_RATE", "6000/min")
+BULK_PUSH_RATE = conf.rate("BULK_PUSH_RATE", "60/min")
+PROXIES = conf.whole_number("PROXIES", 0, minimum=0, maximum=10)
+
 ROOT_URLCONF = "breezebuddy.urls"
 WSGI_APPLICATION = "breezebuddy.wsgi.application"
 INSTALLED_APPS = [
@@ -184,7 +198,7 @@ WHITENOISE_AUTOREFRESH = False
 
 # --- HTTP API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["leads.auth.BearerTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["leads.bearer.BearerTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -192,6 +206,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "breezebuddy.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": PROXIES,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Breeze Buddy pools",

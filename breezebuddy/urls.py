@@ -13,6 +13,7 @@ urlpatterns = [
     path("health", HealthView.as_view(), name="health"),
     path("health/ready", ReadinessView.as_view(), name="ready"),
     path("agent/voice/breeze-buddy/", include("leads.urls")),
+    path("", include("leads.urls_at_root")),
     path("agent/voice/automatic/", include("pools.urls")),
     path("agent/voice/automatic/cleanup/<str:session_id>", CleanupView.as_view(), name="cleanup"),
     path("webhooks/daily", DailyWebhookView.as_view(), name="daily-webhook"),

@@ -5,13 +5,13 @@ import uuid
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
-from leads.auth import scope_of
+from leads.api.request import as_uuid
+from leads.auth import OperatorsOnly
 from leads.outcomes import session_ended
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions import ask_to_end
@@ -31,6 +31,8 @@ class CleanupSerializer(serializers.Serializer[object]):
 
 
 class CleanupView(APIView):
+    permission_classes = [OperatorsOnly]
+
     @extend_schema(
         summary="End a session",
         description="Ends the call, deletes the room, finishes the lead. May be repeated. For admins.",
@@ -62,8 +64,6 @@ class CleanupView(APIView):
         ],
     )
     def post(self, request: Request, session_id: str) -> Response:
-        if not scope_of(request).is_operator:
-            raise PermissionDenied("Access denied: admins only")
         session = ask_to_end(as_uuid(session_id), REASON, session_ended)
         if session is None:
             return Response({"status": "not_found", "message": f"Session {session_id[:100]} not found"}, status=404)
@@ -77,14 +77,6 @@ class CleanupView(APIView):
                 "process_type": "direct" if process and process.on_demand else "pool",
             }
         )
-
-
-def as_uuid(text: str) -> uuid.UUID:
-    """What is no UUID is the id of no session."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return uuid.UUID(int=0)
 
 
 def wait_for_end(session: VoiceSession) -> bool:

@@ -18,10 +18,10 @@ def push(scope: Scope, values: dict[str, Any]) -> Lead:
     there: whether another reseller has it cannot be told apart.
     """
     reseller_id, merchant_id = values["reseller_id"], values.get("merchant_id")
-    scope.check_push(reseller_id, merchant_id)
+    scope.check_change(reseller_id, merchant_id)
     template = _find_template(scope, values)
     merchant_id = merchant_id or template.merchant_id
-    scope.check_push(reseller_id, merchant_id)
+    scope.check_change(reseller_id, merchant_id)
     payload = values["payload"]
     if webhook := values.get("reporting_webhook_url"):
         payload = {**payload, "reporting_webhook_url": webhook}
@@ -42,7 +42,7 @@ def push(scope: Scope, values: dict[str, Any]) -> Lead:
 def _find_template(scope: Scope, values: dict[str, Any]) -> Template:
     """By UUID, by name, or by both. A name is looked up for the merchant first, then for all of the reseller's."""
     reseller_id, merchant_id = values["reseller_id"], values.get("merchant_id")
-    templates = scope.templates().filter(reseller_id=reseller_id)
+    templates = scope.templates().filter(active=True, reseller_id=reseller_id)
     if name := values.get("template"):
         templates = templates.filter(name=name)
     if template_id := values.get("template_id"):

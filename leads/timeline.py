@@ -13,7 +13,8 @@ from rest_framework.views import APIView
 
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.auth import scope_of
-from leads.cleanup import SESSION, as_uuid
+from leads.api.request import as_uuid
+from leads.cleanup import SESSION
 from pools.models import VoiceSession
 from pools.story import Story
 

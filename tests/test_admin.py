@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from leads.models import ApiToken, Lead, LeadStatus, Profile, Template, ThrottleCount
+from leads.models import ApiToken, Lead, LeadStatus, Profile, RateAllowance, Template
 from pools.models import DailyBudgetSlot, Pod, SeenDailyEvent, SessionStatus, VoiceSession
 from tests.make import (
     make_agent_process,
@@ -69,7 +69,7 @@ def fast_passwords(settings):
 def everything():
     make_daily_account(trouble="key refused")
     DailyBudgetSlot.objects.create(group="general", slot=1, used=3)
-    ThrottleCount.objects.create(key="0" * 64, window=1)
+    RateAllowance.objects.create(key="0" * 64)
     SeenDailyEvent.objects.create(event_id="met-end-1", type="meeting.ended")
     make_some_of_everything()
 

@@ -19,7 +19,9 @@ NOT_IN_SETTINGS = ("PORT", "POSTGRES_BIN_DIR", "WEB_CONCURRENCY", "WEB_THREADS",
 
 def test_each_variable_that_the_settings_read_is_documented():
     source = (ROOT / "breezebuddy" / "settings.py").read_text()
-    read = set(re.findall(r"conf\.(?:text|whole_number|seconds|switch|choice|names)\(\s*\"([A-Z_0-9]+)\"", source))
+    read = set(
+        re.findall(r"conf\.(?:text|whole_number|seconds|switch|choice|names|rate|pem)\(\s*\"([A-Z_0-9]+)\"", source)
+    )
     read |= set(re.findall(r"\"([A-Z_]+_POOL_SIZE)\"", source))
     assert len(read) > 25
     assert read - DOCUMENTED.keys() == set()

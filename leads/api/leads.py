@@ -15,8 +15,8 @@ from breezebuddy.strict_json import StrictJSONParser
 from leads.api.examples import EXAMPLE_LEAD
 from leads.api.fields import ObjectField, TextField, UUIDField, WebAddressField
 from leads.api.lead_record import LeadSerializer
-from leads.api.request import checked
-from leads.auth import MayChange, scope_of
+from leads.api.request import as_uuid, checked
+from leads.auth import MayChange, MayRead, scope_of
 from leads.models import ExecutionMode
 from leads.push import push
 
@@ -114,6 +114,8 @@ class LeadsView(APIView):
 
 
 class LeadView(APIView):
+    permission_classes = [MayRead]
+
     @extend_schema(
         summary="A lead and its session",
         tags=["leads"],
@@ -126,14 +128,8 @@ class LeadView(APIView):
         },
     )
     def get(self, request: Request, lead_id: str) -> Response:
-        not_found = NotFound(f"Lead not found for ID: {lead_id[:100]}")
-        try:
-            lead_uuid = uuid.UUID(lead_id)
-        except ValueError:
-            raise not_found from None
-        lead = (
-            scope_of(request).leads().select_related("template", "voice_session__room").filter(uuid=lead_uuid).first()
-        )
+        leads = scope_of(request).leads().select_related("template", "voice_session__room")
+        lead = leads.filter(uuid=as_uuid(lead_id)).first()
         if lead is None:
-            raise not_found
+            raise NotFound(f"Lead not found for ID: {lead_id[:100]}")
         return Response(LeadSerializer(lead).data)

@@ -1,6 +1,7 @@
 """What a request says, checked for its shape."""
 
 import re
+import uuid
 from typing import Any
 
 from rest_framework.request import Request
@@ -20,6 +21,14 @@ def checked(serializer_class: type[Serializer[Any]], request: Request) -> dict[s
     serializer = serializer_class(data=body)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data
+
+
+def as_uuid(text: str) -> uuid.UUID:
+    """From a path. What is no UUID is the id of nothing."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return uuid.UUID(int=0)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -1,5 +1,6 @@
 """Templates, the leads that are made from them, and who may call the API."""
 
+from leads.models.allowance import RateAllowance
 from leads.models.holders import ApiToken, Holder, Profile, Role
 from leads.models.lead import (
     TELEPHONY_MODES,
@@ -12,7 +13,6 @@ from leads.models.lead import (
     ProviderStatus,
 )
 from leads.models.template import Template
-from leads.models.throttle import ThrottleCount
 
 __all__ = [
     "TELEPHONY_MODES",
@@ -26,7 +26,7 @@ __all__ = [
     "Profile",
     "ProviderReason",
     "ProviderStatus",
+    "RateAllowance",
     "Role",
     "Template",
-    "ThrottleCount",
 ]

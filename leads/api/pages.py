@@ -1,0 +1,49 @@
+"""Lists in pages, newest first: `limit` rows, and the `next_cursor` to ask for the rows after them."""
+
+import uuid
+from typing import Any, TypeVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from breezebuddy.errors import ShapeError
+from leads.api.fields import UUIDField
+from leads.models import ApiToken, Lead, Template
+
+Row = TypeVar("Row", ApiToken, Lead, Template)
+
+PARAMETERS = [
+    OpenApiParameter("limit", int, description="Rows on a page: 1 to 100; 50 if not given."),
+    OpenApiParameter("cursor", uuid.UUID, description="The `next_cursor` of the page before."),
+]
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """Base of the query parameters of a list."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=100, default=50)
+    cursor = UUIDField(required=False)
+
+
+def query_of(serializer_class: type[PageQuery], request: Request) -> dict[str, Any]:
+    """The checked query parameters. Raises ShapeError (422) with the place `query`."""
+    serializer = serializer_class(data=request.query_params.dict())
+    if not serializer.is_valid():
+        name, messages = next(iter(serializer.errors.items()))
+        raise ShapeError(["query", name], str(messages[0]), getattr(messages[0], "code", "invalid"))
+    return serializer.validated_data
+
+
+def page_of(rows: QuerySet[Row], query: dict[str, Any]) -> tuple[list[Row], str | None]:
+    """The rows of this page, and the cursor of the next one, which is the public id of the last row."""
+    later = rows
+    if cursor := query.get("cursor"):
+        last = rows.model._default_manager.filter(pk__in=rows.values("pk"), uuid=cursor).values_list("pk").first()
+        if last is None:
+            raise ShapeError(["query", "cursor"], "is of no row of this list", "invalid")
+        later = rows.filter(pk__lt=last[0])
+    found = list(later.order_by("-pk")[: query["limit"] + 1])
+    page = found[: query["limit"]]
+    return page, str(page[-1].uuid) if len(found) > len(page) else None

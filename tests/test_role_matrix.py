@@ -1,0 +1,185 @@
+"""The role matrix: what each role gets from each endpoint, in one table.
+
+To add an endpoint, add a line to TABLE: its method and its route as `urls.py` has it, what `nobody` (no token), an
+`admin`, a `reseller` of acme, a `merchant` m1 of acme, a read-only `user` of acme and a `stranger` (a reseller of
+another) get, and what is sent, if anything. `{lead}` and the like in a route or a body stand for rows of acme's
+merchant m1: add yours to `World`. An endpoint that is not in the table, or is no longer in the URLconf, is a failure.
+What has no roles (the admin with its own log-in, pages, probes) is named in WITHOUT_ROLES.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.make import (
+    bearer,
+    make_agent_process,
+    make_daily_account,
+    make_lead,
+    make_room,
+    make_session,
+    make_template,
+    make_token,
+    make_user,
+)
+
+BUDDY = "agent/voice/breeze-buddy/"
+AUTOMATIC = "agent/voice/automatic/"
+OPEN = (200, 200, 200, 200, 200, 200)
+OPERATORS = (401, 200, 403, 403, 403, 403)
+PASSWORD = "a good password"
+
+
+@dataclass(frozen=True)
+class Row:
+    method: str
+    route: str
+    statuses: tuple[int, int, int, int, int, int]
+    body: Any = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route}"
+
+
+#                                   nobody, admin, reseller, merchant, user, stranger
+TABLE = [
+    Row("GET", "health", OPEN),
+    Row("GET", "health/ready", OPEN),
+    Row("GET", AUTOMATIC + "pool/status", OPEN),
+    Row("GET", AUTOMATIC + "pool/rooms/status", OPEN),
+    Row("POST", AUTOMATIC + "cleanup/{session}", OPERATORS),
+    Row("GET", AUTOMATIC + "sessions/{session}/timeline", (401, 200, 200, 200, 200, 404)),
+    *(
+        row
+        for prefix in ("", BUDDY)
+        for row in (
+            Row("POST", prefix + "login", OPEN, {"username": "{user}", "password": PASSWORD}),
+            Row("GET", prefix + "auth/me", (401, 200, 200, 200, 200, 200)),
+            Row("GET", prefix + "s2s-token", (401, 200, 200, 403, 403, 200)),
+            Row(
+                "POST",
+                prefix + "s2s-token",
+                (401, 201, 201, 403, 403, 403),
+                {"name": "shop", "role": "merchant", "reseller_id": "acme", "merchant_id": "m1"},
+            ),
+            Row("DELETE", prefix + "s2s-token/{token}", (401, 204, 204, 403, 403, 404)),
+        )
+    ),
+    Row(
+        "POST",
+        BUDDY + "leads",
+        (401, 201, 201, 201, 403, 403),
+        {"request_id": "1", "template": "demo", "reseller_id": "acme", "merchant_id": "m1", "payload": {}},
+    ),
+    Row("GET", BUDDY + "leads/{lead}", (401, 200, 200, 200, 200, 404)),
+    Row("POST", BUDDY + "connect", (401, 200, 200, 200, 403, 404), {"lead_id": "{lead}"}),
+]
+
+WITHOUT_ROLES = {
+    "": "leads to the documentation",
+    "admin/": "has users and permissions of its own",
+    "docs": "documentation, for everybody",
+    "openapi.json": "documentation, for everybody",
+    "webhooks/daily": "Daily alone, which signs what it sends",
+}
+
+CALLERS: dict[str, dict[str, Any] | None] = {
+    "nobody": None,
+    "admin": {"role": "admin"},
+    "reseller": {"role": "reseller", "reseller_ids": ["acme"]},
+    "merchant": {"role": "merchant", "reseller_ids": ["acme"], "merchant_ids": ["m1"]},
+    "user": {"role": "user", "reseller_ids": ["acme"], "merchant_ids": ["m1"]},
+    "stranger": {"role": "reseller", "reseller_ids": ["other"]},
+}
+
+
+class World:
+    """Rows of acme's merchant m1, made when a row of the table asks for them."""
+
+    @cached_property
+    def template(self) -> object:
+        return make_template("demo", reseller_id="acme", merchant_id="m1").uuid
+
+    @cached_property
+    def lead(self) -> object:
+        make_daily_account(), make_room(), make_agent_process()
+        return make_lead(reseller_id="acme", merchant_id="m1").uuid
+
+    @cached_property
+    def session(self) -> object:
+        return make_session("waiting", reference=self.lead).uuid
+
+    @cached_property
+    def token(self) -> object:
+        return make_token("merchant", reseller_ids=["acme"], merchant_ids=["m1"])[0].uuid
+
+    @cached_property
+    def user(self) -> object:
+        return make_user("merchant", reseller_ids=["acme"], merchant_ids=["m1"], password=PASSWORD).get_username()
+
+    def fill(self, text: str) -> str:
+        for name in ("template", "lead", "session", "token", "user"):
+            if f"{{{name}}}" in text:
+                text = text.replace(f"{{{name}}}", str(getattr(self, name)))
+        return text
+
+
+@pytest.fixture(autouse=True)
+def quick(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_each_role_gets_what_the_table_says(row):
+    for caller, expected in zip(CALLERS, row.statuses, strict=True):
+        with transaction.atomic():
+            world = World()
+            assert world.template
+            answer = ask(row, world, CALLERS[caller])
+            transaction.set_rollback(True)  # what one caller has changed is not there for the next
+        assert answer.status_code == expected, (caller, answer.content[:300])
+        if expected in (403, 404):
+            assert set(answer.json()) <= {"detail", "status", "message"}
+
+
+def ask(row: Row, world: World, holder: dict[str, Any] | None) -> Any:
+    body = world.fill(json.dumps(row.body)) if row.body is not None else b""
+    headers = bearer(**holder) if holder else None
+    client = Client(raise_request_exception=False)
+    return client.generic(row.method, "/" + world.fill(row.route), body, "application/json", headers=headers)
+
+
+def test_the_table_has_every_endpoint_and_no_other():
+    in_table = {(row.method, as_route(row.route)) for row in TABLE}
+    assert len(in_table) == len(TABLE)
+    served = set(endpoints(get_resolver()))
+    assert served - in_table == set(), "not in TABLE: see the docstring of this file"
+    assert in_table - served == set(), "in TABLE, but not served"
+
+
+def endpoints(resolver: URLResolver, prefix: str = "") -> Any:
+    for entry in resolver.url_patterns:
+        route = prefix + str(entry.pattern)
+        if route in WITHOUT_ROLES and (isinstance(entry, URLPattern) or route):
+            continue
+        if isinstance(entry, URLResolver):
+            yield from endpoints(entry, route)
+            continue
+        view = getattr(entry.callback, "view_class", None) or getattr(entry.callback, "cls", None)
+        assert view, f"{route} is no class-based view: name it in WITHOUT_ROLES with its reason, if it has no roles"
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            if hasattr(view, method.lower()):
+                yield method, as_route(route)
+
+
+def as_route(route: str) -> str:
+    """With its parameters alike, whether they are `<str:lead_id>` or `{lead}`."""
+    return "/".join("*" if part[:1] in "<{" and part else part for part in route.split("/"))
