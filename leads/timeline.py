@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
-from leads.auth import scope_of
 from leads.api.request import as_uuid
+from leads.auth import scope_of
 from leads.cleanup import SESSION
 from pools.models import VoiceSession
 from pools.story import Story
