@@ -8,6 +8,8 @@ import logging
 import os
 from typing import Any
 
+from breezebuddy import metrics_directory
+
 wsgi_app = "breezebuddy.wsgi"
 bind = f"127.0.0.1:{os.environ.get('PORT') or 8000}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
@@ -24,6 +26,19 @@ if os.path.isdir("/dev/shm"):  # noqa: S108
 
 # Each thread can have a connection; the settings, which workers load after the fork, read this.
 os.environ.setdefault("DATABASE_POOL_SIZE", str(threads))
+
+metrics_directory.prepare()  # before a worker imports prometheus_client, which then counts into it
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """What a worker has counted stays; what it had at the moment goes with it."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    metrics_directory.remove()
 
 
 def post_worker_init(worker: Any) -> None:

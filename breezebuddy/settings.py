@@ -94,6 +94,7 @@ DATABASE_URL = conf.text("DATABASE_URL", "")
 ALLOWED_HOSTS = conf.names("ALLOWED_HOSTS", "*" if DEBUG or not DATABASE_URL else "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = conf.names("CSRF_TRUSTED_ORIGINS", "")
 STATUS_REQUIRE_TOKEN = conf.switch("STATUS_REQUIRE_TOKEN", False)
+METRICS_TOKEN = conf.text("METRICS_TOKEN", "")
 MAX_REQUEST_BODY_BYTES = conf.whole_number("MAX_REQUEST_BODY_BYTES", 512 * 1024, minimum=1024, maximum=16 * 1024 * 1024)
 
 SECRET_KEY = conf.text("SECRET_KEY", "")
@@ -136,6 +137,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "breezebuddy.arrival.note_arrival",
+    "breezebuddy.http_metrics.measure_requests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -3,6 +3,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
+from breezebuddy.metrics import MetricsView
 from breezebuddy.views import HealthView, ReadinessView
 from leads.api.daily_webhook import DailyWebhookView
 from leads.cleanup import CleanupView
@@ -12,6 +13,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("health", HealthView.as_view(), name="health"),
     path("health/ready", ReadinessView.as_view(), name="ready"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("agent/voice/breeze-buddy/", include("leads.urls")),
     path("", include("leads.urls_at_root")),
     path("agent/voice/automatic/", include("pools.urls")),

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from pools import planner, process_table, tally
 from pools.agent.launcher import ZygoteUnavailable, spawn
 from pools.agent_in_hand import Agent
+from pools.metrics.pod import FAILURES, WARMUP_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
 from pools.pings import PING_IDLE_S, Pings
 from pools.protocol import ForkRefused, Message, Pong, ProtocolError, Ready, Started, Stop, WarmupFailed
@@ -235,6 +236,7 @@ class AgentPool:
                 continue
             rows = AgentProcess.objects.filter(pk=agent.row.pk)
             ready = {"os_pid": agent.ready.pid, "warmup_ms": (now - agent.since) * 1000}
+            WARMUP_SECONDS.labels(agent.row.start_method).observe(now - agent.since)
             if agent.row.on_demand or agent.handoff:
                 rows.update(**ready)
             elif not rows.warming().update(status=StockStatus.AVAILABLE, available_at=Now(), **ready):
@@ -295,6 +297,7 @@ class AgentPool:
             self.backoff, self.trouble = self.backoff.succeeded(), ""
 
     def _start_failed(self, reason: str, now: float) -> None:
+        FAILURES.labels("agents").inc()
         if self.backoff.allows(now):  # those that were started together fail together: one failure
             self.backoff = self.backoff.failed(now)
         if reason != self.trouble:

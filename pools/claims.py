@@ -17,6 +17,7 @@ from django.db.models import Count, Q, Sum
 from django.db.models.functions import Now
 
 from pools import misses
+from pools.metrics.claims import CLAIM_SECONDS
 from pools.misses import Circumstances
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 
@@ -75,6 +76,13 @@ def claim(request: SessionRequest, made: OnDemandRoom | None = None) -> VoiceSes
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("claim() needs a transaction around it")
+    began = time.monotonic()
+    session = _claim(request, made)
+    CLAIM_SECONDS.labels(session.start_kind).observe(time.monotonic() - began)
+    return session
+
+
+def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
     process = _take_process() or (_none_in_stock() if request.outbound else _take_or_wait())
     room = _take_reserved(made.room) if made else _take_room(request)
     if room is None:

@@ -14,13 +14,14 @@ from django.db.models.functions import Now
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyRejected
 from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
+from pools.metrics.daily import count_call
 from pools.models import DailyAccount
 
 
 @functools.cache
 def daily_client() -> DailyClient:
     """One for the whole process: it keeps connections alive."""
-    return DailyClient(settings.DAILY_API_URL, settings.DAILY_API_KEY)
+    return DailyClient(settings.DAILY_API_URL, settings.DAILY_API_KEY, on_call=count_call)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from pools.agent_in_hand import Agent
 from pools.agent_pool import AgentPool
 from pools.daily.tokens import TokenSigner
 from pools.meeting_tokens import owner_token
+from pools.metrics.pod import HANDOFF_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
 from pools.protocol import CallerJoined, Ended, FirstAudio, Go, Joined, Message, Start, Started, Stop
 from pools.sessions import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
@@ -174,6 +175,7 @@ class HandOffs:
         agent.channel.send(Go(handoff.uuid, handoff.attempt))
         agent.ping_due = now  # does it hang on its way into the room?
         waited = (datetime.now(UTC) - handoff.claimed_at) / timedelta(milliseconds=1)
+        HANDOFF_SECONDS.labels(handoff.attempt).observe(waited / 1000)
         events.info(
             "event=session_active session=%s %s attempt=%d ms=%.1f", handoff.uuid, agent, handoff.attempt, waited
         )

@@ -1,4 +1,4 @@
-"""`/health` and `/health/ready` of a pod, for probes: a thread that answers from what the loop has left for it.
+"""`/health`, `/health/ready` and `/metrics` of a pod: a thread that answers from what the loop has left for it.
 
 The thread touches no database. A loop that has not turned for a while is not alive, whatever the process says.
 """
@@ -7,33 +7,52 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
+
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from pools.metrics import access
+from pools.metrics.pod import LOOP_AGE
 
 logger = logging.getLogger(__name__)
 
 STUCK_S = 30.0
 
 
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    content: bytes
+    content_type: str
+
+    @classmethod
+    def json(cls, status: int, body: dict[str, Any]) -> Self:
+        return cls(status, json.dumps(body).encode(), "application/json")
+
+
 class Probes:
     """`turned()` at each turn of the loop, `judged()` with what readiness is."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Raises OSError if the port is taken."""
+    def __init__(self, host: str, port: int, metrics: Callable[[], bytes], metrics_token: str) -> None:
+        """`metrics` is called in a thread of the server. Raises OSError if the port is taken."""
+        self._metrics = metrics
+        self._metrics_token = metrics_token
         self._last_turn = time.monotonic()
         self._readiness: tuple[int, dict[str, Any]] = (HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "starting"})
         probes = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, body = probes.answer(self.path)
-                content = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
+                answer = probes.answer(self.path, self.headers.get("Authorization"))
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.content_type)
+                self.send_header("Content-Length", str(len(answer.content)))
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(answer.content)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Probes come every few seconds: no line each."""
@@ -49,16 +68,22 @@ class Probes:
     def judged(self, status: int, body: dict[str, Any]) -> None:
         self._readiness = status, body
 
-    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+    def answer(self, path: str, authorization: str | None) -> Answer:
         still = time.monotonic() - self._last_turn
         match path.partition("?")[0].rstrip("/"):
             case "/health" if still < STUCK_S:
-                return HTTPStatus.OK, {"status": "ok"}
+                return Answer.json(HTTPStatus.OK, {"status": "ok"})
             case "/health":
-                return HTTPStatus.SERVICE_UNAVAILABLE, {"detail": f"the loop has not turned for {still:.0f} s"}
+                problem = f"the loop has not turned for {still:.0f} s"
+                return Answer.json(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": problem})
             case "/health/ready":
-                return self._readiness
-        return HTTPStatus.NOT_FOUND, {"detail": "Not found."}
+                return Answer.json(*self._readiness)
+            case "/metrics" if not access.may_scrape(authorization, self._metrics_token):
+                return Answer.json(HTTPStatus.UNAUTHORIZED, {"detail": access.REFUSAL})
+            case "/metrics":
+                LOOP_AGE.set(still)
+                return Answer(HTTPStatus.OK, self._metrics(), CONTENT_TYPE_LATEST)
+        return Answer.json(HTTPStatus.NOT_FOUND, {"detail": "Not found."})
 
     def close(self) -> None:
         self._server.shutdown()

@@ -21,6 +21,7 @@ from pools.daily.errors import DailyError, DailyKeyRefused, DailyRateLimited, Da
 from pools.daily.tokens import TokenSigner
 from pools.daily_calls import DailyCalls
 from pools.meeting_tokens import mint_pair
+from pools.metrics.pod import FAILURES
 from pools.models import DailyAccount, Pod, Room, StockStatus, StoredTokens
 from pools.models.rooms import RoomQuerySet
 from pools.names import room_name
@@ -314,6 +315,7 @@ class RoomPool:
 
     def _failed(self, error: DailyError, now: float) -> None:
         """Back off; say it once, and again when the reason changes."""
+        FAILURES.labels("daily").inc()
         retry_after = error.retry_after if isinstance(error, DailyRateLimited) else None
         self.backoff = self.backoff.failed(now, at_least=retry_after or 0.0)
         trouble = str(error)

@@ -26,6 +26,7 @@ from pools.ear import Ear
 from pools.handoff import HandOffs
 from pools.heartbeat import Heartbeat
 from pools.leftovers import end_leftovers
+from pools.metrics.pod import LATE, TURN_SECONDS, PodGauges
 from pools.out_of_service import OutOfService
 from pools.pod_identity import PodNameTaken, register
 from pools.pod_targets import PodTargets
@@ -56,12 +57,15 @@ class Supervisor:
         on_session_ended: OnSessionEnded,
         probes: Probes | None = None,
         readiness: Callable[[], tuple[int, dict[str, Any]]] | None = None,
+        gauges: PodGauges | None = None,
     ) -> None:
-        """`on_session_ended` is called in the transaction that ends a session; `readiness` answers the probes."""
+        """`on_session_ended` is called in the transaction that ends a session; `readiness` answers the probes,
+        `gauges` tell Prometheus."""
         self._config = config
         self._client = client
         self._on_session_ended = on_session_ended
         self._probes = probes
+        self._gauges = gauges or PodGauges()
         self._readiness = readiness
         self._watching = Watching()
         self._signals = SignalNotes()
@@ -190,6 +194,7 @@ class Supervisor:
         if self._probes:
             self._probes.turned()
         self._turn_ended = time.monotonic()
+        TURN_SECONDS.observe(self._turn_ended - now)
         if planner.lateness(waited=0, asked=0, worked=self._turn_ended - now):
             self._forgive(self._turn_ended)
 
@@ -272,6 +277,7 @@ class Supervisor:
         if now >= self._leftovers_due:
             self._leftovers_due = now + LEFTOVERS_S
             end_leftovers(self.pod)
+        self._gauges.note(self.pod, self.agents, self.rooms)
         if self._probes and self._readiness:
             self._probes.judged(*self._readiness())
 
@@ -292,6 +298,7 @@ class Supervisor:
 
     def _forgive(self, now: float) -> None:
         """A late judge judges nobody."""
+        LATE.inc()
         self.agents.pings.forgive(now)
         self.heartbeat.interrupt()
 

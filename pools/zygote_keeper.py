@@ -8,6 +8,7 @@ import logging
 
 from pools import planner
 from pools.agent.launcher import AgentConfig, Zygote
+from pools.metrics.pod import FAILURES
 from pools.protocol import AgentExited, ForkRefused, Message, ProtocolError, WarmupFailed, ZygoteReady
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,7 @@ class ZygoteKeeper:
 
     def _failed(self, reason: str, now: float, *, silent: bool) -> None:
         """`silent`: it died without a word, which says nothing about the bot; spawning may work."""
+        FAILURES.labels("zygote").inc()
         lived = self._ready and now - self._since > LIVED_S
         self.stop()
         if lived:  # a new one at once

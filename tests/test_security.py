@@ -35,6 +35,7 @@ ACCESS = {
     ("", "get"): OPEN,
     ("health", "get"): OPEN,
     ("health/ready", "get"): OPEN,
+    ("metrics", "get"): OPEN,  # closed by METRICS_TOKEN, see test_metrics
     ("openapi.json", "get"): OPEN,
     ("docs", "get"): OPEN,
     ("agent/voice/automatic/pool/status", "get"): OPEN,

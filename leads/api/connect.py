@@ -21,6 +21,7 @@ from leads.auth import MayChange, scope_of
 from leads.connect import Connected, IdempotencyConflict, LeadNotConnectable, connect
 from leads.models import Lead
 from pools.claims import PoolExhausted
+from pools.metrics.claims import count_refused
 
 
 class ConnectSerializer(serializers.Serializer[Any]):
@@ -104,4 +105,5 @@ class ConnectView(APIView):
         except IdempotencyConflict as error:
             raise Conflict(str(error)) from None
         except PoolExhausted as error:
+            count_refused(error.reason)
             raise Unavailable(error.reason, error.retry_after) from None

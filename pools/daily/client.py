@@ -8,7 +8,8 @@ makes the room or finds it. Source of the facts: https://docs.daily.co/reference
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -122,6 +123,7 @@ class DailyClient:
     api_key: str = field(repr=False)
     timeout: tuple[float, float] = (4.0, 10.0)  # seconds to connect, seconds to answer
     connections: int = 8
+    on_call: Callable[[str, int | None, float], None] = lambda route, status, seconds: None  # status None: no answer
 
     def __post_init__(self) -> None:
         self._base = normalise_url(self.api_url)
@@ -251,14 +253,17 @@ class DailyClient:
 
     def _call(self, method: str, pattern: str, path: str, body: Any = None) -> Any:
         route = f"{method} {pattern}"
+        began = time.monotonic()
         try:
             answer = self._http.request(
                 method, self._base + path, json=body, timeout=self.timeout, allow_redirects=False
             )
         except requests.RequestException as error:  # its text quotes the address, which may hold a token
+            self.on_call(route, None, time.monotonic() - began)
             if _never_connected(error):
                 raise DailyUnreachable(route, None, f"no connection ({type(error).__name__})") from None
             raise DailyUnavailable(route, None, f"no answer ({type(error).__name__})") from None
+        self.on_call(route, answer.status_code, time.monotonic() - began)
         if answer.status_code != 200:
             raise _error(route, answer)
         try:

@@ -20,6 +20,7 @@ from leads.outcomes import session_ended
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily_account import daily_client
 from pools.database_away import DATABASE_AWAY
+from pools.metrics.pod import PodGauges
 from pools.models import Pod
 from pools.pod_identity import PodNameTaken
 from pools.probes import Probes
@@ -87,7 +88,7 @@ class Command(BaseCommand):
             type=int,
             default=settings.RUNPOOLS_HEALTH_PORT,
             metavar="PORT",
-            help="port for /health and /health/ready (instead of RUNPOOLS_HEALTH_PORT; 0 takes any free one)",
+            help="port for /health, /health/ready and /metrics (instead of RUNPOOLS_HEALTH_PORT; 0 takes any free one)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -98,8 +99,9 @@ class Command(BaseCommand):
         ImpatientConnection.answer_timeout = DATABASE_ANSWER_S
         raise_descriptor_limit()
         config = self._config(options)
-        probes = self._probes(options["health_port"])
-        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness)
+        gauges = PodGauges()
+        probes = self._probes(options["health_port"], gauges)
+        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges)
         self._start(supervisor)
         if options["once"]:
             if not supervisor.run_until_filled():
@@ -159,9 +161,9 @@ class Command(BaseCommand):
             database=listener_parameters(),
         )
 
-    def _probes(self, port: int) -> Probes:
+    def _probes(self, port: int, gauges: PodGauges) -> Probes:
         try:
-            probes = Probes("0.0.0.0", port)  # noqa: S104 (probes come from outside the container)
+            probes = Probes("0.0.0.0", port, gauges.exposition, settings.METRICS_TOKEN)  # noqa: S104 (probes come from outside the container)
         except (OSError, OverflowError) as error:
             raise CommandError(
                 f"port {port} for probes cannot be used ({error}); choose another --health-port"

@@ -1,0 +1,44 @@
+"""How long requests take, by route: the published `http_request_duration_seconds`."""
+
+import time
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import Histogram
+
+from breezebuddy.arrival import arrival_of
+
+SECONDS = Histogram(
+    "http_request_duration_seconds",
+    "Time from a request's arrival to its answer, by method, route and status.",
+    ["method", "route", "status"],
+    buckets=(0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+def measure_requests(get_response: GetResponse) -> GetResponse:
+    """Right within `note_arrival`."""
+
+    def measuring(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        arrived = arrival_of(request.META)
+        if arrived is not None:
+            labels = (_method(request), _route(request), str(response.status_code))
+            SECONDS.labels(*labels).observe(time.monotonic() - arrived)
+        return response
+
+    return measuring
+
+
+def _method(request: HttpRequest) -> str:
+    return request.method if request.method in METHODS else "other"
+
+
+def _route(request: HttpRequest) -> str:
+    """Its pattern, so that ids make no labels; the admin's hundred pages are one."""
+    match = request.resolver_match
+    if match is None:
+        return "none"
+    return "admin/" if match.route.startswith("admin/") else match.route

@@ -1,0 +1,67 @@
+"""`/metrics` of the processes that serve HTTP: what they have counted, and the pools as a whole, from the database.
+
+Under gunicorn the workers count into files of a directory (prometheus_client's multi-process mode, set up by
+gunicorn.conf.py), so that whichever worker is asked tells the sum of all, those that have died included.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+
+from django.conf import settings
+from django.db import Error
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import View
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from leads import metrics as leads_metrics
+from pools.metrics import access, fleet
+from pools.metrics.processes import Group, ProcessTree, children_of
+
+logger = logging.getLogger(__name__)
+
+
+class FromDatabase(Collector):
+    """Without a database there are only the numbers of the processes, and one that says so."""
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            found = [*fleet.metrics(fleet.read()), *leads_metrics.metrics()]
+        except Error as error:
+            logger.warning("event=no_metrics_from_database problem=%s", type(error).__name__)
+            found = []
+        yield GaugeMetricFamily("breeze_buddy_database_up", "1: the database answers.", value=bool(found))
+        yield from found
+
+
+def _gunicorn() -> Mapping[str, Group]:
+    """The master and its workers; the master waits for the workers that die."""
+    master = os.getppid()
+    return {"gunicorn": Group({master, *children_of(master)}, parents={master})}
+
+
+DATABASE, PROCESSES = CollectorRegistry(), CollectorRegistry()
+DATABASE.register(FromDatabase())
+PROCESSES.register(ProcessTree(_gunicorn))
+
+
+def _registries() -> list[CollectorRegistry]:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # one process alone
+        return [DATABASE, REGISTRY]
+    workers = CollectorRegistry()
+    MultiProcessCollector(workers)
+    return [DATABASE, workers, PROCESSES]
+
+
+def exposition() -> bytes:
+    return b"".join(generate_latest(registry) for registry in _registries())
+
+
+class MetricsView(View):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if not access.may_scrape(request.headers.get("Authorization"), settings.METRICS_TOKEN):
+            return JsonResponse({"detail": access.REFUSAL}, status=401, headers={"WWW-Authenticate": "Bearer"})
+        return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)

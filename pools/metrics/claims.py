@@ -1,0 +1,34 @@
+"""Claims and refusals, counted by the processes that serve HTTP."""
+
+from prometheus_client import Counter, Histogram
+
+FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+CLAIM_SECONDS = Histogram(
+    "breeze_buddy_claim_seconds",
+    "Time in claim(), a room made on demand not included, by how the session starts.",
+    ["kind"],
+    buckets=FAST,
+)
+CONNECTS_REFUSED = Counter(
+    "breeze_buddy_connects_refused",
+    "Connects answered 503, by what could not be had.",
+    ["reason"],
+)
+# Every reason of PoolExhausted. Those that have not occurred are there as 0: the first one must be a rise.
+REASONS = (
+    "no agent process in stock",
+    "no live pod takes sessions",
+    "all pods are at their limit of processes",
+    "all pods are at their limit of processes (agent processes do not start)",
+    "the room made for this request was given up meanwhile",
+    "no room in stock, and enough are being made on demand already",
+    "no room in stock, and Daily does not make one now",
+    "Daily's rate limit is used up",
+)
+for reason in REASONS:
+    CONNECTS_REFUSED.labels(reason)
+
+
+def count_refused(reason: str) -> None:
+    CONNECTS_REFUSED.labels(reason if reason in REASONS else "other").inc()
