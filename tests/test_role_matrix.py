@@ -51,6 +51,7 @@ class Row:
 TABLE = [
     Row("GET", "health", OPEN),
     Row("GET", "health/ready", OPEN),
+    Row("GET", "metrics", OPEN),  # closed by METRICS_TOKEN, see test_metrics
     Row("GET", AUTOMATIC + "pool/status", OPEN),
     Row("GET", AUTOMATIC + "pool/rooms/status", OPEN),
     Row("POST", AUTOMATIC + "cleanup/{session}", OPERATORS),
