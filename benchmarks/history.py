@@ -38,8 +38,8 @@ def write_history(url: str, sessions: int, done: Callable[[int], None]) -> None:
         originals = connection.execute(ENDED_CALL).fetchone()
         if originals is None:
             raise psycopg.DataError("no ended call to copy")
-        names = {"room": "pools_room", "process": "pools_agentprocess", "session": "pools_voicesession"}
-        names["lead"] = "leads_lead"
+        names = dict(zip(("room", "process", "session", "lead"), TABLES, strict=True))
+        connection.execute("SET session_replication_role = replica")  # every reference is right: none is looked up
         bases = {name: _reserve(connection, table, sessions) for name, table in names.items()}
         for first in range(1, sessions + 1, BATCH):
             last = min(first + BATCH - 1, sessions)
