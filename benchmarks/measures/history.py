@@ -21,7 +21,12 @@ OLD = "SELECT count(*) FROM pools_voicesession WHERE ended_at < now() - interval
 def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     url = world.environment["DATABASE_URL"]
     first_day = yield from _figures("first_day", "on the first day", _calls(world, rounds, progress))
-    write_history(url, SESSIONS, lambda done: progress.done(done, SESSIONS))
+
+    def written(sessions: int) -> None:
+        progress.done(sessions, SESSIONS)
+        world.pause(0)  # hears Ctrl-C
+
+    write_history(url, SESSIONS, written)
     old = yield from _figures("history", "after a million sessions", _calls(world, rounds, progress))
     with _snapshot(url):
         held = yield from _figures("snapshot", "and with a snapshot held open", _calls(world, rounds, progress))
