@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pools import planner, process_table
 from pools.agent.channel import AgentChannel
 from pools.models import AgentProcess
 from pools.protocol import Message, Ready
@@ -44,6 +45,12 @@ class Agent:
     @property
     def dead(self) -> bool:
         return self.channel.eof and (self.channel.exited or self.channel.pid is None)
+
+    def hangs(self, silence: float, limit: float) -> bool:
+        """It owes an answer for so long, and it is not only that it gets no CPU."""
+        pid = self.channel.pid
+        starved = silence > limit and pid is not None and process_table.is_starved(pid)
+        return planner.hangs(silence, limit, starved=starved)
 
     def condemn(self, verdict: str, number: int = signal.SIGKILL) -> None:
         """Kill it; the first reason stands."""

@@ -33,7 +33,7 @@ SURPLUS = "above the target"
 PLANNED_ENDS = (DRAINED, STOPPED, "recycled", SURPLUS)
 
 RECYCLE_S = 10.0
-FORK_S = 3.0  # a zygote that has not answered for so long hangs
+STOPPED_ZYGOTE_S, HUNG_ZYGOTE_S = 3.0, 20.0  # without an answer to a fork; an overloaded one is only slow
 EARLY_DEATHS = 5  # so many in a row, right after Ready, are a bot that does not work; fewer may be anybody's doing
 
 
@@ -142,7 +142,9 @@ class AgentPool:
         """Kill agents that hang, and a zygote that does not fork."""
         self.pings.judge(now)
         unborn = (agent for agent in self.agents.values() if agent.channel.pid is None and not agent.channel.eof)
-        if any(now - agent.since > FORK_S for agent in unborn):
+        silence = max((now - agent.since for agent in unborn), default=0.0)
+        pid = self.zygote.pid
+        if silence > HUNG_ZYGOTE_S or (silence > STOPPED_ZYGOTE_S and pid and process_table.is_stopped(pid)):
             self.zygote.hangs(now)
 
     # --- what they say ------------------------------------------------------------------------------------

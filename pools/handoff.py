@@ -132,7 +132,7 @@ class HandOffs:
             if handoff is None or agent.verdict:
                 continue
             limit = planner.acknowledgement_timeout(handoff.attempt)
-            if handoff.sent is not None and not handoff.started and now - handoff.sent > limit:
+            if handoff.sent is not None and not handoff.started and agent.hangs(now - handoff.sent, limit):
                 events.warning("event=not_acknowledged session=%s %s within_s=%g", handoff.uuid, agent, limit)
                 agent.condemn("did not acknowledge its session")
             elif handoff.stop is not None and now - handoff.stop > STOP_S + LAST_WORDS_S:

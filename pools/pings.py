@@ -1,14 +1,13 @@
 """Which agent processes hang: asked by pings, judged in memory, whether or not there is a database.
 
 How often and how patiently depends on what there is to lose. For an idle process nobody waits. One on its way into the
-room has a caller who waits for another if it hangs, and no call to lose: it is asked often and judged soon. But one
-that is busy or gets no CPU has twice the time, and each further attempt has more: to kill the slow would feed an
-overload. In a call pings are rare and patient.
+room has a caller who waits for another if it hangs, and no call to lose: it is asked often and judged soon, though not
+if it only gets no CPU. In a call pings are rare and patient.
 """
 
 import logging
 
-from pools import planner, process_table
+from pools import planner
 from pools.agent_in_hand import Agent
 from pools.protocol import Ping
 from pools.supervisor_config import SupervisorConfig
@@ -55,9 +54,7 @@ class Pings:
             return silence > PONG_IN_CALL_S
         if agent.handoff is None or not _is_joining(agent):
             return silence > PONG_IDLE_S
-        patience = planner.acknowledgement_timeout(agent.handoff.attempt)
-        pid = agent.channel.pid
-        return silence > 2 * patience or (silence > patience and not (pid and process_table.wants_cpu(pid)))
+        return agent.hangs(silence, planner.acknowledgement_timeout(agent.handoff.attempt))
 
     def _in_call(self, agent: Agent, now: float) -> bool:
         """Its bot is in the room, or (where that cannot be seen) has had the time to join."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 FIRST_ACK_S = 1.0
+STARVED_TIMES = 4
 MAX_ATTEMPTS = 3  # one hand-off and two more
 REHAND_WITHIN_S = 60.0
 BATCH_FROM = 3  # so many missing rooms are worth one batch call instead of single ones
@@ -44,6 +45,12 @@ def to_retire(*, old: int, warming: int, target: int) -> int:
 def acknowledgement_timeout(attempt: int) -> float:
     """Seconds in which a process must acknowledge: 1, 2, 4, so that an overload does not feed itself."""
     return FIRST_ACK_S * 2 ** (min(attempt, MAX_ATTEMPTS) - 1)
+
+
+def hangs(silence: float, limit: float, *, starved: bool) -> bool:
+    """Whether a process that owes an answer is given up. One that visibly waits for a CPU has more time: to kill it and
+    start another would feed the overload that it suffers from."""
+    return silence > (STARVED_TIMES * limit if starved else limit)
 
 
 def may_hand_off_again(*, attempt: int, age: float) -> bool:

@@ -25,12 +25,22 @@ def private_bytes(pid: int) -> int:
     return sum(int(kilobytes) for kilobytes in PRIVATE.findall(rollup)) * 1024
 
 
-def wants_cpu(pid: int) -> bool:
-    """It runs, or would if there were a core for it: busy or starved, but neither stopped nor waiting."""
+def is_starved(pid: int) -> bool:
+    """It runs, or would if there were a core or a page for it: slow, but neither stopped nor waiting for anything."""
+    return _state(pid) in ("R", "D")
+
+
+def is_stopped(pid: int) -> bool:
+    """By a signal, or by a debugger."""
+    return _state(pid) in ("T", "t")
+
+
+def _state(pid: int) -> str:
+    """The kernel's letter for it; empty: it is gone."""
     try:
-        return _stat(pid)[0] == "R"
+        return _stat(pid)[0]
     except GONE:
-        return False
+        return ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pools.planner import (
     Source,
     acknowledgement_timeout,
     agents_to_start,
+    hangs,
     lateness,
     may_hand_off_again,
     shortfall,
@@ -108,3 +109,10 @@ class TestBackoff:
 )
 def test_a_loop_knows_when_it_was_late(waited, asked, worked, late):
     assert lateness(waited=waited, asked=asked, worked=worked) == late
+
+
+def test_who_waits_for_a_cpu_has_more_time_to_answer_and_not_for_ever():
+    assert not hangs(1.0, 1.0, starved=False)
+    assert hangs(1.1, 1.0, starved=False)
+    assert not hangs(3.9, 1.0, starved=True)
+    assert hangs(4.1, 1.0, starved=True)

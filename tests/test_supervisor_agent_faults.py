@@ -52,7 +52,7 @@ def test_an_available_process_that_hangs_is_killed_and_replaced(pods, monkeypatc
 
 
 def test_a_zygote_that_hangs_is_replaced_and_who_waits_for_it_is_served(pods, sandbox, monkeypatch):
-    monkeypatch.setattr(agent_pool, "FORK_S", 0.5)
+    monkeypatch.setattr(agent_pool, "STOPPED_ZYGOTE_S", 0.5)
     pod = pods.start_full(agent_target=1)
     zygote = pod.agents.zygote.pid
     stop(zygote)
