@@ -28,6 +28,7 @@ from pools.heartbeat import Heartbeat
 from pools.leftovers import end_leftovers
 from pools.metrics.pod import LATE, TURN_SECONDS, PodGauges
 from pools.out_of_service import OutOfService
+from pools.outbound import Outbound
 from pools.pod_identity import PodNameTaken, register
 from pools.pod_targets import PodTargets
 from pools.probes import Probes
@@ -58,21 +59,23 @@ class Supervisor:
         probes: Probes | None = None,
         readiness: Callable[[], tuple[int, dict[str, Any]]] | None = None,
         gauges: PodGauges | None = None,
+        outbound: Outbound | None = None,
     ) -> None:
         """`on_session_ended` is called in the transaction that ends a session; `readiness` answers the probes,
-        `gauges` tell Prometheus."""
+        `gauges` tell Prometheus, `outbound` makes the calls that begin here."""
         self._config = config
         self._client = client
         self._on_session_ended = on_session_ended
         self._probes = probes
         self._gauges = gauges or PodGauges()
         self._readiness = readiness
+        self._outbound = outbound
         self._watching = Watching()
         self._signals = SignalNotes()
         self._ear = Ear(config, self._watching)
         self._calls = DailyCalls()
         self._woken = True
-        self._level_owed = False
+        self._level_owed = self._outbound_owed = False
         self._poll_due = self._check_due = self._leftovers_due = 0.0
         self._database_away = False
         self._turn_ended: float | None = None
@@ -92,6 +95,8 @@ class Supervisor:
         self._drain = Drain(self.pod, self.agents, self.handoffs)
         self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
         self._watching.add(self._calls, lambda now: None)
+        if self._outbound:
+            self._watching.add(self._outbound.calls, lambda now: None)
         become_subreaper()
         logger.info(
             "event=pod_started pod=%s agents=%d/%d rooms=%d/%d max_processes=%d method=%s",
@@ -139,6 +144,8 @@ class Supervisor:
         if self._probes:
             self._probes.close()
         self._calls.close()
+        if self._outbound:
+            self._outbound.close()
         self._watching.close()
         self._signals.close()
         logger.info("event=pod_stopped pod=%s", self.pod.name)
@@ -183,6 +190,8 @@ class Supervisor:
         for heard in arrived:
             heard(now)
         self._calls.collect()
+        if self._outbound:
+            self._woken |= self._outbound.calls.collect() > 0
         self._heed_signals(now)
         self.handoffs.listen(now)
         try:
@@ -205,6 +214,8 @@ class Supervisor:
             for agent in self.agents.agents.values()
         )
         due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline())
+        if self._outbound:
+            due = min(due, self._outbound.due)
         return max(0.0, min(timeout, IMPATIENT_S if owed else max(due - now, 0.001)))
 
     def _steps(self, now: float) -> None:
@@ -221,7 +232,8 @@ class Supervisor:
         changed |= self.rooms.record()
         polling = now >= self._poll_due
         looking = changed or self._woken or self._ear.heard or polling
-        if not (looking or self._level_owed or now >= self.heartbeat.due):
+        outbound_due = self._outbound is not None and now >= self._outbound.due
+        if not (looking or self._level_owed or outbound_due or now >= self.heartbeat.due):
             return
         if not self._ear.is_open:
             self._listen_again()
@@ -235,11 +247,13 @@ class Supervisor:
             if self._ear.ordered or polling:
                 self.targets.look()
                 self._ear.ordered = False
+            self._outbound_owed |= looking
             if self.handoffs.just_sent(time.monotonic()):
                 self._woken, self._ear.heard, self._level_owed = False, False, True
                 return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
             self._level(now)
             self.heartbeat.beat(now)
+            self._call_out(now)
         self._woken = self._ear.heard = self._level_owed = False
         if polling:
             self._poll_due = now + self._config.poll_interval
@@ -247,6 +261,13 @@ class Supervisor:
         if self._database_away:
             logger.info("event=database_back pod=%s", self.pod.name)
             self._database_away = False
+
+    def _call_out(self, now: float) -> None:
+        """Last: web callers and the pools go first."""
+        if self._outbound:
+            draining = self._drain.begun or self._out_of_service.in_force
+            self._outbound.turn(self.pod, now, woken=self._outbound_owed, draining=draining)
+        self._outbound_owed = False
 
     def _level(self, now: float) -> None:
         if self._drain.begun:

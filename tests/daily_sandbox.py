@@ -99,6 +99,10 @@ class Sandbox:
         """
         self._control("PUT", "/phones" if number is None else f"/phones/{number}", script)
 
+    def hang_up(self, room_name: str, session_id: str) -> None:
+        """For the person at the phone."""
+        _json(self.call("POST", f"/rooms/{room_name}/dialOut/stop", {"sessionId": session_id}))
+
     def dials(self) -> list[dict[str, Any]]:
         """Every dial: `sessionId, room, destination, userId, events, over`, oldest first."""
         return self._control("GET", "/dials")["dials"]

@@ -1,12 +1,14 @@
 """A call to be made, and what became of it."""
 
 import uuid
+from typing import Self
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from leads.models.template import Template
+from pools.models import SessionStatus
 
 
 class ExecutionMode(models.TextChoices):
@@ -51,6 +53,22 @@ class ProviderReason(models.TextChoices):
     FAILED = "FAILED"
     CANCELED = "CANCELED"
     TIMEOUT = "TIMEOUT"
+
+
+class LeadQuerySet(models.QuerySet["Lead"]):
+    def to_dial(self) -> Self:
+        """Telephony leads that wait for their call; not those that have no number to be dialled."""
+        return self.filter(status=LeadStatus.BACKLOG, execution_mode__in=TELEPHONY_MODES, platform_status="")
+
+    def to_be_dialled(self) -> Self:
+        """With a session whose bot is in the room: now the telephone."""
+        return self.filter(
+            status=LeadStatus.PROCESSING,
+            execution_mode__in=TELEPHONY_MODES,
+            platform_status="",
+            voice_session__status=SessionStatus.ACTIVE,
+            voice_session__bot_joined_at__isnull=False,
+        ).select_related("voice_session__room")
 
 
 class Lead(models.Model):
@@ -98,6 +116,9 @@ class Lead(models.Model):
     platform_reason = models.CharField(
         max_length=50, blank=True, db_default="", help_text="DIALED, WEB_SESSION, or why not."
     )
+    phone_session = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="Daily's id of the call to the telephone."
+    )
     provider_status = models.CharField(max_length=20, choices=ProviderStatus, blank=True, db_default="")
     provider_reason = models.CharField(max_length=20, choices=ProviderReason, blank=True, db_default="")
     provider_hangup_cause = models.CharField(max_length=100, blank=True, db_default="")
@@ -106,6 +127,8 @@ class Lead(models.Model):
     call_end_time = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = LeadQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -142,10 +165,11 @@ class Lead(models.Model):
             models.Index(fields=["reseller_id", "merchant_id", "-id"], name="lead_scope"),
             models.Index(fields=["request_id"], name="lead_request"),
             models.Index(fields=["next_attempt_at"], condition=Q(status="BACKLOG"), name="lead_backlog"),
-            # The dialler, template by template: web leads, which wait for their callers, are not in its way.
+            # The dialler, template by template: neither web leads, which wait for their callers, nor those without a
+            # number, which wait for ever, are in its way.
             models.Index(
                 fields=["template", "next_attempt_at"],
-                condition=Q(status="BACKLOG", execution_mode__in=TELEPHONY_MODES),
+                condition=Q(status="BACKLOG", execution_mode__in=TELEPHONY_MODES, platform_status=""),
                 name="lead_to_dial",
             ),
             models.Index(

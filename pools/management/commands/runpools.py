@@ -6,6 +6,7 @@ import resource
 import socket
 import time
 from argparse import ArgumentTypeError
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,9 @@ from psycopg import errors as postgres
 
 from breezebuddy.health import readiness
 from breezebuddy.postgresql.connection import ImpatientConnection
+from leads.dialler import Dialler
+from leads.dialling import DiallingConfig
+from leads.dialling_plan import Reserve
 from leads.outcomes import session_ended
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily_account import daily_client
@@ -101,7 +105,8 @@ class Command(BaseCommand):
         config = self._config(options)
         gauges = PodGauges()
         probes = self._probes(options["health_port"], gauges)
-        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges)
+        outbound = None if options["once"] or not settings.DIALLING else dialler(config)
+        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges, outbound)
         self._start(supervisor)
         if options["once"]:
             if not supervisor.run_until_filled():
@@ -194,6 +199,18 @@ class Command(BaseCommand):
 def webhook_url() -> str:
     """Where this service takes Daily's events, as Daily sees it; empty if it is not to."""
     return settings.PUBLIC_URL + reverse("daily-webhook") if settings.PUBLIC_URL and settings.DAILY_WEBHOOKS else ""
+
+
+def dialler(config: SupervisorConfig) -> Dialler:
+    return Dialler(
+        daily_client(),
+        DiallingConfig(
+            reserve=Reserve(settings.WEB_RESERVE_PAIRS, settings.WEB_RESERVE_SLOTS),
+            at_once=settings.DAILY_DIAL_LIMIT,
+            session_life=timedelta(seconds=config.session_limit),
+            caller_id=settings.DAILY_CALLER_ID,
+        ),
+    )
 
 
 def raise_descriptor_limit() -> None:

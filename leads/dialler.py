@@ -1,0 +1,183 @@
+"""The dialler's step in the supervisor's loop: takes leads, dials once their bots are in their rooms, writes down what
+Daily says.
+
+The intent is written before Daily is asked. Only an answer that says that no call was made takes it back: a dial whose
+outcome is unknown (no answer in time, a crash in between) is never made again. What happens then is seen by the bot in
+the room, or by nobody.
+"""
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from math import inf
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from leads import dialling, phone_calls
+from leads.dialling import DiallingConfig
+from leads.models import Lead, LeadStatus, PlatformStatus
+from leads.outcomes import session_ended
+from pools import planner
+from pools.daily import budget
+from pools.daily.client import DailyClient, PhoneCall
+from pools.daily.errors import (
+    DailyError,
+    DailyKeyRefused,
+    DailyRateLimited,
+    DailyRejected,
+    DailyUnreachable,
+    RoomNotFound,
+)
+from pools.daily_calls import DailyCalls
+from pools.models import Pod
+from pools.sessions import ask_to_end
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 0.1  # at most so often, however often the supervisor is woken
+BUDGET_S = 0.25  # when to ask again for a dial's place in Daily's limit
+THREADS = 8
+NOT_CARRIED_OUT = (DailyRateLimited, DailyUnreachable, DailyKeyRefused, RoomNotFound)
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A call on its way to Daily."""
+
+    lead: int
+    lead_uuid: UUID
+    session: int
+    session_uuid: UUID
+    room: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    dial: Dial
+    phone_session: str | None
+    error: DailyError | None
+
+
+class Dialler:
+    """`due`: when the loop has to come round again, whatever happens; on the supervisor's clock."""
+
+    def __init__(self, client: DailyClient, config: DiallingConfig) -> None:
+        self._client = client
+        self._config = config
+        self.calls = DailyCalls(threads=THREADS)
+        self._on_their_way = 0
+        self._answers: deque[Answer] = deque()
+        self._backoff = planner.Backoff(base=1.0, ceiling=30.0)
+        self._asked = True
+        self._looked = -inf
+        self._due_by_time = inf
+
+    @property
+    def due(self) -> float:
+        return self._looked + LOOK_S if self._asked else self._due_by_time
+
+    def turn(self, pod: Pod, now: float, *, woken: bool, draining: bool) -> None:
+        """Write down answers, dial, take leads. Each step may be repeated; database errors are the supervisor's."""
+        self._record(now)
+        self._asked |= woken or now >= self._due_by_time
+        if not self._asked or now < self._looked + LOOK_S:
+            return
+        self._looked, self._asked = now, False
+        self._due_by_time = inf
+        self._dial(pod, now)
+        if not draining and not pod.draining:
+            self._take_leads(now)
+
+    def close(self) -> None:
+        self.calls.close()
+
+    # --- taking leads -------------------------------------------------------------------------------------
+
+    def _take_leads(self, now: float) -> None:
+        begun, wait = dialling.begin_calls(self._config)
+        self._due_by_time = min(self._due_by_time, now + wait)
+        self._asked |= begun > 0
+
+    # --- dialling -----------------------------------------------------------------------------------------
+
+    def _dial(self, pod: Pod, now: float) -> None:
+        """Those of our sessions whose bots have come, first come first dialled, as far as Daily's limit goes."""
+        if not self._backoff.allows(now):
+            self._due_by_time = self._backoff.until
+            return
+        ready = Lead.objects.to_be_dialled().filter(voice_session__agent_process__pod=pod)
+        for lead in ready.order_by("voice_session__bot_joined_at")[: THREADS - self._on_their_way]:
+            if not budget.take(budget.Group.DIAL, budget.Priority.ON_DEMAND):
+                self._due_by_time = now + BUDGET_S
+                return
+            self._dial_one(lead)
+
+    def _dial_one(self, lead: Lead) -> None:
+        session = lead.voice_session
+        if session is None or not self._intend(lead):
+            return
+        dial = Dial(lead.pk, lead.uuid, session.pk, session.uuid, session.room.name)
+        call = PhoneCall(lead.payload[phone_calls.NUMBER_KEY], f"p{session.uuid.hex}", self._config.caller_id)
+        self._on_their_way += 1
+
+        def done(phone_session: str | None, error: DailyError | None) -> None:
+            self._on_their_way -= 1
+            self._answers.append(Answer(dial, phone_session, error))
+
+        self.calls.submit(lambda: self._client.start_dialout(dial.room, call), done)
+        logger.info("event=dialling lead=%s session=%s", dial.lead_uuid, dial.session_uuid)
+
+    @staticmethod
+    def _intend(lead: Lead) -> bool:
+        """Guarded: this session of this lead, not yet dialled. From here on nobody dials it again."""
+        intended = Lead.objects.to_be_dialled().filter(pk=lead.pk, voice_session=lead.voice_session)
+        return (
+            Lead.objects.filter(pk__in=intended.values("pk"), platform_status="").update(
+                platform_status=PlatformStatus.INITIATED,
+                platform_reason=phone_calls.DIALED,
+                call_initiated_time=Now(),
+                updated_at=Now(),
+            )
+            == 1
+        )
+
+    # --- answers ------------------------------------------------------------------------------------------
+
+    def _record(self, now: float) -> None:
+        while self._answers:
+            self._write_down(self._answers[0], now)
+            self._answers.popleft()
+            self._asked = True
+
+    def _write_down(self, answer: Answer, now: float) -> None:
+        dial, error = answer.dial, answer.error
+        about = f"lead={dial.lead_uuid} session={dial.session_uuid}"
+        ours = Lead.objects.filter(pk=dial.lead, voice_session=dial.session, status=LeadStatus.PROCESSING)
+        if error is None:
+            self._backoff = self._backoff.succeeded()
+            if not ours.update(phone_session=answer.phone_session or "", updated_at=Now()):
+                self._hang_up(dial, answer.phone_session or "")
+        elif isinstance(error, NOT_CARRIED_OUT):
+            ours.filter(platform_status=PlatformStatus.INITIATED).update(
+                platform_status="", platform_reason="", call_initiated_time=None, updated_at=Now()
+            )
+            if not isinstance(error, RoomNotFound):
+                retry_after = error.retry_after if isinstance(error, DailyRateLimited) else None
+                self._backoff = self._backoff.failed(now, at_least=retry_after or 0.0)
+            logger.warning(
+                'event=not_dialled lead=%s session=%s problem="%s"', dial.lead_uuid, dial.session_uuid, error
+            )
+        elif isinstance(error, DailyRejected):
+            reason = phone_calls.NUMBER_REFUSED if "phoneNumber" in str(error) else phone_calls.DIAL_REFUSED
+            logger.error('event=dial_refused %s problem="%s"', about, error)
+            ask_to_end(dial.session_uuid, reason, session_ended)
+        else:
+            logger.warning(
+                'event=dial_unknown lead=%s session=%s problem="%s"', dial.lead_uuid, dial.session_uuid, error
+            )
+
+    def _hang_up(self, dial: Dial, phone_session: str) -> None:
+        """Its session is over already: nobody would be there."""
+        logger.info("event=late_dial_stopped lead=%s session=%s", dial.lead_uuid, dial.session_uuid)
+        self.calls.submit(lambda: self._client.stop_dialout(dial.room, phone_session), lambda nothing, error: None)
