@@ -43,15 +43,19 @@ def whole_number(name: str, default: int, *, minimum: int, maximum: int) -> int:
 
 
 def seconds(name: str, default: float, *, minimum: float, maximum: float) -> float:
+    return number(name, default, minimum=minimum, maximum=maximum, what="a number of seconds")
+
+
+def number(name: str, default: float, *, minimum: float, maximum: float, what: str = "a number") -> float:
     value = text(name, str(default))
-    allowed = f"a number of seconds from {minimum:g} to {maximum:g}"
+    allowed = f"{what} from {minimum:g} to {maximum:g}"
     try:
-        number = float(value)
+        result = float(value)
     except ValueError:
         refuse(name, value, allowed)
-    if not minimum <= number <= maximum:  # also refuses NaN
+    if not minimum <= result <= maximum:  # also refuses NaN
         refuse(name, value, allowed)
-    return number
+    return result
 
 
 def switch(name: str, default: bool) -> bool:

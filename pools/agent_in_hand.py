@@ -21,6 +21,7 @@ class Agent:
     row: AgentProcess
     channel: AgentChannel
     since: float
+    forgiven: float = 0.0  # up to then we were late ourselves
     ready: Ready | None = None
     recorded_ready: bool = False
     handoff: "Handoff | None" = None

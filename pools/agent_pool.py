@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from pools import planner, process_table, tally
 from pools.agent.launcher import ZygoteUnavailable, spawn
 from pools.agent_in_hand import Agent
+from pools.demand import TimeToReplace
 from pools.metrics.pod import FAILURES, WARMUP_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
 from pools.pings import PING_IDLE_S, Pings
@@ -34,6 +35,7 @@ PLANNED_ENDS = (DRAINED, STOPPED, "recycled", SURPLUS)
 
 RECYCLE_S = 10.0
 STOPPED_ZYGOTE_S, HUNG_ZYGOTE_S = 3.0, 20.0  # without an answer to a fork; an overloaded one is only slow
+FIRST_GUESS_S = 0.2  # to replace one: a fork; learned from the first on
 EARLY_DEATHS = 5  # so many in a row, right after Ready, are a bot that does not work; fewer may be anybody's doing
 
 
@@ -45,6 +47,7 @@ class AgentPool:
         self._agent_config = replace(config.agent, pod=str(pod.uuid))
         self._pod = pod
         self.target = Target(config.agent_target, "configured")
+        self.time_to_replace = TimeToReplace(FIRST_GUESS_S)
         self.agents: dict[int, Agent] = {}
         self.pings = Pings(config, self.agents)
         self.zygote = ZygoteKeeper(self._agent_config, config.start_method, config.warmup_timeout)
@@ -80,6 +83,9 @@ class AgentPool:
 
     def busy(self) -> list[Agent]:
         return [agent for agent in self.agents.values() if agent.handoff]
+
+    def idle_pids(self) -> list[int]:
+        return [agent.channel.pid for agent in self.agents.values() if agent.idle and agent.channel.pid]
 
     # --- start --------------------------------------------------------------------------------------------
 
@@ -142,7 +148,7 @@ class AgentPool:
         """Kill agents that hang, and a zygote that does not fork."""
         self.pings.judge(now)
         unborn = (agent for agent in self.agents.values() if agent.channel.pid is None and not agent.channel.eof)
-        silence = max((now - agent.since for agent in unborn), default=0.0)
+        silence = max((now - max(agent.since, agent.forgiven) for agent in unborn), default=0.0)
         pid = self.zygote.pid
         if silence > HUNG_ZYGOTE_S or (silence > STOPPED_ZYGOTE_S and pid and process_table.is_stopped(pid)):
             self.zygote.hangs(now)
@@ -239,6 +245,7 @@ class AgentPool:
             rows = AgentProcess.objects.filter(pk=agent.row.pk)
             ready = {"os_pid": agent.ready.pid, "warmup_ms": (now - agent.since) * 1000}
             WARMUP_SECONDS.labels(agent.row.start_method).observe(now - agent.since)
+            self.time_to_replace = self.time_to_replace.learned(now - agent.since)
             if agent.row.on_demand or agent.handoff:
                 rows.update(**ready)
             elif not rows.warming().update(status=StockStatus.AVAILABLE, available_at=Now(), **ready):

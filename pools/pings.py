@@ -31,7 +31,7 @@ class Pings:
             if agent.verdict or agent.channel.eof:
                 continue
             if agent.ready is None:
-                if now - agent.since > self._config.warmup_timeout:
+                if now - max(agent.since, agent.forgiven) > self._config.warmup_timeout:
                     agent.condemn(f"not ready within {self._config.warmup_timeout:g} s")
             elif agent.ping_sent is None:
                 if now >= agent.ping_due:
@@ -69,7 +69,7 @@ class Pings:
             if agent.ping_sent is not None:
                 agent.ping_sent = now
             if agent.ready is None:
-                agent.since = now
+                agent.forgiven = now
             if agent.handoff:
                 agent.handoff.forgive(now)
 

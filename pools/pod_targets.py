@@ -1,4 +1,4 @@
-"""The targets of one pod, kept up to date: orders are read, the targets reckoned, both pools and the row told."""
+"""The targets of one pod, kept up to date: orders and arrivals are read, the targets reckoned, pools and row told."""
 
 import logging
 from typing import Any
@@ -7,16 +7,27 @@ from django.db.models import Count, ExpressionWrapper, F, FloatField, OuterRef, 
 from django.db.models.functions import Coalesce, Extract, Now
 
 from pools.agent_pool import AgentPool
+from pools.arrivals import Arrivals
+from pools.daily import budget
+from pools.demand import Follower, affordable_agents, affordable_rooms, misses_of_each
+from pools.memory_left import memory_left
 from pools.models import AgentProcess, Pod, PoolOrder
+from pools.process_table import private_bytes
 from pools.room_pool import RoomPool
+from pools.sizing.formula import LARGEST
 from pools.supervisor_config import SupervisorConfig
 from pools.targets import Action, Order, Place, Pool, Target, targets
 
 logger = logging.getLogger(__name__)
 
+UNKNOWN_BYTES = 128 * 1024 * 1024  # of an agent process, before one can be measured
+
 
 class PodTargets:
-    """`look` when an order has been announced, and at every poll: orders begin and end by the clock."""
+    """`look` when an order has been announced, and at every poll: orders begin and end by the clock.
+
+    Where the caps leave room for it, the fleet's demand is followed too; otherwise arrivals are not even read.
+    """
 
     def __init__(self, config: SupervisorConfig, pod: Pod, agents: AgentPool, rooms: RoomPool) -> None:
         self._config = config
@@ -24,22 +35,60 @@ class PodTargets:
         self._agents = agents
         self._rooms = rooms
         self._recorded = (agents.target, rooms.target)
+        self._arrivals = Arrivals()
+        self._demand = {pool: Follower(misses_of_each(config.hit_rate)) for pool in Pool}
+        self._following = {
+            Pool.AGENTS: config.agent_target < min(config.agent_cap, config.max_processes),
+            Pool.ROOMS: config.room_target < config.room_cap,
+        }
 
-    def look(self) -> None:
+    def look(self, now: float) -> None:
         orders = orders_in_view()
-        together = any(order.action is Action.RESERVE for order in orders)
-        places = fleet_places() if together else {}
+        if any(self._following.values()):
+            self._follow_demand(now)
+        own = {pool: self._own_place(pool) for pool in Pool}
+        # A demand that we can meet alone raises nobody: then there is no need to look at the others.
+        together = any(order.action is Action.RESERVE for order in orders) or any(
+            self._demand[pool].size > own[pool].size for pool in Pool
+        )
+        fleet = fleet_places() if together else {}
         for pool in Pool:
-            own = self._own_place(pool)
-            others = [place for place in places.get(pool, []) if place.pod != own.pod]
-            self._set(pool, targets(pool, [own, *others], orders)[own.pod])
+            others = [place for place in fleet.get(pool, []) if place.pod != self._pod.name]
+            self._set(pool, targets(pool, [own[pool], *others], orders, demand=self._demand[pool].size)[self._pod.name])
         self._record()
+
+    def _follow_demand(self, now: float) -> None:
+        self._arrivals.look()
+        replace = {Pool.AGENTS: self._agents.time_to_replace, Pool.ROOMS: self._rooms.time_to_replace}
+        for pool, following in self._following.items():
+            if following:
+                demand, seconds = self._demand[pool], replace[pool].seconds
+                demand.look(self._arrivals.moments, now, replace=seconds, most=self._most(pool))
+
+    def _most(self, pool: Pool) -> int:
+        """What the fleet may keep, whatever the demand."""
+        if pool is Pool.AGENTS:
+            return LARGEST
+        per_second = (
+            budget.allowance(budget.Group.GENERAL, budget.Priority.REPLENISH) / budget.Group.GENERAL.value.window
+        )
+        life = self._config.room_pool_life
+        return affordable_rooms(life=life, calls=self._rooms.calls_a_room, calls_a_second=per_second)
 
     def _own_place(self, pool: Pool) -> Place:
         if pool is Pool.ROOMS:
             return Place(self._pod.name, self._config.room_target, self._config.room_cap)
         slots = max(0, self._config.max_processes - self._agents.busy_slots)
-        return Place(self._pod.name, self._config.agent_target, min(self._config.agent_cap, slots))
+        capacity = min(self._config.agent_cap, slots)
+        more = self._demand[pool].size > self._config.agent_target  # only then is the memory worth a look
+        return Place(self._pod.name, self._config.agent_target, capacity, self._affordable() if more else None)
+
+    def _affordable(self) -> int:
+        """How many idle processes the memory is enough for."""
+        pids = self._agents.idle_pids()
+        each = private_bytes(pids[0]) if pids else 0
+        free, total = memory_left()
+        return affordable_agents(idle=len(pids), headroom=free, total=total, each=each or UNKNOWN_BYTES)
 
     def _set(self, pool: Pool, target: Target) -> None:
         if pool is Pool.AGENTS:
@@ -49,16 +98,15 @@ class PodTargets:
 
     def _record(self) -> None:
         """In the row too, for everybody to see; only when it has changed."""
-        targets = (self._agents.target, self._rooms.target)
-        if targets == self._recorded:
+        agents, rooms = self._agents.target, self._rooms.target
+        if (agents, rooms) == self._recorded:
             return
-        agents, rooms = targets
         if self._pod.aim(agents, rooms):
             logger.info(
                 "event=targets pod=%s agents=%d why=%r rooms=%d why=%r",
                 self._pod.name, agents.size, agents.why, rooms.size, rooms.why,
             )  # fmt: skip
-        self._recorded = targets
+        self._recorded = (agents, rooms)
 
 
 def orders_in_view() -> list[Order]:

@@ -20,6 +20,7 @@ from pools.daily.client import DailyClient, DailyRoom, NewRoom
 from pools.daily.errors import DailyError, DailyKeyRefused, DailyRateLimited, DailyRejected
 from pools.daily.tokens import TokenSigner
 from pools.daily_calls import DailyCalls
+from pools.demand import TimeToReplace
 from pools.meeting_tokens import mint_pair
 from pools.metrics.pod import FAILURES
 from pools.models import DailyAccount, Pod, Room, StockStatus, StoredTokens
@@ -34,6 +35,7 @@ RETIRED = "retired by an operator"
 RETIRE_MARGIN = timedelta(seconds=60)
 KEEP_ALIVE_S = 40.0  # Daily closes connections that have been idle for somewhat more than a minute
 MAX_AT_ONCE = 100
+FIRST_GUESS_S = 0.3  # a call to Daily; learned from the first on
 # Asked at every turn of the loop: SQL, because building the ORM's statement costs more than running it.
 COUNT_STOCK = """
 SELECT count(*) FILTER (WHERE status = 'warming'), count(*) FILTER (WHERE status = 'available'),
@@ -55,6 +57,7 @@ class RoomPool:
         self._client = client
         self._calls = calls
         self.target = Target(config.room_target, "configured")
+        self.time_to_replace = TimeToReplace(FIRST_GUESS_S)
         self._life = timedelta(seconds=config.session_limit)
         self.backoff = planner.Backoff(base=0.5, ceiling=10.0)  # level within seconds of its return
         self.trouble = ""
@@ -65,6 +68,7 @@ class RoomPool:
         self._account_recorded = True
         self._last_call = 0.0
         self._unasked: list[Room] = []  # rows without a call under way
+        self._since: dict[int, float] = {}  # when their rows were written
         self._asked: dict[str, Room] = {}  # by name
         self._made: list[tuple[Room, DailyRoom, StoredTokens | None]] = []
         self._refused: list[tuple[Room, str]] = []
@@ -84,6 +88,7 @@ class RoomPool:
         changed = bool(self._made or self._refused or self._renewed)
         while self._made:
             room, made, tokens = self._made[0]
+            self._learn(room)
             if not room.become_available(url=made.url, expires_at=room.expires_at, tokens=tokens):
                 room.end("came too late")
                 room.exists_after_all()
@@ -91,6 +96,7 @@ class RoomPool:
         while self._refused:
             room, problem = self._refused[0]
             room.end(problem[:100])
+            self._since.pop(room.pk, None)
             self._refused.pop(0)
         while self._renewed:
             room, tokens = self._renewed[0]
@@ -133,6 +139,15 @@ class RoomPool:
         warming, available, _ = self._stock()
         return warming == 0 and available >= min(self.target.size, self._config.room_cap)
 
+    def _learn(self, room: Room) -> None:
+        if (since := self._since.pop(room.pk, None)) is not None:
+            self.time_to_replace = self.time_to_replace.learned(time.monotonic() - since)
+
+    @property
+    def calls_a_room(self) -> int:
+        """To Daily: made, deleted, and its two tokens minted where we cannot sign them."""
+        return 2 if self.signer else 4
+
     # --- stock --------------------------------------------------------------------------------------------
 
     def _stock(self) -> tuple[int, int, int]:
@@ -166,6 +181,7 @@ class RoomPool:
                 for _ in range(missing - len(adopted))
             )
         self._unasked += rows
+        self._since |= dict.fromkeys((room.pk for room in rows), time.monotonic())
 
     def _retire(self, number: int) -> int:
         near_its_end = Q(expires_at__lte=Now() + self._life + RETIRE_MARGIN)

@@ -245,7 +245,7 @@ class Supervisor:
             if looking:
                 self.handoffs.look(now, draining=self._drain.begun or self._out_of_service.in_force)
             if self._ear.ordered or polling:
-                self.targets.look()
+                self.targets.look(now)
                 self._ear.ordered = False
             self._outbound_owed |= looking
             if self.handoffs.just_sent(time.monotonic()):

@@ -37,6 +37,7 @@ class SupervisorConfig:
     room_recording: bool = False
     webhook_url: str = ""  # where Daily is to send its events; empty: nowhere
     caller_return_timeout: float = 20.0
+    hit_rate: float = 0.999  # share of sessions that are to find a warm pair, where the size may follow demand
     max_idle: float = 3600.0
     memory_limit: int = 256  # MiB of its own that an idle process may have; 0: any
     retention_days: int = 30  # 0: for ever

@@ -47,11 +47,17 @@ class Order:
 
 @dataclass(frozen=True)
 class Place:
-    """A pod that can hold stock of one pool. `capacity`: its cap, less where free process slots are fewer."""
+    """A pod that can hold stock of one pool. `capacity`: its cap, less where free process slots are fewer;
+    `comfortable`: what its memory is enough for, which bounds what follows from demand, not what is ordered."""
 
     pod: str
     size: int
     capacity: int
+    comfortable: int | None = None
+
+    @property
+    def capacity_for_demand(self) -> int:
+        return self.capacity if self.comfortable is None else min(self.capacity, self.comfortable)
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,13 @@ def targets(
     result |= {place.pod: _own(place, _latest(Action.SIZE, orders, pool, place.pod)) for place in working}
     followers = [place for place in working if _latest(Action.SIZE, orders, pool, place.pod) is None]
     others = sum(result[place.pod].size for place in working) - sum(result[place.pod].size for place in followers)
-    _level(result, followers, demand - others, f"demand: {demand} in all")
+    limits = [place.capacity_for_demand for place in followers]
+    _level(result, followers, limits, demand - others, f"demand: {demand} in all")
     reserved = [order for order in orders if order.action is Action.RESERVE and order.in_force(early)]
     total = most_reserved([(order.starts_in, order.ends_in, order.size) for order in reserved], 0.0, early)
     words = "; ".join(order.words for order in reserved if order.words)
-    _level(result, working, total, f"reserved: {total} in all {words}".strip())
+    limits = [place.capacity for place in working]
+    _level(result, working, limits, total, f"reserved: {total} in all {words}".strip())
     return result
 
 
@@ -98,9 +106,9 @@ def _own(place: Place, ordered: Order | None) -> Target:
     return Target(place.capacity, f"{why}: {size}, but only {place.capacity} can be held")
 
 
-def _level(result: dict[str, Target], places: Sequence[Place], total: int, why: str) -> None:
-    """Raise the targets of these pods until they add up to the total, as far as they can hold it."""
-    sizes = spread(total, [result[place.pod].size for place in places], [place.capacity for place in places])
+def _level(result: dict[str, Target], places: Sequence[Place], limits: Sequence[int], total: int, why: str) -> None:
+    """Raise the targets of these pods until they add up to the total, as far as their limits allow."""
+    sizes = spread(total, [result[place.pod].size for place in places], limits)
     for place, size in zip(places, sizes, strict=True):
         if size > result[place.pod].size:
             result[place.pod] = Target(size, why)

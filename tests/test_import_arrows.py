@@ -47,7 +47,7 @@ def agent_modules() -> list[str]:
 @pytest.mark.parametrize(
     "modules",
     [
-        pytest.param(["pools.planner"], id="planner"),
+        pytest.param(["pools.planner", "pools.targets", "pools.demand", "pools.sizing.simulation"], id="planner"),
         pytest.param(["pools.protocol"], id="protocol"),
         pytest.param(["pools.phone_words"], id="phone_words"),
         pytest.param(["pools.daily.client", "pools.daily.tokens", "pools.daily.errors"], id="daily"),

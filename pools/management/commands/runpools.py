@@ -144,6 +144,7 @@ class Command(BaseCommand):
             room_target=rooms,
             room_cap=max(rooms, settings.DAILY_ROOM_MAX_POOL_SIZE),
             max_processes=0 if options["once"] else settings.VOICE_AGENT_MAX_PROCESSES,
+            hit_rate=settings.POOL_HIT_RATE,
             warmup_timeout=settings.VOICE_AGENT_WARMUP_TIMEOUT,
             max_idle=settings.VOICE_AGENT_MAX_IDLE,
             memory_limit=settings.VOICE_AGENT_MEMORY_LIMIT,
