@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from breezebuddy import metrics_directory
+from pools import log_format
 
 wsgi_app = "breezebuddy.wsgi"
 bind = f"127.0.0.1:{os.environ.get('PORT') or 8000}"
@@ -26,6 +27,15 @@ if os.path.isdir("/dev/shm"):  # noqa: S108
 
 # Each thread can have a connection; the settings, which workers load after the fork, read this.
 os.environ.setdefault("DATABASE_POOL_SIZE", str(threads))
+
+# The master's own lines; its workers' are the settings' business.
+FORM = os.environ.get("LOG_FORMAT") or (log_format.JSON if os.environ.get("DATABASE_URL") else log_format.TEXT)
+if FORM == log_format.JSON:
+    logconfig_dict = {
+        "formatters": {"generic": {"()": "pools.log_format.formatter", "form": FORM}},
+        "root": {"level": "INFO", "handlers": ["error_console"]},
+        "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+    }
 
 metrics_directory.prepare()  # before a worker imports prometheus_client, which then counts into it
 

@@ -76,6 +76,12 @@ class Api:
         """The cheapest request there is."""
         self._request("GET", "/health", None)
 
+    def metrics(self) -> None:
+        """A scrape. Raises Refused."""
+        status, answer = self._request("GET", "/metrics", None)
+        if status != 200 or b"breeze_buddy_active_calls" not in answer:
+            raise Refused(f"metrics: {status} {answer[:200]!r}")
+
     def is_ready(self) -> bool:
         return self._request("GET", "/health/ready", None)[0] == 200
 

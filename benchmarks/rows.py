@@ -81,6 +81,9 @@ class Rows:
     def number(self, query: str) -> int:
         return int(self._row(query)[0])
 
+    def execute(self, statement: str, parameters: dict[str, object]) -> None:
+        self._connection.execute(statement.encode(), parameters)
+
     def settings(self, *names: str) -> dict[str, str]:
         return {name: self._row("SELECT current_setting(%s)", [name])[0] for name in names}
 

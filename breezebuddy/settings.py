@@ -222,10 +222,12 @@ SPECTACULAR_SETTINGS = {
 
 # --- logs --------------------------------------------------------------------------------------------------
 LOG_LEVEL = conf.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+OTEL_EXPORTER_OTLP_ENDPOINT = conf.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+LOG_FORMAT = conf.choice("LOG_FORMAT", "json" if DATABASE_URL else "text", ("json", "text"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": "pools.log_format.formatter", "form": LOG_FORMAT}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"urllib3": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},

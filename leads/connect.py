@@ -22,9 +22,10 @@ from pools.claims import OnDemandRoom, PoolExhausted, RoomNeeded, SessionRequest
 from pools.daily.tokens import TokenSigner
 from pools.daily_account import DailyAccess
 from pools.meeting_tokens import guest_token
-from pools.models import Room, SessionStatus, VoiceSession
+from pools.models import Room, SessionStatus, StartKind, VoiceSession
 
 logger = logging.getLogger(__name__)
+events = logging.getLogger("pools.events")
 
 WEB_SESSION = "WEB_SESSION"  # the published word for a call that its caller began
 
@@ -82,6 +83,15 @@ def connect(
     if made and session.room_id != made.pk:  # a retry that found its session
         on_demand.give_back(made)
     _wake_supervisors()
+    if session.start_kind != StartKind.WARM:
+        events.info(
+            "event=start_missed session=%s lead=%s start=%s agents=%s rooms=%s",
+            session.uuid,
+            lead_uuid,
+            session.start_kind,
+            session.agent_miss or "in_stock",
+            session.room_miss or "in_stock",
+        )
     return _answer(session, lead_uuid, access.signer)
 
 

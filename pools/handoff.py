@@ -58,6 +58,7 @@ class Handoff:
     attempt: int
     claimed_at: datetime
     outbound: bool = False
+    lead: str = ""
     sent: float | None = None  # when Start was written
     started: bool = False
     go: float | None = None  # when Go was written
@@ -133,7 +134,9 @@ class HandOffs:
                 continue
             limit = planner.acknowledgement_timeout(handoff.attempt)
             if handoff.sent is not None and not handoff.started and agent.hangs(now - handoff.sent, limit):
-                events.warning("event=not_acknowledged session=%s %s within_s=%g", handoff.uuid, agent, limit)
+                events.warning(
+                    "event=not_acknowledged session=%s lead=%s %s within_s=%g", handoff.uuid, handoff.lead, agent, limit
+                )
                 agent.condemn("did not acknowledge its session")
             elif handoff.stop is not None and now - handoff.stop > STOP_S + LAST_WORDS_S:
                 agent.condemn("did not stop")
@@ -177,7 +180,12 @@ class HandOffs:
         waited = (datetime.now(UTC) - handoff.claimed_at) / timedelta(milliseconds=1)
         HANDOFF_SECONDS.labels(handoff.attempt).observe(waited / 1000)
         events.info(
-            "event=session_active session=%s %s attempt=%d ms=%.1f", handoff.uuid, agent, handoff.attempt, waited
+            "event=session_active session=%s lead=%s %s attempt=%d ms=%.1f",
+            handoff.uuid,
+            handoff.lead,
+            agent,
+            handoff.attempt,
+            waited,
         )
 
     def _settle(self, agent: Agent, handoff: Handoff) -> None:
@@ -253,7 +261,12 @@ class HandOffs:
 
     def _hand(self, agent: Agent, session: VoiceSession) -> None:
         agent.handoff = Handoff(
-            session.pk, str(session.uuid), session.attempt, session.created_at, outbound=session.outbound
+            session.pk,
+            str(session.uuid),
+            session.attempt,
+            session.created_at,
+            outbound=session.outbound,
+            lead=str(session.reference or ""),
         )
 
     def _send_start(self, agent: Agent, session: VoiceSession, now: float) -> None:
@@ -282,6 +295,7 @@ class HandOffs:
             caller_timeout=config.phone_timeout if session.outbound else config.caller_timeout,
             idle_timeout=config.idle_timeout,
             phone=session.outbound,
+            reference=handoff.lead,
         )
         handoff.sent = time.monotonic()
         if not agent.channel.send(start):

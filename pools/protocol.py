@@ -74,6 +74,7 @@ class Start(Message):
     join_timeout: float = 8.0
     caller_timeout: float = 60.0
     idle_timeout: float = 900.0
+    reference: str = ""  # the caller's own id, for the log
     phone: bool = False
 
 

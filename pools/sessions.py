@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Extract, Now
 
-from pools import notifications, planner, tally
+from pools import notifications, planner, tally, traces
 from pools.models import SessionStatus, VoiceSession
 from pools.protocol import Ended
 
@@ -105,7 +105,13 @@ def hand_off_failed(
             ]
         )
     notifications.wake_supervisors()
-    events.warning("event=session_handed_back session=%s attempt=%d problem=%r", session.uuid, attempt, problem)
+    events.warning(
+        "event=session_handed_back session=%s lead=%s attempt=%d problem=%r",
+        session.uuid,
+        session.reference,
+        attempt,
+        problem,
+    )
     return True
 
 
@@ -170,7 +176,11 @@ def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded
     session.room.end(f"session {result.reason}")
     on_session_ended(session)
     tally.count_session(session)
-    uuid, kind = session.uuid, session.start_kind
-    transaction.on_commit(
-        lambda: events.info("event=session_ended session=%s reason=%s start=%s", uuid, result.reason, kind)
-    )
+    ids = session.uuid, session.reference
+    kind, pk = session.start_kind, session.pk
+
+    def tell() -> None:
+        events.info("event=session_ended session=%s lead=%s reason=%s start=%s", *ids, result.reason, kind)
+        traces.send(pk)
+
+    transaction.on_commit(tell)

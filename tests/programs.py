@@ -73,6 +73,7 @@ def service_environment(sandbox: Sandbox, directory: Path, **variables: str) -> 
         "VOICE_AGENT_POOL_SIZE": "1",
         "DAILY_ROOM_POOL_SIZE": "2",
         "RUNPOOLS_HEALTH_PORT": "0",
+        "LOG_FORMAT": "text",
         **variables,
     }
 

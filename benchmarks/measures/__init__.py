@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks.figures import Figure
-from benchmarks.measures import baseline, burst, crowd, drained, floors, forks, history, warm
+from benchmarks.measures import baseline, burst, crowd, drained, floors, forks, history, scrape, warm
 from benchmarks.progress import Progress
 from benchmarks.world import World
 
@@ -32,4 +32,5 @@ MEASURES = (
         "baseline", "no pools: a fresh process, a room and two tokens over REST, one after the other", 6, baseline.run
     ),
     Measure("history", "the claim after a million ended sessions, as against the first day", 60, history.run),
+    Measure("scrape", "GET /metrics with 10,000 live rows and a million ended sessions", 50, scrape.run),
 )

@@ -16,25 +16,29 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pools.agent.redaction import Redactor, process_redactor
+from pools import log_format
+from pools.agent.redaction import Redactor
 
 MAX_LINE = 4096  # bytes with prefix and newline: as much as a pipe takes from one writer in one piece (PIPE_BUF)
 LINES_PER_SECOND = 200
 BURST_LINES = 1000
 _PIPE_BYTES = 256 * 1024  # native code that prints while it holds the interpreter's lock cannot be drained meanwhile
 _LONGEST_UNREAD_LINE = 64 * 1024
-_CUT = b" [cut]"
 _CLOSE_SECONDS = 0.5
 
 
 class SessionLog:
     """Standard output and error of this process, from now until `close`."""
 
-    def __init__(self, prefix: str, redactor: Redactor) -> None:
-        """`prefix` begins every line, e.g. `agent=1a2b3c4d pid=17 session=...`."""
-        self._lines = _Lines(prefix.encode(), redactor, _open_sink())
+    def __init__(self, ids: Mapping[str, Any], redactor: Redactor, form: str) -> None:
+        """`ids` are on every line: as text `agent=1a2b3c4d pid=17 session=... `, as JSON fields of their own."""
+        compose = (
+            log_format.json_line(ids, MAX_LINE) if form == log_format.JSON else log_format.text_line(ids, MAX_LINE)
+        )
+        self._lines = _Lines(compose, redactor, _open_sink())
         read_end, write_end = os.pipe()
         with contextlib.suppress(OSError):  # a user's pipes may be limited; the default size works too
             fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
@@ -65,8 +69,8 @@ class SessionLog:
 class _Lines:
     """Cuts a stream of bytes into lines, and passes on as many as are allowed."""
 
-    def __init__(self, prefix: bytes, redactor: Redactor, sink: Callable[[bytes], bool]) -> None:
-        self._prefix = prefix
+    def __init__(self, compose: Callable[[bytes], bytes], redactor: Redactor, sink: Callable[[bytes], bool]) -> None:
+        self._compose = compose
         self._redactor = redactor
         self._sink = sink
         self._partial = b""
@@ -111,10 +115,7 @@ class _Lines:
             self._dropped = 0
 
     def _write(self, line: bytes) -> bool:
-        room = MAX_LINE - len(self._prefix) - 2
-        if len(line) > room:
-            line = line[: room - len(_CUT)] + _CUT
-        return self._sink(b"%s %s\n" % (self._prefix, line))
+        return self._sink(self._compose(line) + b"\n")
 
 
 def _open_sink() -> Callable[[bytes], bool]:
@@ -150,15 +151,10 @@ def _written(write: Callable[[], int]) -> bool:
     return True
 
 
-class _RedactingFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return process_redactor().text(super().format(record))
-
-
 def log_to_stderr() -> None:
     """Our own loggers write to standard error, redacted; a bot may configure the root logger as it likes."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(log_format.formatter(log_format.form_of_environment()))
     ours = logging.getLogger("pools")
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)

@@ -21,6 +21,7 @@ from pools.agent.redaction import process_redactor
 from pools.agent.session import Session
 from pools.agent.spool import SpoolFile
 from pools.agent.warmup import WarmBot
+from pools.log_format import form_of_environment
 from pools.protocol import (
     Ended,
     FrameReader,
@@ -110,7 +111,10 @@ class Agent(asyncio.Protocol):
 
     def _take_over_output(self, start: Start) -> None:
         self._redactor.add(start.token)
-        self._log = SessionLog(f"agent={self._agent:.8} pid={os.getpid()} session={start.session}", self._redactor)
+        ids = {"agent": self._agent[:8], "pid": os.getpid(), "session": start.session}
+        if start.reference:
+            ids["lead"] = start.reference
+        self._log = SessionLog(ids, self._redactor, form_of_environment())
 
     def _go(self, go: Go, start: Start) -> None:
         if (go.session, go.attempt) != (start.session, start.attempt):

@@ -168,6 +168,7 @@ class Command(BaseCommand):
             "RUNPOOLS_HEALTH_PORT": str(self.health_port),
             "SECRET_KEY": os.environ.get("SECRET_KEY", "").strip() or secrets.token_urlsafe(48),
             "PYTHONUNBUFFERED": "1",
+            "LOG_FORMAT": "text",  # people read it, and we show parts of it
         }
         if self.with_sandbox:
             environment["DAILY_API_KEY"] = SANDBOX_API_KEY

@@ -21,6 +21,7 @@ from leads.dialler import Dialler
 from leads.dialling import DiallingConfig
 from leads.dialling_plan import Reserve
 from leads.outcomes import session_ended
+from pools import log_format
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily_account import daily_client
 from pools.database_away import DATABASE_AWAY
@@ -103,6 +104,8 @@ class Command(BaseCommand):
         ImpatientConnection.answer_timeout = DATABASE_ANSWER_S
         raise_descriptor_limit()
         config = self._config(options)
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(log_format.formatter(settings.LOG_FORMAT, {"pod": config.pod_name}))
         gauges = PodGauges()
         probes = self._probes(options["health_port"], gauges)
         outbound = None if options["once"] or not settings.DIALLING else dialler(config)
@@ -136,7 +139,7 @@ class Command(BaseCommand):
                 project_dir=settings.BASE_DIR,
                 version=settings.VOICE_AGENT_VERSION,
                 spool_dir=settings.VOICE_AGENT_SPOOL_DIR,
-                env=environment,
+                env=environment | {"LOG_FORMAT": settings.LOG_FORMAT},
             ),
             start_method=settings.VOICE_AGENT_START_METHOD,
             agent_target=agents,

@@ -1,0 +1,27 @@
+"""GET /metrics with 10,000 live rows and a million ended sessions behind them. Filling takes longer than measuring."""
+
+from collections.abc import Iterable
+
+from benchmarks.figures import Figure, milliseconds
+from benchmarks.history import write_history
+from benchmarks.live_rows import write_live_rows
+from benchmarks.measures.floors import seconds
+from benchmarks.measures.warm import SIZES
+from benchmarks.progress import Progress
+from benchmarks.rounds import one_call
+from benchmarks.world import World
+
+ENDED = 1_000_000
+UNMEASURED = 4  # each worker plans the statements for the first time
+
+
+def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
+    with world.pod(SIZES), world.api() as api:
+        one_call(world, api)  # what the past is copied from
+        world.wait_until_settled(SIZES)
+    write_history(world.environment["DATABASE_URL"], ENDED, lambda done: progress.done(done, ENDED))
+    write_live_rows(world.rows)
+    with world.api() as api:
+        taken = [seconds(api.metrics) for _ in range(UNMEASURED + rounds)][UNMEASURED:]
+    title = "GET /metrics, 10,000 live rows, a million ended sessions"
+    yield Figure("scrape", title, milliseconds(taken), aims={"p99": 200})
