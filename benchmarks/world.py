@@ -61,6 +61,7 @@ class World:
         self._directory = directory
         self._api_address = ("127.0.0.1", 0)
         self._token = ""
+        self.admin = ("", "")  # name and password
         self.rows = rows
         self.sandbox = sandbox
 
@@ -103,7 +104,8 @@ class World:
     def serve_api(self) -> None:
         """Migrate, seed, start gunicorn as in production."""
         self.manage("migrate", "--verbosity=0")
-        self._token = json.loads(self.manage("seeddemo", "--force"))["token"]
+        seeded = json.loads(self.manage("seeddemo", "--force"))
+        self._token, self.admin = seeded["token"], (seeded["admin_user"], seeded["admin_password"])
         environment = {
             **self._environment,
             "PORT": "0",

@@ -17,7 +17,7 @@ from benchmarks.world import ROOT, DidNotHappen, private_directory
 from breezebuddy.embedded_postgres import EmbeddedPostgresError
 from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
 from chaos import __doc__ as package_doc
-from chaos import rolling, soak
+from chaos import rolling, secret_search, soak
 from chaos.aftermath import aftermath
 from chaos.console import say
 from chaos.findings import Finding, Report, fact
@@ -171,6 +171,7 @@ def _clean_up(world: World) -> Iterable[Finding]:
 
 
 def _settle(world: World, report: Report) -> None:
+    _act(world, "secrets are looked for", lambda: secret_search.searched(world), report)
     _act(world, "the last rooms are deleted", lambda: _clean_up(world), report)
     accounts = world.accounts()
     report.accounts = vars(accounts)

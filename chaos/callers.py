@@ -18,6 +18,7 @@ from benchmarks.client import PREFIX
 from chaos.daily import Daily
 
 TIMEOUT_S = 20.0
+PHONE = "+919876543210"
 _number = itertools.count(1)
 
 
@@ -63,7 +64,7 @@ class Line:
             "reseller_id": "demo",
             "merchant_id": "demo",
             "execution_mode": "DAILY",
-            "payload": {"customer_name": "Asha"},
+            "payload": {"customer_name": "Asha", "customer_mobile_number": PHONE},
         }
         try:
             status, answer, _ = self.request("POST", f"{PREFIX}/leads", lead)

@@ -18,6 +18,17 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def descendants_of_the_run() -> set[int]:
+    return descendants(os.getpid())
+
+
+def said_by_the_kernel(pid: int, name: str) -> str:
+    """A file below /proc/PID, with spaces for its NULs; empty if the process has gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
+
+
 def is_agent(pid: int) -> bool:
     """An agent process or a zygote that runs (zombies have no command line)."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -27,12 +38,12 @@ def is_agent(pid: int) -> bool:
 
 def agents(zygotes: set[int]) -> set[int]:
     """Of this run: every process of an agent, idle or in a call, supervised or not."""
-    return {pid for pid in descendants(os.getpid()) - zygotes if is_agent(pid)}
+    return {pid for pid in descendants_of_the_run() - zygotes if is_agent(pid)}
 
 
 def strike(pid: int, number: signal.Signals) -> bool:
     """Signal an agent or a zygote; False: there is none of this number any more."""
-    if pid not in descendants(os.getpid()) or not is_agent(pid):
+    if pid not in descendants_of_the_run() or not is_agent(pid):
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -4,6 +4,7 @@ It stands on the benchmarks' world, and like it lies in a temporary directory, l
 ends with the run.
 """
 
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -83,6 +84,11 @@ class World(base.World):
 
     def line(self) -> Line:
         return Line(self._api_address, self._token)
+
+    @property
+    def url(self) -> str:
+        """Of the API."""
+        return "http://{}:{}".format(*self._api_address)
 
     @property
     def token(self) -> str:
@@ -224,6 +230,7 @@ class World(base.World):
 def running_world(foreground: Foreground, directory: Path, variables: dict[str, str]) -> Iterator[World]:
     """Everything but pods. `variables`: of every program, besides those of the benchmarks' world and `IN_PLACE`."""
     environment = base.service_environment(directory) | IN_PLACE | variables
+    environment["OPENAI_API_KEY"] = f"sk-{secrets.token_urlsafe(24)}"  # nobody's; to be looked for
     server = embedded_postgres.start(directory / "postgres")
     world: World | None = None
     try:
