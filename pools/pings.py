@@ -26,19 +26,23 @@ class Pings:
         self._agents = agents
 
     def judge(self, now: float) -> None:
-        """Ping those whose turn it is; kill those that did not answer, or do not get warm."""
+        """Kill those that did not answer, or do not get warm. `now`: when they were last listened to."""
         for agent in self._agents.values():
             if agent.verdict or agent.channel.eof:
                 continue
             if agent.ready is None:
                 if now - max(agent.since, agent.forgiven) > self._config.warmup_timeout:
                     agent.condemn(f"not ready within {self._config.warmup_timeout:g} s")
-            elif agent.ping_sent is None:
-                if now >= agent.ping_due:
-                    self._ping(agent, now)
-            elif self._hangs(agent, now - agent.ping_sent, now):
+            elif agent.ping_sent is not None and self._hangs(agent, now - agent.ping_sent, now):
                 logger.warning("event=agent_hangs %s", agent)
                 agent.condemn("hung: no answer to a ping")
+
+    def ask(self, now: float) -> None:
+        """Ping those whose turn it is."""
+        for agent in self._agents.values():
+            quiet = agent.ready is not None and agent.ping_sent is None and not agent.verdict and not agent.channel.eof
+            if quiet and now >= agent.ping_due:
+                self._ping(agent, now)
 
     def _ping(self, agent: Agent, now: float) -> None:
         agent.ping_number += 1
@@ -53,7 +57,7 @@ class Pings:
         if self._in_call(agent, now):
             return silence > PONG_IN_CALL_S
         if agent.handoff is None or not _is_joining(agent):
-            return silence > PONG_IDLE_S
+            return agent.hangs(silence, PONG_IDLE_S)
         return agent.hangs(silence, planner.acknowledgement_timeout(agent.handoff.attempt))
 
     def _in_call(self, agent: Agent, now: float) -> bool:

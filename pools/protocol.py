@@ -89,7 +89,7 @@ class Started(Message):
 
 @dataclass(frozen=True)
 class Go(Message):
-    """This process owns the session: call the bot. Obeyed only within a second of `Started`."""
+    """This process owns the session: call the bot. Obeyed only within four seconds of `Started`."""
 
     type: ClassVar[str] = "go"
     session: str

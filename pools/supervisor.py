@@ -198,7 +198,8 @@ class Supervisor:
             self._steps(now)
         except DATABASE_AWAY as error:
             self._lost_database(error)
-        self._judge(time.monotonic())
+        self._judge(now)
+        self.agents.pings.ask(time.monotonic())
         self._watching.level(self.agents, self._zygote_spoke)
         if self._probes:
             self._probes.turned()
@@ -303,7 +304,8 @@ class Supervisor:
             self._probes.judged(*self._readiness())
 
     def _judge(self, now: float) -> None:
-        """Who hangs, who is overdue: decided in memory, whether or not there is a database."""
+        """Who hangs, who is overdue: decided in memory, whether or not there is a database. `now`: when all were last
+        listened to, for what they have said since then nobody has heard yet."""
         self.agents.judge(now)
         self.handoffs.judge(now)
         if self.reaped:

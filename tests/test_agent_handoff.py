@@ -12,7 +12,7 @@ from pools.protocol import Ended, Go, Ping, Pong, Start, Stop
 from tests.agents import Agents, config, running_agents
 from tests.waiting import wait_until
 
-GO_SECONDS = 1.0  # the protocol's, and part of what it promises
+GO_SECONDS = 4.0  # the protocol's, and part of what it promises
 
 
 @pytest.fixture(scope="module")

@@ -221,7 +221,7 @@ async def bot(args):
 def test_a_bot_that_heeds_no_limit_is_killed(pods, sandbox, tmp_path, monkeypatch):
     monkeypatch.setattr(handoff, "OVERTIME_S", 0.2)
     (tmp_path / "blocks.py").write_text(BLOCKING_BOT)
-    pod = pods.start_full(bot="blocks", bot_dir=tmp_path, session_limit=1)
+    pod = pods.start_full(bot="blocks", bot_dir=tmp_path, session_limit=3)
     call = connect_lead(sandbox)
     run_until(pod, call.bot_has_joined)
     call.join()

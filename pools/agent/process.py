@@ -1,7 +1,7 @@
 """An agent process: warm, handed one session, gone.
 
 `main` is entered right after the fork (or, spawned, after the warm-up) and never returns. Until `Go` the process
-lives by its control socket: EOF, a `Stop`, or a `Go` that does not come within a second ends it at once, so that a
+lives by its control socket: EOF, a `Stop`, or a `Go` that does not come in time ends it at once, so that a
 late or fenced supervisor cannot put a second bot into a room. From `Go` on it belongs to the session: EOF then means
 that the supervisor is gone, and the call is finished without it, its report left in the spool (`pools.agent.spool`).
 """
@@ -39,7 +39,7 @@ from pools.protocol import (
 
 logger = logging.getLogger(__name__)
 
-GO_SECONDS = 1.0
+GO_SECONDS = 4.0  # a supervisor without CPU is late; one that is later has been taken for lost by others, or will be
 _FLUSH_SECONDS = 2.0
 _OVERTIME_SECONDS = 30  # after the session limit, for a loop that no longer turns
 
