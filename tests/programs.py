@@ -62,7 +62,8 @@ def database_url() -> str:
 
 
 def service_environment(sandbox: Sandbox, directory: Path, **variables: str) -> dict[str, str]:
-    """For a process of the service: the test's database, the sandbox, the light bot, small pools."""
+    """For a process of the service: the test's database, the sandbox, the light bot, small pools that do not grow."""
+    processes, rooms = variables.get("VOICE_AGENT_POOL_SIZE", "1"), variables.get("DAILY_ROOM_POOL_SIZE", "2")
     return {
         **os.environ,
         "DATABASE_URL": database_url(),
@@ -70,8 +71,10 @@ def service_environment(sandbox: Sandbox, directory: Path, **variables: str) -> 
         "DAILY_API_URL": sandbox.api_url,
         "DAILY_API_KEY": sandbox.api_key,
         "VOICE_AGENT_BOT": LIGHT_BOT,
-        "VOICE_AGENT_POOL_SIZE": "1",
-        "DAILY_ROOM_POOL_SIZE": "2",
+        "VOICE_AGENT_POOL_SIZE": processes,
+        "VOICE_AGENT_MAX_POOL_SIZE": processes,
+        "DAILY_ROOM_POOL_SIZE": rooms,
+        "DAILY_ROOM_MAX_POOL_SIZE": rooms,
         "RUNPOOLS_HEALTH_PORT": "0",
         "LOG_FORMAT": "text",
         **variables,
