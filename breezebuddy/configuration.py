@@ -6,6 +6,7 @@ Each reader raises ImproperlyConfigured naming the variable, the value that it h
 import os
 import re
 from collections.abc import Collection
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple, NoReturn
 
 import environ
@@ -102,3 +103,12 @@ def pool_sizes(size: str, cap: str, default: int) -> tuple[int, int]:
     if target > ceiling:
         refuse(size, target, f"at most {cap}, which is {ceiling}; raise {cap} or lower {size}")
     return target, ceiling
+
+
+def networks(name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Comma-separated, such as 10.20.0.0/16."""
+    given = names(name, default)
+    try:
+        return tuple(ip_network(one) for one in given)
+    except ValueError:
+        refuse(name, ",".join(given), "networks such as 10.20.0.0/16, separated by commas")

@@ -82,6 +82,13 @@ WEB_RESERVE_SLOTS = conf.whole_number(
     "WEB_RESERVE_SLOTS", VOICE_AGENT_MAX_PROCESSES // 4, minimum=0, maximum=VOICE_AGENT_MAX_PROCESSES - 1
 )
 
+# --- reporting webhooks ------------------------------------------------------------------------------------
+REPORTING_WEBHOOK_KEYS = conf.names("REPORTING_WEBHOOK_KEYS", "")
+for _key in REPORTING_WEBHOOK_KEYS:
+    if len(_key) < 32:
+        conf.refuse("REPORTING_WEBHOOK_KEYS", f"{_key[:2]}...", "random values of at least 32 characters each")
+REPORTING_WEBHOOK_NETWORKS = conf.networks("REPORTING_WEBHOOK_NETWORKS", "")
+
 # --- one pod -----------------------------------------------------------------------------------------------
 POD_NAME = conf.text("POD_NAME", socket.gethostname())
 RUNPOOLS_HEALTH_PORT = conf.whole_number("RUNPOOLS_HEALTH_PORT", 8001, minimum=0, maximum=65_535)

@@ -67,14 +67,7 @@ def connect(
         try:
             session = _claim_for_lead(lead_uuid, leads, key, access, arrived)
         except RoomNeeded as needed:
-            made = on_demand.make_room(
-                access.client,
-                prefix=settings.DAILY_ROOM_PREFIX,
-                geo=settings.DAILY_ROOM_GEO,
-                life=timedelta(seconds=settings.DAILY_ROOM_POOL_LIFE + settings.MAX_DAILY_SESSION_LIMIT),
-                stored_tokens=access.signer is None,
-                dialout=settings.DIALLING,
-            )
+            made = on_demand.make_room(access.client, room_wanted(stored_tokens=access.signer is None))
             session = _claim_for_lead(lead_uuid, leads, key, access, arrived, OnDemandRoom(made, needed.seen))
     except (PoolExhausted, LeadNotConnectable, IdempotencyConflict, Lead.DoesNotExist):
         if made:
@@ -168,6 +161,17 @@ def bot_body(lead: Lead) -> dict[str, Any]:
         "configurations": {**template.configurations, **(override or {})},
         "payload": lead.payload,
     }
+
+
+def room_wanted(*, stored_tokens: bool) -> on_demand.RoomWanted:
+    return on_demand.RoomWanted(
+        prefix=settings.DAILY_ROOM_PREFIX,
+        geo=settings.DAILY_ROOM_GEO,
+        life=timedelta(seconds=settings.DAILY_ROOM_POOL_LIFE + settings.MAX_DAILY_SESSION_LIMIT),
+        stored_tokens=stored_tokens,
+        dialout=settings.DIALLING,
+        recorded=settings.ENABLE_AUTOMATIC_DAILY_RECORDING,
+    )
 
 
 def session_life() -> timedelta:

@@ -19,6 +19,7 @@ from leads.calling_window import CallingWindow
 from leads.connect import bot_body
 from leads.dialling_plan import Plan, Queue, Reserve, Stock, plan
 from leads.models import Lead, LeadStatus
+from leads.webhooks import outbox
 from pools import notifications
 from pools.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
 from pools.daily_account import DailyAccess
@@ -177,4 +178,6 @@ def _put_aside(lead: Lead, *, missing: bool) -> None:
     if not missing:
         values |= {"status": LeadStatus.FINISHED, "outcome": facts.outcome, "call_end_time": Now()}
     Lead.objects.filter(pk=lead.pk).update(**values)
+    if not missing:
+        outbox.lead_finished(Lead.objects.select_related("voice_session__room").get(pk=lead.pk))
     logger.warning("event=lead_not_dialled lead=%s reason=%s", lead.uuid, "no_number" if missing else "no_such_number")

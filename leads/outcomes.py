@@ -7,6 +7,7 @@ from django.db.models.functions import Coalesce, Now
 
 from leads import phone_calls
 from leads.models import Lead, LeadStatus, PlatformStatus
+from leads.webhooks import outbox
 from pools.models import VoiceSession
 from pools.sessions import NOT_STARTED
 
@@ -81,7 +82,7 @@ def _phone_session_ended(session: VoiceSession) -> None:
 
 
 def _finish(lead: QuerySet[Lead], session: VoiceSession, **facts: str) -> None:
-    lead.update(
+    finished = lead.update(
         status=LeadStatus.FINISHED,
         end_reason=session.end_reason,
         transcription=session.transcript,
@@ -89,6 +90,8 @@ def _finish(lead: QuerySet[Lead], session: VoiceSession, **facts: str) -> None:
         updated_at=Now(),
         **facts,
     )
+    if finished:
+        outbox.lead_finished(lead.select_related("voice_session__room").get())
 
 
 def _back_to_backlog(lead: QuerySet[Lead], pause: timedelta) -> None:

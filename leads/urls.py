@@ -3,6 +3,7 @@ from django.urls import path
 from leads.api.connect import ConnectView
 from leads.api.leads import LeadsView, LeadView
 from leads.api.login import LoginView, MeView
+from leads.api.recording import RecordingView
 from leads.api.tokens import TokensView, TokenView
 
 urlpatterns = [
@@ -11,6 +12,7 @@ urlpatterns = [
     path("s2s-token", TokensView.as_view(), name="s2s-tokens"),
     path("s2s-token/<str:token_id>", TokenView.as_view(), name="s2s-token"),
     path("leads", LeadsView.as_view(), name="leads"),
+    path("leads/recording/<str:call_sid>", RecordingView.as_view(), name="recording"),
     path("leads/<str:lead_id>", LeadView.as_view(), name="lead"),
     path("connect", ConnectView.as_view(), name="connect"),
 ]

@@ -19,13 +19,13 @@ Done = Callable[[Any, DailyError | None], None]
 
 
 class DailyCalls:
-    def __init__(self, threads: int = 4) -> None:
+    def __init__(self, threads: int = 4, name: str = "daily") -> None:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Done]] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[Done, Any, DailyError | None]] = queue.SimpleQueue()
         self._closed = False
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         for number in range(threads):  # daemons: a call that Daily does not answer must not keep us from exiting
-            threading.Thread(target=self._work, name=f"daily-{number}", daemon=True).start()
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
 
     def fileno(self) -> int:
         return self._wakeup

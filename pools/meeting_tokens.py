@@ -21,19 +21,19 @@ def bot_user_ids(session: VoiceSession) -> set[str]:
 
 
 def owner_token(session: VoiceSession, room: Room, signer: TokenSigner | None, life: timedelta) -> str:
-    return _token(room, room.owner_token, signer, _owner(room.name, str(session.uuid), life + GRACE))
+    return _token(room, room.owner_token, signer, _owner(room.name, str(session.uuid), life + GRACE, room.recorded))
 
 
 def guest_token(session: VoiceSession, room: Room, signer: TokenSigner | None, life: timedelta) -> str:
     return _token(room, room.guest_token, signer, _guest(room.name, f"c{session.uuid.hex}", life))
 
 
-def mint_pair(client: DailyClient, name: str, life: timedelta) -> StoredTokens:
+def mint_pair(client: DailyClient, name: str, life: timedelta, *, recorded: bool) -> StoredTokens:
     """Both over REST. The session is not known yet, so that the ids are the room's. Raises DailyError."""
     now = datetime.now(UTC)
     owner, guest = (
         client.mint_token(request.properties(now.timestamp()))
-        for request in (_owner(name, name[-36:], life), _guest(name, f"c{name[-35:]}", life))
+        for request in (_owner(name, name[-36:], life, recorded), _guest(name, f"c{name[-35:]}", life))
     )
     return StoredTokens(owner, guest, now + life)
 
@@ -46,8 +46,8 @@ def _token(room: Room, stored: str, signer: TokenSigner | None, request: TokenRe
     return stored
 
 
-def _owner(name: str, user_id: str, life: timedelta) -> TokenRequest:
-    return TokenRequest(name, user_id, BOT_NAME, owner=True, lifetime=int(life.total_seconds()))
+def _owner(name: str, user_id: str, life: timedelta, recorded: bool) -> TokenRequest:
+    return TokenRequest(name, user_id, BOT_NAME, owner=True, lifetime=int(life.total_seconds()), recording=recorded)
 
 
 def _guest(name: str, user_id: str, life: timedelta) -> TokenRequest:

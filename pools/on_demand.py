@@ -7,6 +7,7 @@ reserved rows that nobody claims are reaped after a minute.
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
@@ -26,28 +27,42 @@ BUDGET_WAIT_S = 2.0
 AT_ONCE = threading.BoundedSemaphore(4)  # half of the threads of a gunicorn worker: the rest serves what is in stock
 
 
-def make_room(
-    client: DailyClient, *, prefix: str, geo: str, life: timedelta, stored_tokens: bool, dialout: bool
-) -> Room:
-    """A reserved room, ready at Daily, with `life` to live and a session of that length before it.
+@dataclass(frozen=True)
+class RoomWanted:
+    """`life` includes that of a session; `stored_tokens`: with meeting tokens minted by Daily."""
+
+    prefix: str
+    geo: str
+    life: timedelta
+    stored_tokens: bool
+    dialout: bool
+    recorded: bool
+
+
+def make_room(client: DailyClient, wanted: RoomWanted) -> Room:
+    """A reserved room, ready at Daily.
 
     Raises PoolExhausted when Daily cannot be asked or does not make it, and when half of this process waits for Daily.
     """
     if not AT_ONCE.acquire(blocking=False):
         raise PoolExhausted("no room in stock, and enough are being made on demand already", retry_after=2)
     try:
-        return _make_room(client, prefix, geo, life, stored_tokens, dialout)
+        return _make_room(client, wanted)
     finally:
         AT_ONCE.release()
 
 
-def _make_room(client: DailyClient, prefix: str, geo: str, life: timedelta, stored_tokens: bool, dialout: bool) -> Room:
-    expires_at = datetime.now(UTC) + life
-    room = Room.objects.create(name=room_name(prefix), reserved=True, expires_at=expires_at)
+def _make_room(client: DailyClient, wanted: RoomWanted) -> Room:
+    expires_at = datetime.now(UTC) + wanted.life
+    room = Room.objects.create(
+        name=room_name(wanted.prefix), reserved=True, recorded=wanted.recorded, expires_at=expires_at
+    )
+    new = NewRoom(room.name, expires_at, wanted.geo, recorded=wanted.recorded, dialout=wanted.dialout)
     try:
-        _wait_for_budget(calls=3 if stored_tokens else 1)
-        made = client.create_room(NewRoom(room.name, expires_at, geo, dialout=dialout))
-        tokens = mint_pair(client, room.name, life) if stored_tokens else None
+        _wait_for_budget(calls=3 if wanted.stored_tokens else 1)
+        made = client.create_room(new)
+        minted = wanted.stored_tokens
+        tokens = mint_pair(client, room.name, wanted.life, recorded=wanted.recorded) if minted else None
     except (DailyError, PoolExhausted) as error:
         room.end("on-demand creation failed")
         if isinstance(error, PoolExhausted):

@@ -177,7 +177,12 @@ class RoomPool:
             )
             Room.objects.filter(pk__in=adopted).update(pod=self._pod)
             rows = Room.objects.bulk_create(
-                Room(name=room_name(self._config.room_prefix), pod=self._pod, expires_at=expires_at)
+                Room(
+                    name=room_name(self._config.room_prefix),
+                    pod=self._pod,
+                    recorded=self._config.room_recording,
+                    expires_at=expires_at,
+                )
                 for _ in range(missing - len(adopted))
             )
         self._unasked += rows
@@ -255,7 +260,8 @@ class RoomPool:
         made = self._client.create_room(new[0])
         tokens = None
         if self.signer is None:
-            tokens = mint_pair(self._client, made.name, timedelta(seconds=self._config.room_life))
+            life = timedelta(seconds=self._config.room_life)
+            tokens = mint_pair(self._client, made.name, life, recorded=new[0].recorded)
         return [(made, tokens)]
 
     def _ask_for(
@@ -264,7 +270,13 @@ class RoomPool:
         make: Callable[[list[NewRoom]], list[tuple[DailyRoom, StoredTokens | None]]],
     ) -> None:
         new = [
-            NewRoom(room.name, room.expires_at, self._config.room_geo, dialout=self._config.room_dialout)
+            NewRoom(
+                room.name,
+                room.expires_at,
+                self._config.room_geo,
+                recorded=room.recorded,
+                dialout=self._config.room_dialout,
+            )
             for room in rooms
         ]
         for room in rooms:
@@ -297,7 +309,8 @@ class RoomPool:
             self._submit(self._mint_job(room), self._renewal_done(room))
 
     def _mint_job(self, room: Room) -> Callable[[], StoredTokens]:
-        return lambda: mint_pair(self._client, room.name, timedelta(seconds=self._config.room_life))
+        life = timedelta(seconds=self._config.room_life)
+        return lambda: mint_pair(self._client, room.name, life, recorded=room.recorded)
 
     def _renewal_done(self, room: Room) -> Callable[[StoredTokens | None, DailyError | None], None]:
         def done(tokens: StoredTokens | None, error: DailyError | None) -> None:

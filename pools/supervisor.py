@@ -9,9 +9,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import connection
 
@@ -48,6 +48,23 @@ IMPATIENT_S = 0.05  # while somebody owes us an answer
 DEVELOPMENT_DRAIN_S = 5.0
 
 
+class Companion(Protocol):
+    """Work of others that rides in the loop, in small steps; readable when there is something to hear."""
+
+    def fileno(self) -> int: ...
+
+    def hear(self, now: float) -> None:
+        """Take what has arrived, into memory only: there may be no database just now."""
+
+    def record(self) -> bool:
+        """Write what has been heard; whether there was anything."""
+
+    def look(self, now: float) -> None:
+        """Do what is due. Called whenever the loop looks at its rows, at least once a second."""
+
+    def close(self) -> None: ...
+
+
 class Supervisor:
     """Build it, then `run()`. Tests call `start()` and `run_once()` themselves."""
 
@@ -60,6 +77,7 @@ class Supervisor:
         readiness: Callable[[], tuple[int, dict[str, Any]]] | None = None,
         gauges: PodGauges | None = None,
         outbound: Outbound | None = None,
+        companions: Sequence[Companion] = (),
     ) -> None:
         """`on_session_ended` is called in the transaction that ends a session; `readiness` answers the probes,
         `gauges` tell Prometheus, `outbound` makes the calls that begin here."""
@@ -70,6 +88,7 @@ class Supervisor:
         self._gauges = gauges or PodGauges()
         self._readiness = readiness
         self._outbound = outbound
+        self._companions = companions
         self._watching = Watching()
         self._signals = SignalNotes()
         self._ear = Ear(config, self._watching)
@@ -97,6 +116,8 @@ class Supervisor:
         self._watching.add(self._calls, lambda now: None)
         if self._outbound:
             self._watching.add(self._outbound.calls, lambda now: None)
+        for companion in self._companions:
+            self._watching.add(companion, companion.hear)
         become_subreaper()
         logger.info(
             "event=pod_started pod=%s agents=%d/%d rooms=%d/%d max_processes=%d method=%s",
@@ -143,6 +164,8 @@ class Supervisor:
         self._ear.close()
         if self._probes:
             self._probes.close()
+        for companion in self._companions:
+            companion.close()
         self._calls.close()
         if self._outbound:
             self._outbound.close()
@@ -231,6 +254,8 @@ class Supervisor:
             changed = True
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
+        for companion in self._companions:
+            changed |= companion.record()
         polling = now >= self._poll_due
         looking = changed or self._woken or self._ear.heard or polling
         outbound_due = self._outbound is not None and now >= self._outbound.due
@@ -255,6 +280,8 @@ class Supervisor:
             self._level(now)
             self.heartbeat.beat(now)
             self._call_out(now)
+            for companion in self._companions:
+                companion.look(now)
         self._woken = self._ear.heard = self._level_owed = False
         if polling:
             self._poll_due = now + self._config.poll_interval

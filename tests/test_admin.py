@@ -1,6 +1,8 @@
 """The admin: every model is there, what must not be seen is not, and no page asks a query a row."""
 
+import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from leads.models import ApiToken, Lead, LeadStatus, Profile, RateAllowance, Template
+from leads.models import ApiToken, Lead, LeadStatus, Profile, RateAllowance, Template, WebhookDelivery
 from pools.models import DailyBudgetSlot, Pod, SeenDailyEvent, SessionStatus, VoiceSession
 from tests.make import (
     make_agent_process,
@@ -57,6 +59,13 @@ def make_some_of_everything(silent=0.0):
     active.save()
     make_lead(template=template), make_lead(LeadStatus.FINISHED, template=template, voice_session=ended)
     make_user("reseller", reseller_ids=["acme"])
+    WebhookDelivery.objects.create(
+        lead=lead,
+        url="https://hooks.example.com/lead?key=receiver-secret",
+        host="hooks.example.com",
+        body=json.dumps({"transcription": said}),
+        give_up_at=datetime.now(UTC),
+    )
     make_token(), make_token("merchant", merchant_ids=["m1"], reseller_ids=["acme"])
 
 
@@ -115,7 +124,15 @@ def test_no_secret_and_no_whole_phone_number_is_on_any_page(everything, admin_cl
         addresses = [page(model), *(page(model, "change", row.pk) for row in model.objects.all())]
         for address in addresses:
             content = admin_client.get(address).content.decode()
-            for secret in ["owner-secret", "guest-secret", "meeting-secret", PHONE, PHONE[1:], *digests]:
+            for secret in [
+                "owner-secret",
+                "guest-secret",
+                "meeting-secret",
+                "receiver-secret",
+                PHONE,
+                PHONE[1:],
+                *digests,
+            ]:
                 assert secret not in content, (address, secret)
     shown = admin_client.get(page(Lead, "change", Lead.objects.earliest("pk").pk))
     assert "+91******1234" in shown.content.decode()
@@ -242,3 +259,13 @@ def test_who_may_only_look_at_tokens_cannot_revoke_them(client):
 def test_the_admin_asks_for_its_own_login(client):
     assert client.get("/admin/")["Location"].startswith("/admin/login/")
     assert client.get("/admin/login/").status_code == 200
+
+
+def test_an_event_that_is_over_can_be_sent_again(everything, admin_client):
+    delivery = WebhookDelivery.objects.get()
+    WebhookDelivery.objects.update(status="given_up", ended_at=datetime.now(UTC), attempts=7)
+    chosen = {"action": "resend", "_selected_action": [delivery.pk]}
+    assert admin_client.post(page(WebhookDelivery), chosen).status_code == 302
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.ended_at) == ("pending", None)
+    assert delivery.give_up_at > datetime.now(UTC)

@@ -20,7 +20,9 @@ NOT_IN_SETTINGS = ("PORT", "POSTGRES_BIN_DIR", "WEB_CONCURRENCY", "WEB_THREADS",
 def test_each_variable_that_the_settings_read_is_documented():
     source = (ROOT / "breezebuddy" / "settings.py").read_text()
     read = set(
-        re.findall(r"conf\.(?:text|whole_number|seconds|switch|choice|names|rate|pem)\(\s*\"([A-Z_0-9]+)\"", source)
+        re.findall(
+            r"conf\.(?:text|whole_number|seconds|switch|choice|names|networks|rate|pem)\(\s*\"([A-Z_0-9]+)\"", source
+        )
     )
     read |= set(re.findall(r"\"([A-Z_]+_POOL_SIZE)\"", source))
     assert len(read) > 25
@@ -68,6 +70,8 @@ def test_the_example_as_it_stands_is_what_nothing_set_gives(settings_under):
         ("DAILY_API_URL", "api.daily.co", "https://"),
         ("DAILY_ROOM_PREFIX", "b b", "letters, digits"),
         ("DAILY_SELF_SIGNED_TOKENS", "perhaps", "on or off"),
+        ("REPORTING_WEBHOOK_NETWORKS", "192.168.0.1/16", "networks such as"),
+        ("PUBLIC_URL", "pools.example.com", "https://"),
         ("LOG_LEVEL", "LOUD", "DEBUG, INFO"),
     ],
 )

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 
 from leads.api.fields import ObjectField, UnsetField
 from leads.models import ExecutionMode, Lead, LeadStatus
+from leads.webhooks.payload import recording_path, was_recorded
 from pools.models import SessionStatus, StartKind, VoiceSession
 
 
@@ -50,7 +52,7 @@ class LeadSerializer(serializers.ModelSerializer[Lead]):
     template_id = serializers.UUIDField(source="template.uuid")
     payload = ObjectField()
     metaData = serializers.SerializerMethodField()
-    recording_url = UnsetField()
+    recording_url = serializers.SerializerMethodField(help_text="Of a call that was recorded; needs a token.")
     status = serializers.ChoiceField(choices=LeadStatus.choices)
     execution_mode = serializers.ChoiceField(choices=ExecutionMode.choices)
     outcome = serializers.SerializerMethodField()
@@ -97,6 +99,9 @@ class LeadSerializer(serializers.ModelSerializer[Lead]):
 
     def get_metaData(self, lead: Lead) -> dict[str, Any]:
         return {"transcription": lead.transcription} if lead.transcription else {}
+
+    def get_recording_url(self, lead: Lead) -> str | None:
+        return settings.PUBLIC_URL + recording_path(lead) if was_recorded(lead) else None
 
     def get_outcome(self, lead: Lead) -> str | None:
         return lead.outcome or None

@@ -13,11 +13,13 @@ from leads.models.lead import (
     ProviderStatus,
 )
 from leads.models.template import Template
+from leads.models.webhook_delivery import DeliveryStatus, WebhookDelivery
 
 __all__ = [
     "TELEPHONY_MODES",
     "WEB_MODES",
     "ApiToken",
+    "DeliveryStatus",
     "ExecutionMode",
     "Holder",
     "Lead",
@@ -29,4 +31,5 @@ __all__ = [
     "RateAllowance",
     "Role",
     "Template",
+    "WebhookDelivery",
 ]

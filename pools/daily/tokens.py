@@ -27,6 +27,7 @@ class TokenRequest:
     user_name: str
     owner: bool
     lifetime: int
+    recording: bool = False  # Daily records from the moment at which this one joins
 
     def claims(self, domain_id: str, now: float) -> dict[str, Any]:
         """For signing. False-y claims are left out: an explicit `ejt` overrules the room's own ejection."""
@@ -39,7 +40,7 @@ class TokenRequest:
             "ud": self.user_id,
             "ejt": True,
         }
-        return claims | ({"o": True} if self.owner else {})
+        return claims | ({"o": True} if self.owner else {}) | ({"sr": True} if self.recording else {})
 
     def properties(self, now: float) -> dict[str, Any]:
         """The same for minting over REST."""
@@ -50,6 +51,7 @@ class TokenRequest:
             "user_id": self.user_id,
             "is_owner": self.owner,
             "eject_at_token_exp": True,
+            **({"start_cloud_recording": True} if self.recording else {}),
         }
 
 

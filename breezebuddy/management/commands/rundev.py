@@ -173,6 +173,7 @@ class Command(BaseCommand):
         if self.with_sandbox:
             environment["DAILY_API_KEY"] = SANDBOX_API_KEY
             environment["DAILY_API_URL"] = self.sandbox_url
+            environment.setdefault("REPORTING_WEBHOOK_NETWORKS", "127.0.0.0/8")
             environment.setdefault("PUBLIC_URL", f"http://127.0.0.1:{self.port}")  # the sandbox reaches us there
         return environment
 

@@ -21,6 +21,7 @@ from leads.dialler import Dialler
 from leads.dialling import DiallingConfig
 from leads.dialling_plan import Reserve
 from leads.outcomes import session_ended
+from leads.webhooks.sender import SenderConfig, WebhookSender
 from pools import log_format
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily_account import daily_client
@@ -109,7 +110,8 @@ class Command(BaseCommand):
         gauges = PodGauges()
         probes = self._probes(options["health_port"], gauges)
         outbound = None if options["once"] or not settings.DIALLING else dialler(config)
-        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges, outbound)
+        companions = [WebhookSender(SenderConfig.from_settings())]
+        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges, outbound, companions)
         self._start(supervisor)
         if options["once"]:
             if not supervisor.run_until_filled():

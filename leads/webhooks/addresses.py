@@ -1,0 +1,110 @@
+"""Where webhooks may be sent: public addresses over https, and what an operator has allowed besides.
+
+Whoever pushes a lead names an address that *we* then connect to, from inside our network. So names and numbers are
+checked when a lead is pushed, and every address that the name resolves to is checked again before each connection.
+"""
+
+import ipaddress
+import socket
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+MAX_URL = 2000
+LOCAL_NAMES = ("localhost", ".localhost", ".local", ".internal", ".localdomain")
+# Ways to write an IPv4 address into an IPv6 one, and special uses that Python calls global.
+TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text) for text in ("64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10", "192.88.99.0/24")
+)
+
+
+class Forbidden(Exception):
+    """We do not connect there; the text is for people and names no address of ours."""
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """`networks`: private ones that may be reached too, also over plain http."""
+
+    networks: tuple[Network, ...] = field(default=())
+
+    def split(self, url: str) -> SplitResult:
+        """The parts of an address that may be sent to, as far as can be said without resolving its name. Raises
+        Forbidden."""
+        if len(url) > MAX_URL or not url.isprintable() or " " in url:
+            raise Forbidden(f"must be an address of at most {MAX_URL} characters, without spaces")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:  # a bad port or an unclosed bracket
+            raise Forbidden("must be a valid https:// address") from None
+        if not host or port == 0:
+            raise Forbidden("must be a valid https:// address")
+        if parts.scheme != "https" and not (parts.scheme == "http" and self.networks):
+            raise Forbidden("must begin with https://")
+        if parts.username is not None or parts.password is not None:
+            raise Forbidden("must not hold a user name or password")
+        if (number := _as_address(host)) is not None:
+            self.check(number, parts.scheme)
+        elif not self.networks and _is_local_name(host):
+            raise Forbidden("must not be a private or loopback address")
+        return parts
+
+    def resolve(self, parts: SplitResult) -> list[Address]:
+        """Every address of the host, all checked. Raises Forbidden, and OSError if there is none."""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        except UnicodeError:
+            raise Forbidden("must have a valid host name") from None
+        addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
+        for address in addresses:
+            self.check(address, parts.scheme)
+        return addresses
+
+    def check(self, address: Address, scheme: str) -> None:
+        """Raises Forbidden."""
+        address = _unwrapped(address)
+        if any(address in network for network in self.networks):
+            return
+        if not is_public(address):
+            raise Forbidden("must not be a private or loopback address")
+        if scheme != "https":
+            raise Forbidden("must begin with https://")
+
+
+def is_public(address: Address) -> bool:
+    """Reachable by everybody on the internet, and one host."""
+    if any(address in network for network in NOT_PUBLIC):
+        return False
+    special = address.is_private or address.is_loopback or address.is_link_local or address.is_unspecified
+    return address.is_global and not (special or address.is_multicast or address.is_reserved)
+
+
+def _unwrapped(address: Address) -> Address:
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in TRANSLATED:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def _as_address(host: str) -> Address | None:
+    """Also in the forms that only a C library reads: 127.1, 0x7f000001, 2130706433."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None
+
+
+def _is_local_name(host: str) -> bool:
+    name = host.rstrip(".").lower()
+    return "." not in name or name.endswith(LOCAL_NAMES)

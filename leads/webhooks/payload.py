@@ -1,0 +1,63 @@
+"""What the reporting webhook says of a lead that is over: the published camelCase payloads."""
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from leads.models import Lead, LeadStatus, PlatformStatus, ProviderReason
+
+# Nobody was reached.
+UNREACHED = frozenset({"NO_ANSWER", "BUSY", "FAILED", "CANCELED", "TIMEOUT"})
+# The call went wrong, unless its bot had come to an outcome before.
+FAULTS = frozenset({"agent_lost", "bot_error", "join_failed", "room_lost", "supervisor_lost", "no_meeting_token"})
+UNKNOWN = "UNKNOWN"
+
+
+def payload_of(lead: Lead) -> dict[str, Any]:
+    """Success: somebody was talked to. Failure: nobody was, or the call broke off before it came to anything."""
+    common = {
+        "orderId": lead.request_id,
+        "leadId": str(lead.uuid),
+        "outcome": lead.outcome,
+        "attemptCount": lead.attempt_count + 1,  # this one too
+    }
+    if reason := failure_reason(lead):
+        return {**common, "failureReason": reason}
+    return {
+        **common,
+        "callSid": lead.call_id,
+        "status": lead.status,
+        "transcription": lead.transcription,
+        "recordingUrl": recording_url(lead),
+        "completedAt": lead.call_end_time.isoformat() if lead.call_end_time else None,
+    }
+
+
+def failure_reason(lead: Lead) -> str:
+    """Empty for a call that took place."""
+    if lead.platform_status != PlatformStatus.INITIATED:
+        return lead.abort_reason or lead.platform_reason or lead.outcome
+    if lead.outcome in UNREACHED:
+        dialled = lead.provider_reason if lead.provider_reason != ProviderReason.COMPLETED else ""
+        return dialled or lead.end_reason or lead.outcome
+    return lead.end_reason if lead.outcome == UNKNOWN and lead.end_reason in FAULTS else ""
+
+
+def recording_url(lead: Lead) -> str | None:
+    """Where the recording can be had, with a token for this API; None if the call was not recorded."""
+    return settings.PUBLIC_URL + recording_path(lead) if settings.PUBLIC_URL and was_recorded(lead) else None
+
+
+def was_recorded(lead: Lead) -> bool:
+    session = lead.voice_session
+    return lead.status == LeadStatus.FINISHED and session is not None and session.room.recorded
+
+
+def recording_path(lead: Lead) -> str:
+    return reverse("recording", args=[lead.call_id])
+
+
+def encoded(payload: dict[str, Any]) -> str:
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))

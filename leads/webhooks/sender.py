@@ -1,0 +1,159 @@
+"""Sends what is due: rides in the supervisor's loop, HTTP in threads of its own, rows only in the loop.
+
+Any pod sends anything (SKIP LOCKED). The try is counted before it is made, with a lease: a pod that dies meanwhile
+leaves a row that is due again when the lease is over. So an event arrives at least once, seldom twice.
+"""
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from leads.models import DeliveryStatus, WebhookDelivery
+from leads.webhooks import retries, signing
+from leads.webhooks.addresses import Destinations
+from leads.webhooks.post import Posted, post
+from pools.daily_calls import DailyCalls
+
+logger = logging.getLogger(__name__)
+
+THREADS = 8
+PER_HOST = 2  # at a time: a host that hangs leaves the other threads to the others
+LOOK_S = 0.1
+TIDY_S = 60.0
+BATCH = 1000
+
+
+@dataclass(frozen=True)
+class SenderConfig:
+    """`keys`: what secrets are derived from, the newest first. `retention_days`: 0 keeps what is over for ever."""
+
+    keys: tuple[str, ...] = field(repr=False)
+    destinations: Destinations
+    retention_days: int
+
+    @classmethod
+    def from_settings(cls) -> "SenderConfig":
+        destinations = Destinations(settings.REPORTING_WEBHOOK_NETWORKS)
+        return cls(signing.keys(), destinations, settings.RETENTION_DAYS)
+
+
+class WebhookSender:
+    """A companion of the supervisor (pools.supervisor.Companion)."""
+
+    def __init__(self, config: SenderConfig, draw: Callable[[], float] = random.random) -> None:
+        self._config = config
+        self._draw = draw
+        self._calls = DailyCalls(THREADS, name="webhook")
+        self._sending: dict[int, str] = {}  # host by delivery
+        self._answers: list[tuple[WebhookDelivery, Posted]] = []
+        self._look_due = self._tidy_due = 0.0
+
+    def fileno(self) -> int:
+        return self._calls.fileno()
+
+    def hear(self, now: float) -> None:
+        self._calls.collect()
+
+    def record(self) -> bool:
+        """Write what has come of the tries that are over; whether there was anything."""
+        changed = bool(self._answers)
+        while self._answers:
+            self._record(*self._answers[0])
+            self._answers.pop(0)
+        if changed:
+            self._look_due = 0.0
+        return changed
+
+    def look(self, now: float) -> None:
+        if now < self._look_due:
+            return
+        self._look_due = now + LOOK_S
+        for delivery in self._take():
+            self._send(delivery)
+        if now >= self._tidy_due:
+            self._tidy_due = now + TIDY_S
+            if forget_old(self._config.retention_days) == BATCH:
+                self._tidy_due = now
+
+    def close(self) -> None:
+        """What is under way is not waited for: its lease ends."""
+        self._calls.close()
+
+    # --- sending ------------------------------------------------------------------------------------------
+
+    def _take(self) -> list[WebhookDelivery]:
+        free = THREADS - len(self._sending)
+        if free <= 0:
+            return []
+        hosts = Counter(self._sending.values())
+        full = [host for host, sending in hosts.items() if sending >= PER_HOST]
+        with transaction.atomic():
+            due = (
+                WebhookDelivery.objects.due()
+                .exclude(host__in=full)
+                .select_related("lead")
+                .select_for_update(skip_locked=True, of=("self",))
+                .order_by("next_attempt_at")[:free]
+            )
+            taken = []
+            for delivery in due:
+                hosts[delivery.host] += 1
+                if hosts[delivery.host] <= PER_HOST:
+                    delivery.begin()
+                    taken.append(delivery)
+        return taken
+
+    def _send(self, delivery: WebhookDelivery) -> None:
+        body, event_id = delivery.body.encode(), str(delivery.event_id)
+        secrets = [signing.secret_of(delivery.lead.reseller_id, key) for key in self._config.keys]
+        url, destinations = delivery.url, self._config.destinations
+
+        def job() -> Posted:
+            headers = signing.headers(secrets, event_id, int(time.time()), body)
+            return post(url, body, {"Content-Type": "application/json", **headers}, destinations)
+
+        def done(posted: Posted | None, error: Any) -> None:
+            self._sending.pop(delivery.pk, None)
+            self._answers.append((delivery, posted or Posted(None, "it could not be sent")))
+
+        self._sending[delivery.pk] = delivery.host
+        self._calls.submit(job, done)
+
+    def _record(self, delivery: WebhookDelivery, posted: Posted) -> None:
+        event, host, tries = delivery.event_id, delivery.host, delivery.attempts
+        if posted.status is not None and retries.is_success(posted.status):
+            delivery.delivered(posted.status)
+            logger.info("event=webhook_delivered id=%s host=%s tries=%d", event, host, tries)
+            return
+        wait = retries.delay(tries, self._draw(), posted.retry_after)
+        hopeless = posted.forbidden or posted.status == retries.GONE
+        if not hopeless and delivery.try_again_in(wait, posted.status, posted.problem):
+            logger.info(
+                'event=webhook_failed id=%s host=%s tries=%d problem="%s" again_in_s=%.0f',
+                *(event, host, tries, posted.problem, wait),
+            )
+        elif delivery.give_up(posted.status, posted.problem):
+            logger.warning(
+                'event=webhook_given_up id=%s host=%s tries=%d problem="%s"', event, host, tries, posted.problem
+            )
+
+
+def forget_old(days: int) -> int:
+    """Delete one batch of deliveries that have been over for so many days; how many."""
+    if days == 0:
+        return 0
+    old = WebhookDelivery.objects.exclude(status=DeliveryStatus.PENDING).filter(
+        ended_at__lt=Now() - timedelta(days=days)
+    )
+    keys = list(old.order_by("ended_at").values_list("pk", flat=True)[:BATCH])
+    WebhookDelivery.objects.filter(pk__in=keys).delete()
+    return len(keys)

@@ -1,0 +1,274 @@
+"""The reporting webhook's events: written with the end of a lead, in the published forms, signed by a standard."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import transaction
+
+from leads.models import Lead, LeadStatus, WebhookDelivery
+from leads.outcomes import session_ended
+from leads.webhooks import retries, signing
+from leads.webhooks.outbox import lead_finished
+from leads.webhooks.payload import failure_reason, payload_of
+from pools.models import SessionStatus
+from pools.sessions import Result, ask_to_end, end_session
+from tests.make import make_lead, make_session, make_template
+
+URL = "https://hooks.example.com/lead?key=1"
+SUCCESS = {
+    "orderId",
+    "leadId",
+    "callSid",
+    "outcome",
+    "status",
+    "attemptCount",
+    "transcription",
+    "recordingUrl",
+    "completedAt",
+}
+FAILURE = {"orderId", "leadId", "outcome", "attemptCount", "failureReason"}
+
+
+def lead_in_call(**values: Any) -> Lead:
+    return make_lead(
+        "PROCESSING", platform_status="INITIATED", call_id="bb-1", **{"reporting_webhook_url": URL, **values}
+    )
+
+
+def end(lead: Lead, result: Result) -> None:
+    assert lead.voice_session is not None
+    assert end_session(lead.voice_session.pk, result, session_ended)
+
+
+def said(lead: Lead) -> dict[str, Any]:
+    return json.loads(WebhookDelivery.objects.get(lead=lead).body)
+
+
+# --- what is written ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_the_end_of_a_call_is_an_event_in_the_published_form():
+    lead = lead_in_call(request_id="order-7")
+    words = [{"role": "user", "content": "yes"}, {"role": "assistant", "content": "ठीक है"}]
+    end(lead, Result("caller_left", "CONFIRMED", words))
+    delivery = WebhookDelivery.objects.get()
+    lead.refresh_from_db()
+    assert (delivery.url, delivery.host, delivery.status, delivery.attempts) == (
+        URL,
+        "hooks.example.com",
+        "pending",
+        0,
+    )
+    body = json.loads(delivery.body)
+    assert set(body) == SUCCESS
+    assert lead.call_end_time is not None
+    assert body == {
+        "orderId": "order-7",
+        "leadId": str(lead.uuid),
+        "callSid": "bb-1",
+        "outcome": "CONFIRMED",
+        "status": "FINISHED",
+        "attemptCount": 1,
+        "transcription": words,
+        "recordingUrl": None,
+        "completedAt": lead.call_end_time.isoformat(),
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("result", "outcome", "reason"),
+    [
+        (Result("caller_never_joined"), "NO_ANSWER", "caller_never_joined"),
+        (Result("agent_lost"), "UNKNOWN", "agent_lost"),
+        (Result("bot_error"), "UNKNOWN", "bot_error"),
+    ],
+)
+def test_a_call_that_came_to_nothing_is_an_event_of_the_other_form(result, outcome, reason):
+    lead = lead_in_call(attempt_count=2, previous_attempt=make_lead("FINISHED"))
+    end(lead, result)
+    assert set(said(lead)) == FAILURE
+    assert said(lead) | {"orderId": "", "leadId": ""} == {
+        "orderId": "",
+        "leadId": "",
+        "outcome": outcome,
+        "attemptCount": 3,
+        "failureReason": reason,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"platform_status": "INITIATED", "outcome": "UNKNOWN", "end_reason": "caller_left"}, ""),
+        ({"platform_status": "INITIATED", "outcome": "SOLD", "end_reason": "agent_lost"}, ""),
+        ({"platform_status": "INITIATED", "outcome": "BUSY", "provider_reason": "BUSY", "end_reason": "x"}, "BUSY"),
+        (
+            {"platform_status": "NOT_INITIATED", "outcome": "INVALID_PHONE", "platform_reason": "INVALID_PHONE"},
+            "INVALID_PHONE",
+        ),
+        ({"outcome": "ABORT", "abort_reason": "sold out"}, "sold out"),
+        ({"outcome": "ABORT"}, "ABORT"),
+    ],
+)
+def test_why_a_lead_came_to_nothing(values, reason):
+    unset = dict.fromkeys(["platform_status", "platform_reason", "provider_reason", "abort_reason", "end_reason"], "")
+    assert failure_reason(Lead(**unset | values)) == reason
+
+
+@pytest.mark.django_db
+def test_a_recording_is_named_where_the_service_is_known_to_the_internet(settings):
+    settings.PUBLIC_URL = "https://pools.example.com"
+    session = make_session()
+    session.room.recorded = True
+    session.room.save()
+    lead = lead_in_call(voice_session=session)
+    end(lead, Result("caller_left", "SOLD"))
+    assert said(lead)["recordingUrl"] == ("https://pools.example.com/agent/voice/breeze-buddy/leads/recording/bb-1")
+    settings.PUBLIC_URL = ""
+    assert payload_of(Lead.objects.select_related("voice_session__room").get(pk=lead.pk))["recordingUrl"] is None
+
+
+@pytest.mark.django_db
+def test_the_address_may_stand_in_the_payload_where_the_published_form_keeps_it():
+    lead = lead_in_call(reporting_webhook_url="", payload={"reporting_webhook_url": URL})
+    end(lead, Result("caller_left"))
+    assert WebhookDelivery.objects.get().url == URL
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", [None, "", 7, {"a": 1}, "x" * 3000])
+def test_without_an_address_there_is_no_event(url):
+    end(lead_in_call(reporting_webhook_url="", payload={"reporting_webhook_url": url}), Result("caller_left"))
+    assert not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_address_that_is_none_is_kept_for_everybody_to_see():
+    end(lead_in_call(reporting_webhook_url="https://[::1"), Result("caller_left"))
+    assert WebhookDelivery.objects.get().host == ""
+
+
+@pytest.mark.django_db
+def test_a_start_that_never_ran_is_no_end():
+    lead = lead_in_call()
+    end(lead, Result("not_started"))
+    lead.refresh_from_db()
+    assert lead.status == LeadStatus.BACKLOG and not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_event_is_written_if_and_only_if_the_end_is():
+    lead = lead_in_call()
+    session = lead.voice_session
+    assert session is not None
+    with pytest.raises(RuntimeError), transaction.atomic():
+        end_session(session.pk, Result("caller_left"), session_ended)
+        raise RuntimeError
+    lead.refresh_from_db()
+    assert lead.status == LeadStatus.PROCESSING and not WebhookDelivery.objects.exists()
+    with pytest.raises(transaction.TransactionManagementError):
+        lead_finished(lead)
+
+
+@pytest.mark.django_db
+def test_a_call_ended_by_an_operator_is_told_too():
+    lead = lead_in_call(voice_session=make_session(SessionStatus.WAITING))
+    assert lead.voice_session is not None
+    ask_to_end(lead.voice_session.uuid, "ended_by_operator", session_ended)
+    assert said(lead)["outcome"] == "UNKNOWN"
+
+
+@pytest.mark.django_db
+def test_a_report_that_comes_late_completes_an_event_that_nobody_has_seen_else_it_is_another_one():
+    lead = lead_in_call()
+    end(lead, Result("supervisor_lost"))
+    session = lead.voice_session
+    assert session is not None
+    session.refresh_from_db()
+    session.end_reason, session.outcome = "caller_left", "SOLD"
+    session.save()
+    session_ended(session)
+    assert said(lead)["outcome"] == "SOLD"
+    WebhookDelivery.objects.get().begin()
+    session_ended(session)
+    assert WebhookDelivery.objects.count() == 2
+    assert len(set(WebhookDelivery.objects.values_list("event_id", flat=True))) == 2
+
+
+# --- signatures --------------------------------------------------------------------------------------------
+
+
+def test_a_signature_is_the_standards():
+    """An example that libraries of the standard are tested with."""
+    secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+    signature = signing.signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_each_reseller_has_a_secret_of_its_own_and_two_keys_sign_twice():
+    secrets = [signing.secret_of(reseller, key) for reseller in ("acme", "other") for key in ("k1", "k2")]
+    assert len(set(secrets)) == 4 and all(secret.startswith("whsec_") for secret in secrets)
+    headers = signing.headers(secrets[:2], "id-1", 1700000000, b"{}")
+    assert headers["webhook-signature"].split() == [
+        signing.signature(secret, "id-1", 1700000000, b"{}") for secret in secrets[:2]
+    ]
+    assert (headers["webhook-id"], headers["webhook-timestamp"]) == ("id-1", "1700000000")
+
+
+def snippet() -> dict[str, Any]:
+    """The verification that docs/webhooks.md shows, as it stands there."""
+    text = (Path(__file__).resolve().parent.parent / "docs" / "webhooks.md").read_text()
+    found = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert found
+    names: dict[str, Any] = {}
+    exec(found[1], names)  # noqa: S102 (our own documentation)
+    return names
+
+
+def test_the_documented_verification_takes_what_we_send_and_nothing_else():
+    verify = snippet()["verify"]
+    old, new = (signing.secret_of("acme", key) for key in ("old", "new"))
+    now = int(datetime.now(UTC).timestamp())
+    headers = signing.headers([new, old], "id-1", now, b'{"a":1}')
+    assert verify(b'{"a":1}', headers, old) and verify(b'{"a":1}', headers, new)
+    assert not verify(b'{"a":2}', headers, new)
+    assert not verify(b'{"a":1}', headers, signing.secret_of("other", "new"))
+    assert not verify(b'{"a":1}', headers | {"webhook-id": "id-2"}, new)
+    assert not verify(b'{"a":1}', signing.headers([new], "id-1", now - 3600, b'{"a":1}'), new)
+
+
+@pytest.mark.django_db
+def test_the_command_tells_a_resellers_secret(capsys, settings):
+    settings.REPORTING_WEBHOOK_KEYS = ["new" * 11, "old" * 11]
+    make_template(reseller_id="acme")
+    call_command("webhooksecret", "acme")
+    assert capsys.readouterr().out.strip() == signing.secret_of("acme", "new" * 11)
+    with pytest.raises(CommandError, match="nobody"):
+        call_command("webhooksecret", "nobody")
+
+
+# --- when to try again -------------------------------------------------------------------------------------
+
+
+def test_delays_grow_twofold_with_full_jitter_up_to_an_hour():
+    assert [retries.delay(tries, 1.0) for tries in (1, 2, 3, 4)] == [10, 20, 40, 80]
+    assert [retries.delay(tries, 0.5) for tries in (1, 2, 3, 4)] == [5, 10, 20, 40]
+    assert retries.delay(30, 1.0) == retries.delay(5000, 1.0) == 3600
+    assert retries.delay(1, 0.0) == 1
+
+
+def test_what_the_receiver_asks_for_is_heeded_up_to_an_hour():
+    assert retries.delay(1, 0.0, retry_after=120) == 120
+    assert retries.delay(1, 0.0, retry_after=1e6) == 3600
+
+
+def test_only_2xx_is_success():
+    assert all(retries.is_success(status) for status in (200, 204, 299))
+    assert not any(retries.is_success(status) for status in (None, 199, 301, 404, 500))

@@ -1,0 +1,187 @@
+"""Sending: what is due goes out signed, at least once, until it is taken or a day is over."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from leads.models import DeliveryStatus, WebhookDelivery
+from leads.webhooks import signing
+from leads.webhooks.addresses import Destinations
+from leads.webhooks.sender import PER_HOST, SenderConfig, WebhookSender, forget_old
+from tests.http_receiver import Answer, Receiver, running_receiver
+from tests.make import make_lead
+from tests.waiting import wait_until
+
+KEYS = ("new key of the test", "old key of the test")
+HERE = Destinations((ip_network("127.0.0.0/8"),))
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as receiver:
+        yield receiver
+
+
+class Driven:
+    """A sender whose loop the test turns. `draw` 0: the shortest wait."""
+
+    def __init__(self, destinations: Destinations = HERE) -> None:
+        self.sender = WebhookSender(SenderConfig(KEYS, destinations, retention_days=30), draw=lambda: 0.0)
+
+    def turn(self) -> None:
+        self.sender.hear(0.0)
+        self.sender.record()
+        self.sender.look(time.monotonic())
+
+    def until(self, condition: Callable[[], object]) -> None:
+        def so() -> object:
+            self.turn()
+            return condition()
+
+        wait_until(so)
+
+
+@pytest.fixture
+def driven(db: None) -> Iterator[Driven]:
+    driven = Driven()
+    yield driven
+    driven.sender.close()
+
+
+def make_delivery(url: str, **values: Any) -> WebhookDelivery:
+    return WebhookDelivery.objects.create(
+        **{
+            "lead": make_lead("FINISHED"),
+            "url": url,
+            "host": url.partition("//")[2].partition("/")[0].partition(":")[0],
+            "body": '{"orderId":"order-1"}',
+            "give_up_at": datetime.now(UTC) + timedelta(days=1),
+            **values,
+        }
+    )
+
+
+def again(delivery: WebhookDelivery) -> WebhookDelivery:
+    delivery.refresh_from_db()
+    return delivery
+
+
+def make_due(delivery: WebhookDelivery) -> None:
+    """As if the wait were over."""
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(next_attempt_at=datetime.now(UTC) - timedelta(seconds=1))
+
+
+def test_an_event_is_sent_signed_with_every_key(driven, receiver):
+    delivery = make_delivery(f"{receiver.url}/hook?key=1")
+    driven.until(lambda: again(delivery).status == DeliveryStatus.DELIVERED)
+    (one,) = receiver.received
+    secrets = [signing.secret_of("acme", key) for key in KEYS]
+    timestamp = int(one.headers["webhook-timestamp"])
+    assert one.path == "/hook?key=1" and json.loads(one.body) == {"orderId": "order-1"}
+    assert one.headers["content-type"] == "application/json"
+    assert one.headers["webhook-id"] == str(delivery.event_id)
+    expected = [signing.signature(secret, str(delivery.event_id), timestamp, one.body) for secret in secrets]
+    assert one.headers["webhook-signature"].split() == expected
+    assert (delivery.attempts, delivery.last_status, delivery.last_problem) == (1, 200, "")
+
+
+def test_one_that_fails_is_tried_again_with_the_same_id_and_body(driven, receiver):
+    receiver.answer = lambda received: Answer(500)
+    delivery = make_delivery(receiver.url)
+    driven.until(lambda: again(delivery).last_status == 500)
+    assert delivery.status == DeliveryStatus.PENDING and delivery.last_problem == "answered 500"
+    assert delivery.next_attempt_at > datetime.now(UTC)
+    receiver.answer = lambda received: Answer(204)
+    make_due(delivery)
+    driven.until(lambda: again(delivery).status == DeliveryStatus.DELIVERED)
+    assert (delivery.attempts, delivery.last_status) == (2, 204)
+    first, second = receiver.received
+    assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
+
+
+def test_a_wait_that_the_receiver_asks_for_is_kept(driven, receiver):
+    receiver.answer = lambda received: Answer(429, {"Retry-After": "600"})
+    delivery = make_delivery(receiver.url)
+    driven.until(lambda: again(delivery).last_status == 429)
+    assert delivery.next_attempt_at > datetime.now(UTC) + timedelta(seconds=500)
+
+
+def test_after_a_day_it_is_given_up_and_can_be_sent_again(driven, receiver):
+    receiver.answer = lambda received: Answer(500)
+    delivery = make_delivery(receiver.url, give_up_at=datetime.now(UTC))
+    driven.until(lambda: again(delivery).status == DeliveryStatus.GIVEN_UP)
+    assert (delivery.last_status, delivery.last_problem) == (500, "answered 500")
+    receiver.answer = lambda received: Answer()
+    assert WebhookDelivery.objects.filter(pk=delivery.pk).resend() == 1
+    driven.until(lambda: again(delivery).status == DeliveryStatus.DELIVERED)
+    assert receiver.received[0].headers["webhook-id"] == receiver.received[-1].headers["webhook-id"]
+
+
+@pytest.mark.parametrize(("status", "expected"), [(410, "given_up"), (404, "pending"), (301, "pending")])
+def test_only_gone_is_taken_at_its_word(driven, receiver, status, expected):
+    receiver.answer = lambda received: Answer(status)
+    delivery = make_delivery(receiver.url)
+    driven.until(lambda: again(delivery).last_status == status)
+    assert delivery.status == expected
+
+
+@pytest.mark.parametrize("url", ["https://169.254.169.254/latest", "http://127.0.0.1:1/", "https://[::1", "nonsense"])
+def test_where_we_must_not_go_we_do_not_try(db, url):
+    driven = Driven(Destinations())
+    delivery = make_delivery(url)
+    driven.until(lambda: again(delivery).status == DeliveryStatus.GIVEN_UP)
+    assert delivery.last_problem.startswith("the address must") and delivery.last_status is None
+    driven.sender.close()
+
+
+def test_a_try_whose_outcome_is_never_told_is_made_again_when_its_lease_is_over(driven, receiver):
+    """The pod has died in the middle of it."""
+    delivery = make_delivery(receiver.url)
+    delivery.begin()
+    driven.turn()
+    assert again(delivery).attempts == 1 and receiver.received == []
+    make_due(delivery)
+    driven.until(lambda: again(delivery).status == DeliveryStatus.DELIVERED)
+    assert delivery.attempts == 2
+
+
+def test_a_late_outcome_of_an_earlier_try_changes_nothing(db):
+    delivery = make_delivery("https://hooks.example.com/")
+    delivery.begin()
+    late = WebhookDelivery.objects.get(pk=delivery.pk)
+    WebhookDelivery.objects.get(pk=delivery.pk).begin()
+    assert not late.delivered(200) and not late.give_up(500, "x") and not late.try_again_in(1, 500, "x")
+    assert again(delivery).status == DeliveryStatus.PENDING
+
+
+def test_a_host_that_hangs_does_not_hold_up_the_others(driven, receiver):
+    release = threading.Event()
+    receiver.answer = lambda received: Answer() if release.wait(20) else Answer(500)
+    hanging = [make_delivery(f"http://127.0.0.2:{receiver.port}/") for _ in range(2)]
+    for delivery in hanging:
+        WebhookDelivery.objects.filter(pk=delivery.pk).update(url=receiver.url)
+    hanging += [make_delivery(receiver.url, host="127.0.0.2") for _ in range(18)]
+    with running_receiver() as quick:
+        other = make_delivery(quick.url)
+        driven.until(lambda: again(other).status == DeliveryStatus.DELIVERED)
+        assert WebhookDelivery.objects.filter(host="127.0.0.2", attempts__gt=0).count() == PER_HOST
+    release.set()
+    driven.until(lambda: not WebhookDelivery.objects.pending().exists())
+    assert len(receiver.received) == len(hanging)
+
+
+def test_what_is_over_is_forgotten_after_a_while_and_what_is_pending_never(db):
+    long_ago = datetime.now(UTC) - timedelta(days=31)
+    old = make_delivery("https://a.example/", status="delivered", ended_at=long_ago)
+    given_up = make_delivery("https://a.example/", status="given_up", ended_at=long_ago)
+    recent = make_delivery("https://a.example/", status="delivered", ended_at=datetime.now(UTC))
+    pending = make_delivery("https://a.example/", created_at=long_ago)
+    assert forget_old(0) == 0 and forget_old(30) == 2
+    assert set(WebhookDelivery.objects.all()) == {recent, pending}
+    assert not {old, given_up} & set(WebhookDelivery.objects.all())
