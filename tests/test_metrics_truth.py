@@ -1,5 +1,6 @@
 """After a load on the real service, its metrics are what the database and Daily's own books say, name by name."""
 
+import json
 import re
 from typing import Any
 
@@ -8,7 +9,7 @@ import requests
 from django.db.models import Count, F, Sum
 
 from leads.models import Lead, LeadStatus
-from pools.models import AgentProcess, Room, SessionStatus, StockStatus, VoiceSession
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from tests.alerting import check_alerts_and_dashboard
 from tests.api import CONNECT
 from tests.test_metrics import Samples, samples, value
@@ -50,10 +51,10 @@ def load(service: Service) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_after_a_load_every_metric_is_the_truth(sandbox, tmp_path):
-    with running_service(sandbox, tmp_path) as service:
+def test_after_a_load_metrics_and_logs_are_the_truth(sandbox, tmp_path):
+    with running_service(sandbox, tmp_path, LOG_FORMAT="json") as service:
         load(service)
-        wait_until(lambda: service.available() == (1, 2), DEADLINE)
+        wait_until(is_settled, DEADLINE)
         api, pod = scrape(service.url), scrape(pods_port(service))
         check_sessions(api)
         check_stock(api)
@@ -61,6 +62,36 @@ def test_after_a_load_every_metric_is_the_truth(sandbox, tmp_path):
         check_daily(api, pod, sandbox.counters()["calls"])
         check_pod(pod)
         check_alerts_and_dashboard({*api, *pod})
+        check_logs(service)
+
+
+def is_settled() -> bool:
+    """Nothing is being made: the pools are at the target that demand has given them."""
+    pod = Pod.objects.get()
+    stock = (AgentProcess.objects.available().count(), Room.objects.available().count())
+    warming = AgentProcess.objects.warming().exists() or Room.objects.warming().exists()
+    return stock == (pod.agent_target, pod.room_target) and not warming
+
+
+def check_logs(service: Service) -> None:
+    """Every line of every process is an object; what concerns a session has its ids, and a session has its lines."""
+    api, pod = (
+        [json.loads(line) for line in log.output().splitlines()] for log in (service.gunicorn, service.runpools)
+    )
+    assert all({"time", "message"} <= line.keys() for line in (*api, *pod))
+    assert any("Booting worker" in line["message"] for line in api)
+    assert pod and all(line["pod"] for line in pod)
+    leads = {str(session.uuid): str(session.reference) for session in VoiceSession.objects.all()}
+    events: dict[str, set[str]] = {}
+    for line in (*api, *pod):
+        if session := line.get("session"):
+            assert line["lead"] == leads[session], line
+            events.setdefault(session, set()).add(line.get("event", ""))
+    assert events.keys() == leads.keys() and all("session_active" in told for told in events.values())
+    ended = VoiceSession.objects.filter(status=SessionStatus.ENDED)
+    assert all("session_ended" in events[str(session.uuid)] for session in ended)
+    of_agents = [line for line in pod if line.get("reason") == "ended_by_operator" and "agent" in line]
+    assert len(of_agents) == ended.count() and all(line["pid"] for line in of_agents)
 
 
 def check_sessions(api: Samples) -> None:
@@ -91,8 +122,9 @@ def check_stock(api: Samples) -> None:
         for status in (StockStatus.AVAILABLE, StockStatus.WARMING, StockStatus.IN_USE):
             number = rows.objects.filter(status=status).count()
             assert value(api, f"breeze_buddy_{name}_{status}") == number, (name, status)
-    assert value(api, "breeze_buddy_voice_agent_pool_target") == 1
-    assert value(api, "breeze_buddy_daily_room_pool_target") == 2
+    pod = Pod.objects.get()
+    assert value(api, "breeze_buddy_voice_agent_pool_target") == pod.agent_target
+    assert value(api, "breeze_buddy_daily_room_pool_target") == pod.room_target
     assert value(api, "breeze_buddy_pods", state="taking") == 1
     assert value(api, "breeze_buddy_daily_up") == 1
     assert value(api, "breeze_buddy_database_up") == 1

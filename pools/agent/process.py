@@ -21,7 +21,7 @@ from pools.agent.redaction import process_redactor
 from pools.agent.session import Session
 from pools.agent.spool import SpoolFile
 from pools.agent.warmup import WarmBot
-from pools.log_format import form_of_environment
+from pools.log_format import JSON, form_of_environment
 from pools.protocol import (
     Ended,
     FrameReader,
@@ -114,7 +114,10 @@ class Agent(asyncio.Protocol):
         ids = {"agent": self._agent[:8], "pid": os.getpid(), "session": start.session}
         if start.reference:
             ids["lead"] = start.reference
-        self._log = SessionLog(ids, self._redactor, form_of_environment())
+        form = form_of_environment()
+        if form == JSON:
+            ids["pod"] = os.environ.get("POD_NAME", "")
+        self._log = SessionLog(ids, self._redactor, form)
 
     def _go(self, go: Go, start: Start) -> None:
         if (go.session, go.attempt) != (start.session, start.attempt):

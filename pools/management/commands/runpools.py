@@ -141,7 +141,7 @@ class Command(BaseCommand):
                 project_dir=settings.BASE_DIR,
                 version=settings.VOICE_AGENT_VERSION,
                 spool_dir=settings.VOICE_AGENT_SPOOL_DIR,
-                env=environment | {"LOG_FORMAT": settings.LOG_FORMAT},
+                env=environment | {"LOG_FORMAT": settings.LOG_FORMAT, "POD_NAME": options["pod_name"]},
             ),
             start_method=settings.VOICE_AGENT_START_METHOD,
             agent_target=agents,
