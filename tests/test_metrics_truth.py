@@ -55,6 +55,7 @@ def test_after_a_load_metrics_and_logs_are_the_truth(sandbox, tmp_path):
     with running_service(sandbox, tmp_path, LOG_FORMAT="json") as service:
         load(service)
         wait_until(is_settled, DEADLINE)
+        wait_until(lambda: in_use(scrape(pods_port(service))) == VoiceSession.objects.active().count(), DEADLINE)
         api, pod = scrape(service.url), scrape(pods_port(service))
         check_sessions(api)
         check_stock(api)
@@ -150,10 +151,15 @@ def check_daily(api: Samples, pod: Samples, books: dict[str, dict[str, int]]) ->
     assert sum(n for (route, _), n in ours.items() if route == made) == sum(books[made].values())
 
 
+def in_use(pod: Samples) -> float:
+    """The pod looks at itself once a second."""
+    return value(pod, "breeze_buddy_pod_agent_processes", status="in_use")
+
+
 def check_pod(pod: Samples) -> None:
     handoffs = sum(n for (name, _), n in pod.items() if name == "breeze_buddy_handoff_seconds_count")
     assert handoffs == VoiceSession.objects.exclude(active_at=None).count()
-    assert value(pod, "breeze_buddy_pod_agent_processes", status="in_use") == VoiceSession.objects.active().count()
+    assert in_use(pod) == VoiceSession.objects.active().count()
     assert value(pod, "breeze_buddy_processes", process="runpools") == 1
     assert value(pod, "breeze_buddy_process_memory_bytes", process="agents") > 1024 * 1024
     assert value(pod, "breeze_buddy_process_cpu_seconds_total", process="agents") > 0
