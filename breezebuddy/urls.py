@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from breezebuddy.metrics import MetricsView
 from breezebuddy.views import HealthView, ReadinessView
 from leads.api.daily_webhook import DailyWebhookView
+from leads.api.reservations import ReservationsView, ReservationView
 from leads.cleanup import CleanupView
 from leads.timeline import TimelineView
 
@@ -17,6 +18,8 @@ urlpatterns = [
     path("agent/voice/breeze-buddy/", include("leads.urls")),
     path("", include("leads.urls_at_root")),
     path("agent/voice/automatic/", include("pools.urls")),
+    path("agent/voice/automatic/pool/reservations", ReservationsView.as_view(), name="reservations"),
+    path("agent/voice/automatic/pool/reservations/<str:order_id>", ReservationView.as_view(), name="reservation"),
     path("agent/voice/automatic/cleanup/<str:session_id>", CleanupView.as_view(), name="cleanup"),
     path("webhooks/daily", DailyWebhookView.as_view(), name="daily-webhook"),
     path("agent/voice/automatic/sessions/<str:session_id>/timeline", TimelineView.as_view(), name="timeline"),

@@ -23,7 +23,7 @@ class PodCountsSerializer(CountsSerializer):
 class OrderSerializer(serializers.Serializer[Any]):
     order_id = serializers.UUIDField()
     action = serializers.ChoiceField(choices=[action.value for action in Action])
-    pool = serializers.ChoiceField(choices=["agents", "rooms", "pairs"])
+    pool = serializers.CharField(help_text="`agents`, `rooms`, or `pairs` of both (reservations).")
     pod = serializers.CharField(allow_null=True, help_text="null: all pods.")
     size = serializers.IntegerField(allow_null=True, help_text="Per pod; of a reservation: pairs of all pods together.")
     starts_at = serializers.DateTimeField()

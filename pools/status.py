@@ -95,9 +95,10 @@ class PoolState:
         reasons = list(self._pod_reasons())
         if self.daily_trouble:
             reasons.append(f"Daily: {self.daily_trouble}")
-        for name, stock in (("agent process", self.agents), ("room", self.rooms)):
+        pools = (("agent process", "agent processes", self.agents), ("room", "rooms", self.rooms))
+        for name, names, stock in pools:
             if stock.available < self.reserved:
-                reasons.append(f"{self.reserved} pairs are reserved now: {stock.available} {name}(s) available")
+                reasons.append(f"{self.reserved} pairs are reserved now: {stock.available} {names} available")
             if stock.pool_size and not stock.available:
                 reasons.append(f"no {name} available (0 of {stock.pool_size}, {stock.warming} warming)")
         return reasons

@@ -21,6 +21,11 @@ PROMISED = {
     },
     ("/agent/voice/automatic/pool/status", "get"): {"200", "401", "404", "503"},
     ("/agent/voice/automatic/pool/rooms/status", "get"): {"200", "401", "404", "503"},
+    ("/agent/voice/automatic/pool/reservations", "get"): {"200", "401", "403", "503"},
+    ("/agent/voice/automatic/pool/reservations", "post"): {
+        "201", "400", "401", "403", "411", "413", "415", "422", "503",
+    },
+    ("/agent/voice/automatic/pool/reservations/{order_id}", "delete"): {"204", "401", "403", "404", "503"},
     ("/agent/voice/automatic/cleanup/{session_id}", "post"): {"200", "401", "403", "404", "503"},
     ("/agent/voice/automatic/sessions/{session_id}/timeline", "get"): {"200", "401", "404", "503"},
     ("/health", "get"): {"200"},
@@ -61,7 +66,12 @@ def test_every_body_and_answer_has_an_example(schema):
 
 def test_only_what_needs_a_token_says_so(schema):
     for (path, method), answers in PROMISED.items():
-        needs_token = ("breeze-buddy" in path and "login" not in path) or "cleanup" in path or "sessions" in path
+        needs_token = (
+            ("breeze-buddy" in path and "login" not in path)
+            or "cleanup" in path
+            or "sessions" in path
+            or "reservations" in path
+        )
         security = schema["paths"][path][method].get("security", [])
         assert ({"bearer": []} in security and {} not in security) == needs_token, path
         assert not needs_token or "401" in answers

@@ -9,6 +9,7 @@ What has no roles (the admin with its own log-in, pages, probes) is named in WIT
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,9 @@ import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
+from pools import orders
 from tests.make import (
     bearer,
     make_agent_process,
@@ -54,6 +57,14 @@ TABLE = [
     Row("GET", "metrics", OPEN),  # closed by METRICS_TOKEN, see test_metrics
     Row("GET", AUTOMATIC + "pool/status", OPEN),
     Row("GET", AUTOMATIC + "pool/rooms/status", OPEN),
+    Row("GET", AUTOMATIC + "pool/reservations", OPERATORS),
+    Row(
+        "POST",
+        AUTOMATIC + "pool/reservations",
+        (401, 201, 403, 403, 403, 403),
+        {"pairs": 1, "ends_at": "2099-01-01T00:00:00Z", "allow_short": True},
+    ),
+    Row("DELETE", AUTOMATIC + "pool/reservations/{reservation}", (401, 204, 403, 403, 403, 403)),
     Row("POST", AUTOMATIC + "cleanup/{session}", OPERATORS),
     Row("GET", AUTOMATIC + "sessions/{session}/timeline", (401, 200, 200, 200, 200, 404)),
     *(
@@ -117,6 +128,11 @@ class World:
         return make_session("waiting", reference=self.lead).uuid
 
     @cached_property
+    def reservation(self) -> object:
+        ends_at = timezone.now() + timedelta(hours=1)
+        return orders.reserve(1, starts_at=timezone.now(), ends_at=ends_at, allow_short=True, by="test").uuid
+
+    @cached_property
     def token(self) -> object:
         return make_token("merchant", reseller_ids=["acme"], merchant_ids=["m1"])[0].uuid
 
@@ -125,7 +141,7 @@ class World:
         return make_user("merchant", reseller_ids=["acme"], merchant_ids=["m1"], password=PASSWORD).get_username()
 
     def fill(self, text: str) -> str:
-        for name in ("template", "lead", "session", "token", "user"):
+        for name in ("template", "lead", "session", "reservation", "token", "user"):
             if f"{{{name}}}" in text:
                 text = text.replace(f"{{{name}}}", str(getattr(self, name)))
         return text
