@@ -152,9 +152,10 @@ def running_runpools(sandbox: Sandbox, directory: Path, *arguments: str, **varia
 
 @contextmanager
 def running_gunicorn(sandbox: Sandbox, directory: Path, **variables: str) -> Iterator[tuple[Program, str]]:
-    """gunicorn with its own configuration file on a free port; the program and its base URL, once it answers."""
-    port = free_port()
-    environment = service_environment(sandbox, directory, **variables) | {"PORT": str(port), "WEB_CONCURRENCY": "1"}
+    """gunicorn with its own configuration file, on a free port unless PORT is given; the program and its base URL, once
+    it answers."""
+    port = variables.get("PORT") or str(free_port())
+    environment = service_environment(sandbox, directory, **variables) | {"PORT": port, "WEB_CONCURRENCY": "1"}
     arguments = [sys.executable, "-m", "gunicorn"]
     program = Program(arguments, environment, directory / "gunicorn.log")
     url = f"http://127.0.0.1:{port}"
