@@ -6,7 +6,7 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test bench chaos soak rolling lint types lock clean
+.PHONY: help setup run demo test bench chaos soak rolling screenshots lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ soak: setup ## three pods under load and faults for 10 minutes (ARGS="--minutes 
 
 rolling: setup ## restart three pods one after the other under load (ARGS="--pipecat" with the Pipecat bot)
 	@exec $(PY) -m chaos rolling $(ARGS)
+
+screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
+	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/test_cockpit_browser.py
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -69,6 +69,11 @@ class World:
         return Api(*self._api_address, self._token)
 
     @property
+    def url(self) -> str:
+        host, port = self._api_address
+        return f"http://{host}:{port}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Of every program of this world."""
         return dict(self._environment)

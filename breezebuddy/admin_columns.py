@@ -1,24 +1,38 @@
 """What the admin pages of all apps share: read-only rows, links and masked JSON."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 
+from breezebuddy import id_search
 from breezebuddy.durations import NONE
 from breezebuddy.masking import masked
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(ModelAdmin):
     """Rows that the service writes: people look. Every shown field is listed, so that a new one is not shown unseen."""
 
+    search_ids: Sequence[str] = ()  # with these, the search is by the beginning of ids and names
+    search_names: Sequence[str] = ()
     show_full_result_count = False  # counting a million ended rows takes longer than showing a page
     list_per_page = 50
+
+    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+        return super().get_search_fields(request) or [*self.search_ids, *self.search_names]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not self.search_ids or not search_term.strip():
+            return super().get_search_results(request, queryset, search_term)
+        return id_search.found(queryset, search_term.strip(), self.search_ids, self.search_names), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -8,6 +8,7 @@ from pathlib import Path
 from breezebuddy import configuration as conf
 from breezebuddy import embedded_postgres
 from breezebuddy.postgresql.connection import ImpatientConnection
+from cockpit import theme
 from pools.agent.launcher import PROVIDER_KEYS, PROVIDERS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -130,7 +131,8 @@ PROXIES = conf.whole_number("PROXIES", 0, minimum=0, maximum=10)
 ROOT_URLCONF = "breezebuddy.urls"
 WSGI_APPLICATION = "breezebuddy.wsgi.application"
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "cockpit.apps.CockpitAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -140,6 +142,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "breezebuddy",
+    "cockpit.apps.CockpitConfig",
     "pools",
     "leads",
 ]
@@ -205,6 +208,8 @@ USE_TZ = True
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # the admin's few files need no collectstatic
 WHITENOISE_AUTOREFRESH = False
+
+UNFOLD = theme.UNFOLD
 
 # --- HTTP API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -206,7 +206,9 @@ class AgentPool:
                 return
 
     def _recycle_ordered(self) -> None:
-        """What operators want replaced, as fast as it is replaced."""
+        """What operators want replaced, as fast as it is replaced; not while nothing is."""
+        if self.target.paused:
+            return
         rows = AgentProcess.objects.available().filter(pod=self._pod, retiring=True)
         ordered = set(rows.values_list("pk", flat=True))
         to_go = [agent for agent in self._idle() if agent.row.pk in ordered]

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from ulid import ULID
 
-from pools import daily_events, reaper, retention, tally
+from pools import daily_events, reaper, retention, sampling, tally
 from pools.daily import budget
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
@@ -66,6 +66,7 @@ class Chores:
         self._results: list[Callable[[], None]] = []  # database work that a finished call leaves
         self._deleting = False
         self._delete_due, self._presence_due, self._tidy_due = Due(), Due(), Due()
+        self._sample_due = Due()
         self._reconcile_due: Due | None = None
         self._webhook = WebhookKeeper(config, client, calls)
 
@@ -81,9 +82,12 @@ class Chores:
         reaper.reap_reserved_rooms()
         reaper.end_overdue_waiting(self._config.waiting_timeout, self._on_session_ended)
         daily_events.end_left_alone(self._config.caller_return_timeout, self._on_session_ended)
+        if self._sample_due.take(now, sampling.INTERVAL_S):
+            sampling.take_sample()
         if self._tidy_due.take(now, TIDY_S):
             budget.forget_old_slots()
             daily_events.forget_old()
+            sampling.forget_old()
             reaper.release_rooms(Q(pod__ended_at__isnull=False))  # written by one that did not know it was reaped
             self._retire_unowned()
             if retention.delete_ended(self._config.retention_days):

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pools.models import AgentProcess, Pod, Room, StockStatus
-from pools.notifications import wake_supervisors
+from pools.notifications import announce_orders
 from pools.room_pool import RETIRED
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def undrain(pod: Pod, by: str) -> bool:
 def _told(verb: str, pod: Pod, by: str, done: bool) -> bool:
     if done:
         logger.info("event=operator verb=%s pod=%s by=%r", verb, pod.name, by)
-        wake_supervisors()
+        announce_orders()
     return done
 
 
@@ -59,5 +59,5 @@ def _keys(rows: QuerySet[T]) -> QuerySet[T]:
 def _replace(verb: str, stock: QuerySet[T], by: str) -> int:
     number = stock.update(retiring=True)
     logger.info("event=operator verb=%s rows=%d by=%r", verb, number, by)
-    wake_supervisors()
+    announce_orders()
     return number

@@ -266,7 +266,7 @@ class Supervisor:
         if self.heartbeat.interrupted:
             self.heartbeat.beat(now)
         if not self.reaped:
-            if polling:
+            if self._ear.ordered or polling:
                 self._out_of_service.look()
             if looking:
                 self.handoffs.look(now, draining=self._drain.begun or self._out_of_service.in_force)

@@ -14,7 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from leads.models import ApiToken, Lead, LeadStatus, Profile, RateAllowance, Template, WebhookDelivery
+from pools import orders, tally
 from pools.models import DailyBudgetSlot, Pod, SeenDailyEvent, SessionStatus, VoiceSession
+from pools.sampling import take_sample
+from pools.targets import Pool
 from tests.make import (
     make_agent_process,
     make_daily_account,
@@ -81,6 +84,10 @@ def everything():
     RateAllowance.objects.create(key="0" * 64)
     SeenDailyEvent.objects.create(event_id="met-end-1", type="meeting.ended")
     make_some_of_everything()
+    orders.pause(Pool.ROOMS, by="ann")
+    take_sample()
+    tally.count_events(tally.Event.REAPED_POD, 1)
+    tally.count_session(VoiceSession.objects.filter(status="ended").earliest("pk"))
 
 
 def test_every_model_is_registered():

@@ -10,7 +10,7 @@ import pytest
 
 from tests.programs import PROJECT
 
-PACKAGES = ("breezebuddy", "leads", "pools")
+PACKAGES = ("breezebuddy", "cockpit", "leads", "pools")
 
 
 def modules_below(package: str) -> list[str]:
@@ -86,6 +86,13 @@ def test_pools_never_imports_leads_except_in_the_command_that_joins_them():
     pattern = re.compile(r"^\s*(from|import) leads\b", re.MULTILINE)
     importing = {path for path in Path(PROJECT / "pools").rglob("*.py") if pattern.search(path.read_text())}
     assert importing <= allowed
+
+
+def test_the_cockpit_is_on_top():
+    """The theme is the settings' part of it."""
+    pattern = re.compile(r"^\s*(from|import) cockpit\b", re.MULTILINE)
+    below = [path for package in ("pools", "leads") for path in (PROJECT / package).rglob("*.py")]
+    assert not [path for path in below if pattern.search(path.read_text())]
 
 
 def test_the_supervisor_works_without_leads():

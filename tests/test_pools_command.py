@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pools.management.commands.pools import Command
-from pools.models import AgentProcess, DailyAccount, Pod
+from pools.models import AgentProcess, DailyAccount, Pod, PoolOrder
 from pools.terminal import verbs
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.programs import PROJECT
@@ -192,6 +192,29 @@ def test_the_stock_of_a_pod_is_recycled(capsys):
     code, text, _ = pools(capsys, "recycle", "both", "--pod", "pod-a")
     assert code == 0 and text.splitlines() == ["2 agent processes are being replaced.", "1 rooms are being replaced."]
     assert set(AgentProcess.objects.filter(retiring=True).values_list("pod__name", flat=True)) == {"pod-a"}
+
+
+@pytest.mark.django_db
+def test_a_pool_is_paused_and_resumed(capsys):
+    make_full_pod("pod-a")
+    code, text, _ = pools(capsys, "pause", "both", "--minutes", "30", "--why", "limits")
+    assert code == 0 and "pause agents on all pods" in text and "(limits)" in text and "pools resume both" in text
+    assert PoolOrder.objects.in_force().pauses().count() == 2
+    code, _, notes = pools(capsys, "resume", "rooms", "--pod", "pod-a")
+    assert code == 1 and "is paused on all pods" in notes
+    assert pools(capsys, "resume", "both")[1].strip() == "2 pauses taken back."
+    assert pools(capsys, "resume", "both")[0] == 1
+
+
+@pytest.mark.django_db
+def test_a_pool_is_resized_and_goes_back_to_its_configured_size(capsys):
+    make_full_pod("pod-a")
+    assert pools(capsys, "resize", "processes", "1", "--pod", "pod-a")[1].startswith("Ordered: size agents 1 on pod-a")
+    code, _, notes = pools(capsys, "resize", "processes", "9")
+    assert code == 1 and "can hold 3 agent processes, not 9" in notes
+    assert pools(capsys, "resize", "processes", "configured")[1].strip() == "1 orders taken back."
+    with pytest.raises(CommandError, match="neither a whole number nor the word configured"):
+        pools(capsys, "resize", "processes", "many")
 
 
 def test_a_database_that_does_not_answer_ends_with_3():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks.figures import Figure
-from benchmarks.measures import baseline, burst, crowd, drained, floors, forks, history, scrape, warm
+from benchmarks.measures import baseline, burst, cockpit, crowd, drained, floors, forks, history, scrape, warm
 from benchmarks.progress import Progress
 from benchmarks.world import World
 
@@ -33,4 +33,5 @@ MEASURES = (
     ),
     Measure("history", "the claim after a million ended sessions, as against the first day", 60, history.run),
     Measure("scrape", "GET /metrics with 10,000 live rows and a million ended sessions", 50, scrape.run),
+    Measure("cockpit", "the operators' pages after a million ended sessions", 20, cockpit.run),
 )

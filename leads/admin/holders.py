@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from unfold.admin import ModelAdmin
 
 from breezebuddy.durations import since
 from leads.models import ApiToken, Holder, Profile
@@ -36,7 +37,7 @@ class ApiTokenForm(forms.ModelForm):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):
+class ApiTokenAdmin(ModelAdmin):
     """A token is made and revoked, never changed: who holds it must be able to rely on what it is."""
 
     form = ApiTokenForm
@@ -99,7 +100,7 @@ class ProfileForm(forms.ModelForm):
 
 
 @admin.register(Profile)
-class ProfileAdmin(admin.ModelAdmin):
+class ProfileAdmin(ModelAdmin):
     form = ProfileForm
     list_display = ["user", "role", "scope"]
     list_filter = ["role"]

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.forms.fields import InvalidJSONInput
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 
 from breezebuddy import strict_json
 from breezebuddy.admin_columns import search_link
@@ -50,7 +51,7 @@ class TemplateForm(forms.ModelForm):
 
 
 @admin.register(Template)
-class TemplateAdmin(admin.ModelAdmin):
+class TemplateAdmin(ModelAdmin):
     form = TemplateForm
     list_display = ["name", "reseller_id", "merchant_id", "active", "updated_at", "see_leads"]
     list_filter = ["active", "reseller_id"]

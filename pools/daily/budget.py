@@ -75,6 +75,21 @@ def take(group: Group, priority: Priority, calls: int = 1) -> int:
     return granted
 
 
+def left() -> dict[Group, float]:
+    """What is left of each group's budget now: 1 for all of it, 0 for nothing."""
+    result = {}
+    with connection.cursor() as cursor:
+        for group in Group:
+            cursor.execute(
+                'SELECT coalesce(sum(used), 0) FROM pools_dailybudgetslot WHERE "group" = %s'
+                " AND slot >= floor(extract(epoch FROM clock_timestamp()) / %s)::bigint - %s",
+                [group.value.name, group.value.window / SLICES, SLICES],
+            )
+            (used,) = cursor.fetchone()
+            result[group] = max(0.0, 1 - int(used) / group.value.calls) if group.value.calls else 0.0
+    return result
+
+
 def forget_old_slots() -> None:
     """Delete the slices that no window reaches any more."""
     with connection.cursor() as cursor:

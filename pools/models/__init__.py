@@ -11,6 +11,7 @@ from pools.models.daily import DailyAccount, DailyBudgetSlot, SeenDailyEvent
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
 from pools.models.pool_orders import PoolOrder
 from pools.models.rooms import Room, StoredTokens
+from pools.models.samples import PoolSample
 from pools.models.stock import StockStatus
 from pools.models.tallies import EventTally, SessionTally
 from pools.models.voice_sessions import SessionStatus, StartKind, VoiceSession
@@ -24,6 +25,7 @@ __all__ = [
     "EventTally",
     "Pod",
     "PoolOrder",
+    "PoolSample",
     "Room",
     "SeenDailyEvent",
     "SessionStatus",

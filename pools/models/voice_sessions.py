@@ -122,6 +122,8 @@ class VoiceSession(models.Model):
         indexes = [
             models.Index(fields=["id"], condition=Q(status="waiting"), name="session_waiting"),
             models.Index(fields=["status"], condition=~Q(status="ended"), name="session_current"),
+            # Why were starts not warm? Only those that were not pay for it.
+            models.Index(fields=["-created_at"], condition=~Q(start_kind="warm"), name="session_missed"),
         ]
 
     def __str__(self) -> str:

@@ -6,14 +6,21 @@ from typing import Any
 from django.contrib import admin
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from unfold.decorators import display
 
-from breezebuddy.admin_columns import ReadOnlyAdmin, link, short
+from breezebuddy.admin_columns import link, short
 from breezebuddy.durations import NONE, duration, since
+from cockpit.labels import REPLACED_SOON, STATUS_COLOURS
+from cockpit.steered import SteeredAdmin
 from pools.models import AgentProcess, Room
 
 
-class StockAdmin(ReadOnlyAdmin):
+class StockAdmin(SteeredAdmin):
     """What rooms and agent processes have in common: a status since a moment, a pod, at most one session."""
+
+    @display(description="status", ordering="status", label=STATUS_COLOURS)
+    def status_(self, item: Any) -> str:
+        return REPLACED_SOON if item.retiring and not item.ended_at else item.status
 
     @admin.display(description="for")
     def in_status_for(self, item: Any) -> str:
@@ -35,7 +42,7 @@ class RoomAdmin(StockAdmin):
 
     list_display = [
         "name",
-        "status",
+        "status_",
         "in_status_for",
         "pod_link",
         "session_link",
@@ -45,12 +52,14 @@ class RoomAdmin(StockAdmin):
     ]
     list_filter = ["status", "reserved", ("deleted_at", admin.EmptyFieldListFilter)]
     list_select_related = ["pod", "voice_session"]
-    search_fields = ["name", "uuid", "pod__name"]
+    search_ids = ["uuid"]
+    search_names = ["name", "pod__name"]
+    search_help_text = "Begin of the room's or its pod's name, or of the room's id"
     fields = [
         "name",
         "uuid",
         "url",
-        "status",
+        "status_",
         "in_status_for",
         "pod_link",
         "session_link",
@@ -75,7 +84,7 @@ class RoomAdmin(StockAdmin):
 class AgentProcessAdmin(StockAdmin):
     list_display = [
         "short_id",
-        "status",
+        "status_",
         "in_status_for",
         "pod_link",
         "os_pid",
@@ -87,10 +96,12 @@ class AgentProcessAdmin(StockAdmin):
     ]
     list_filter = ["status", "on_demand", "start_method"]
     list_select_related = ["pod", "voice_session"]
-    search_fields = ["uuid", "pod__name"]
+    search_ids = ["uuid"]
+    search_names = ["pod__name"]
+    search_help_text = "Begin of the process's id or of its pod's name"
     fields = [
         "uuid",
-        "status",
+        "status_",
         "in_status_for",
         "pod_link",
         "os_pid",

@@ -3,38 +3,45 @@
 from django.contrib import admin
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from unfold.decorators import display
 
-from breezebuddy.admin_columns import ReadOnlyAdmin, json_block, link, search_link, short
+from breezebuddy.admin_columns import json_block, link, search_link, short
 from breezebuddy.durations import NONE, between, since
-from pools.models import SessionStatus, VoiceSession
+from cockpit.causes import in_words
+from cockpit.filters import AgentMiss, EndReason, RoomMiss
+from cockpit.labels import START_COLOURS, STATUS_COLOURS
+from cockpit.steered import SteeredAdmin
+from cockpit.timeline_bar import timeline_of
+from pools.models import SessionStatus, StartKind, VoiceSession
 
 
 @admin.register(VoiceSession)
-class VoiceSessionAdmin(ReadOnlyAdmin):
+class VoiceSessionAdmin(SteeredAdmin):
     list_display = [
         "short_id",
-        "status",
+        "status_",
         "in_status_for",
-        "start_kind",
-        "start_reason",
+        "start",
+        "why",
         "lead_link",
         "pod_link",
-        "process_link",
-        "room_link",
         "to_acknowledged",
         "to_bot",
         "lasted",
         "end_reason",
     ]
-    list_filter = ["status", "start_kind", "end_reason", "created_at"]
+    list_filter = ["status", "start_kind", AgentMiss, RoomMiss, EndReason, "created_at"]
     list_select_related = ["room", "agent_process__pod"]
-    search_fields = ["uuid", "reference", "room__name", "agent_process__uuid"]
+    search_ids = ["uuid", "reference", "agent_process__uuid"]
+    search_names = ["room__name"]
+    search_help_text = "Begin of an id (session, lead, agent process) or of a room's name"
     fields = [
+        "story",
         "uuid",
-        "status",
+        "status_",
         "in_status_for",
-        "start_kind",
-        "start_reason",
+        "start",
+        "why",
         "attempt",
         "lead_link",
         "pod_link",
@@ -62,6 +69,24 @@ class VoiceSessionAdmin(ReadOnlyAdmin):
     @admin.display(description="id")
     def short_id(self, session: VoiceSession) -> str:
         return short(session.uuid)
+
+    @display(description="status", ordering="status", label=STATUS_COLOURS)
+    def status_(self, session: VoiceSession) -> str:
+        return session.status
+
+    @display(description="start", ordering="start_kind", label=START_COLOURS)
+    def start(self, session: VoiceSession) -> str:
+        return session.start_kind
+
+    @admin.display(description="why not warm")
+    def why(self, session: VoiceSession) -> str:
+        if session.start_kind == StartKind.WARM:
+            return NONE
+        return in_words(session.agent_miss, session.room_miss) if session.circumstances else session.start_reason
+
+    @admin.display(description="timeline")
+    def story(self, session: VoiceSession) -> SafeString:
+        return timeline_of(session)
 
     @admin.display(description="for")
     def in_status_for(self, session: VoiceSession) -> str:

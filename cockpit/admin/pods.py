@@ -8,9 +8,12 @@ from django.db.models.functions import Coalesce, Extract, Now
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from unfold.decorators import display
 
-from breezebuddy.admin_columns import ReadOnlyAdmin, search_link
+from breezebuddy.admin_columns import search_link
 from breezebuddy.durations import NONE, between, duration
+from cockpit.labels import POD_COLOURS
+from cockpit.steered import SteeredAdmin
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, StockStatus
 
 
@@ -21,7 +24,7 @@ def _count_of(model: type[AgentProcess] | type[Room], status: StockStatus) -> Co
 
 
 @admin.register(Pod)
-class PodAdmin(ReadOnlyAdmin):
+class PodAdmin(SteeredAdmin):
     list_display = ["name", "state", "heartbeat_age", "up_for", "agents", "rooms_", "free_slots", "version", "trouble"]
     list_filter = ["draining", ("ended_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "host", "uuid"]
@@ -29,6 +32,7 @@ class PodAdmin(ReadOnlyAdmin):
         "name",
         "uuid",
         "state",
+        "drained_by",
         "heartbeat_age",
         "started_at",
         "ended_at",
@@ -67,17 +71,19 @@ class PodAdmin(ReadOnlyAdmin):
             )
         )
 
-    @admin.display(description="state")
+    @display(description="state", label=POD_COLOURS)
     def state(self, pod: Any) -> str:
         if pod.ended_at:
-            return f"ended ({pod.end_reason})"
+            return "ended"
         if not pod.live:
             return "silent"
+        if pod.drained_by:
+            return "out of service"
         return "draining" if pod.draining else "live"
 
     @admin.display(description="last heartbeat", ordering="-heartbeat_at")
     def heartbeat_age(self, pod: Any) -> str:
-        return f"{duration(float(pod.age))} ago"
+        return f"{duration(max(0.0, float(pod.age)))} ago"
 
     @admin.display(description="up for", ordering="-started_at")
     def up_for(self, pod: Pod) -> str:

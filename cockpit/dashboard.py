@@ -1,0 +1,132 @@
+"""Everything that the dashboard shows, as one JSON object: read when the page is made, and again every few seconds.
+
+A handful of short queries over live rows, samples and ranges of the primary key: a million ended sessions cost nothing.
+"""
+
+from typing import Any
+
+from django.db.models import Count
+from django.urls import reverse
+from django.utils import timezone
+
+from cockpit.causes import causes
+from cockpit.history import history
+from cockpit.spans import Span
+from cockpit.verbs import VERBS
+from cockpit.verdict import daily_level, pod_level, verdict
+from cockpit.windows import last_day, last_hour
+from pools.daily import budget
+from pools.models import PoolOrder, PoolSample, VoiceSession
+from pools.status import PodState, PoolState, Stock, read_state
+
+# How sessions end that one of our own processes, pods or bots has lost.
+OUR_FAULT = ("agent_lost", "supervisor_lost", "bot_error", "join_failed", "no_meeting_token", "not_started")
+
+
+def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
+    """For a user, who is offered the verbs that he may use. Without the charts if he has the latest sample."""
+    state = read_state()
+    hour = last_hour()
+    sample = f"{span.name}:{PoolSample.objects.order_by('-id').values_list('pk', flat=True).first() or 0}"
+    answer = {
+        "at": timezone.now(),
+        "sample": sample,
+        "span": span.name,
+        "verdict": _verdict(state),
+        "agents": _stock(state.agents),
+        "rooms": _stock(state.rooms),
+        "waiting": state.waiting_sessions,
+        "oldest_transaction_s": state.oldest_transaction,
+        "hour": hour.as_json(),
+        "day": last_day().as_json(),
+        "daily": _daily(state),
+        "pods": _pods(state, hour.first_session, user),
+        "causes": causes(),
+        "orders": [_order(order, user) for order in state.orders],
+    }
+    if sample != known_sample:
+        answer["history"] = history(span)
+    return answer
+
+
+def _verdict(state: PoolState) -> dict[str, Any]:
+    found = verdict(state)
+    return {
+        "level": found.level,
+        "word": found.word,
+        "sentence": found.sentence,
+        "reasons": list(found.reasons),
+    }
+
+
+def _stock(stock: Stock) -> dict[str, Any]:
+    return {**stock.published(), "cap": stock.cap}
+
+
+def _daily(state: PoolState) -> dict[str, Any]:
+    left = budget.left()
+    least = min(left.values())
+    return {
+        "level": daily_level(state.daily_trouble, least, limited=False),
+        "trouble": state.daily_trouble,
+        "left": {group.value.name: round(100 * share) for group, share in left.items()},
+        "least": round(100 * least),
+    }
+
+
+def _pods(state: PoolState, first_session: int, user: Any) -> list[dict[str, Any]]:
+    """The worst first."""
+    failed = _failed_sessions(first_session)
+    pods = [_pod(pod, failed.get(pod.pod.pk, 0), user) for pod in state.pods]
+    order = ["bad", "warn", "quiet", "good"]
+    return sorted(pods, key=lambda pod: (order.index(pod["level"]), pod["name"]))
+
+
+def _pod(state: PodState, failed: int, user: Any) -> dict[str, Any]:
+    pod = state.pod
+    offered = [VERBS[name] for name in ("drain", "undrain")]
+    return {
+        "name": pod.name,
+        "url": reverse("admin:pools_pod_change", args=[pod.pk]),
+        "level": pod_level(state, failed),
+        "state": "in trouble" if state.live and pod.agent_trouble else state.word,
+        "drained_by": pod.drained_by,
+        "heartbeat_s": round(state.heartbeat_age, 1),
+        "up_s": (timezone.now() - pod.started_at).total_seconds(),
+        "version": pod.version,
+        "agents": _stock(state.agents),
+        "rooms": _stock(state.rooms),
+        "free_slots": pod.free_slots,
+        "max_processes": pod.max_processes,
+        "failed": failed,
+        "trouble": pod.agent_trouble[:300],
+        "verbs": [
+            {"label": verb.label, "url": verb.url([pod.pk], back="admin:index")}
+            for verb in offered
+            if verb.may(user) and verb.applies(pod)
+        ],
+    }
+
+
+def _order(order: PoolOrder, user: Any) -> dict[str, Any]:
+    cancel = VERBS["cancel"]
+    return {
+        "what": str(order),
+        "begun": order.starts_at <= timezone.now(),
+        "starts_at": order.starts_at,
+        "ends_at": order.ends_at,
+        "by": order.ordered_by,
+        "reason": order.reason,
+        "url": reverse("admin:pools_poolorder_change", args=[order.pk]),
+        "cancel_url": cancel.url([order.pk], back="admin:index") if cancel.may(user) else None,
+    }
+
+
+def _failed_sessions(first_session: int) -> dict[int, int]:
+    rows = (
+        VoiceSession.objects.filter(pk__gt=first_session, end_reason__in=OUR_FAULT, agent_process__isnull=False)
+        .order_by()
+        .values("agent_process__pod_id")
+        .annotate(n=Count("pk"))
+    )
+    return {row["agent_process__pod_id"]: row["n"] for row in rows}

@@ -1,0 +1,47 @@
+"""The admin site: its front page is the dashboard, which asks for news at `live.json`."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.sites import UnfoldAdminSite
+
+from cockpit.dashboard import live
+from cockpit.order_view import OrderView
+from cockpit.spans import span_named
+from cockpit.steer_view import SteerView
+
+
+def may_see_dashboard(request: HttpRequest) -> bool:
+    return request.user.has_perm("pools.view_pod")
+
+
+class CockpitSite(UnfoldAdminSite):
+    index_template = "cockpit/dashboard.html"
+    index_title = "Dashboard"
+    enable_nav_sidebar = True
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("live.json", self.admin_view(self.live), name="live"),
+            path("steer/<slug:verb>/", self.admin_view(SteerView.as_view(admin_site=self)), name="steer"),
+            path("order/<slug:action>/", self.admin_view(OrderView.as_view(admin_site=self)), name="order"),
+            *super().get_urls(),
+        ]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        if not may_see_dashboard(request):
+            return super().index(request, extra_context)
+        span = span_named(request.GET.get("span"))
+        return super().index(request, {"live": live(request.user, span), **(extra_context or {})})
+
+    def live(self, request: HttpRequest) -> HttpResponse:
+        """What the dashboard shows, for its script. `?sample=`: the one that it has; the charts come only with a newer
+        one."""
+        if not may_see_dashboard(request):
+            return JsonResponse({"detail": "You may not see the pools."}, status=403)
+        known = request.GET.get("sample", "")
+        answer = JsonResponse(live(request.user, span_named(request.GET.get("span")), known_sample=known))
+        answer["Cache-Control"] = "no-store"
+        return answer

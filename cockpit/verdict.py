@@ -1,0 +1,59 @@
+"""Are we warm? One word for the whole of the pools, and one for each pod. Pure: of counts and reasons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pools.status import PodState, PoolState
+
+
+class Level(StrEnum):
+    """How it looks: the colours of the dashboard."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    level: Level
+    word: str
+    sentence: str
+    reasons: Sequence[str] = ()
+
+
+def verdict(state: PoolState) -> Verdict:
+    reasons = state.reasons()
+    agents, rooms = state.agents, state.rooms
+    if not any(pod.taking for pod in state.pods):
+        return Verdict(Level.BAD, "Down", "No pod takes sessions: callers get 503.", reasons)
+    if not agents.available or not rooms.available:
+        missing = " and ".join(
+            name for name, stock in (("agent process", agents), ("room", rooms)) if not stock.available
+        )
+        return Verdict(Level.BAD, "Cold", f"No {missing} in stock: the next start waits until one is made.", reasons)
+    pairs = min(agents.available, rooms.available)
+    sentence = f"The next {pairs} starts get a warm room and a warm agent process at once."
+    if pairs == 1:
+        sentence = "The next start gets a warm room and a warm agent process at once."
+    return Verdict(Level.WARN if reasons else Level.GOOD, "Degraded" if reasons else "Warm", sentence, reasons)
+
+
+def pod_level(state: PodState, failed: int) -> Level:
+    """`failed`: sessions that it has lost lately."""
+    if not state.live or state.pod.agent_trouble:
+        return Level.BAD
+    if failed:
+        return Level.WARN
+    if state.pod.draining:
+        return Level.QUIET
+    return Level.GOOD
+
+
+def daily_level(trouble: str, left: float, limited: bool) -> Level:
+    """`left`: of the budget of calls, 0..1; `limited`: Daily has refused calls of late."""
+    if trouble:
+        return Level.BAD
+    return Level.WARN if limited or left < 0.25 else Level.GOOD

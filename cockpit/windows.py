@@ -1,0 +1,76 @@
+"""Were we warm in the last hour, in the last day? Starts by kind, time to the acknowledgement, time with an empty pool.
+
+The hour is counted from the sessions themselves, found by the key that a sample of an hour ago has noted; the day from
+the samples, and from the sessions since.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from pools.models import PoolSample
+from pools.sampling import INTERVAL_S, Starts
+
+
+@dataclass(frozen=True)
+class Window:
+    """`since` is later than the window's begin where there are no samples from before."""
+
+    since: datetime | None
+    starts: Starts
+    empty_agents_s: float
+    empty_rooms_s: float
+    first_session: int  # sessions with greater keys are of this window
+
+    def as_json(self) -> dict[str, Any]:
+        total = self.starts.total
+        return {
+            **asdict(self.starts),
+            "since": self.since,
+            "total": total,
+            "share": round(100 * self.starts.warm / total, 2) if total else None,
+            "empty_agents_s": self.empty_agents_s,
+            "empty_rooms_s": self.empty_rooms_s,
+        }
+
+
+def last_hour() -> Window:
+    begin = timedelta(hours=1)
+    before = PoolSample.objects.filter(at__lte=Now() - begin).order_by("-at").first()
+    first = before or PoolSample.objects.order_by("at").first()
+    key = first.last_session if first else 0
+    starts = Starts.between(key) if first else Starts(0, 0, 0, 0, None, None)
+    since = timezone.now() - begin if before else first.at if first else None
+    return Window(since, starts, *_empty(begin), key)
+
+
+def last_day() -> Window:
+    begin = timedelta(hours=24)
+    samples = PoolSample.objects.filter(at__gt=Now() - begin)
+    sums = samples.aggregate(Sum("warm"), Sum("partial"), Sum("cold"))
+    marks = list(PoolSample.objects.order_by("-id").values_list("last_session", flat=True)[:2])
+    key = marks[-1] if marks else 0  # what no sample has counted yet
+    rest = Starts.between(key) if marks else Starts(0, 0, 0, 0, None, None)
+    starts = Starts(
+        warm=(sums["warm__sum"] or 0) + rest.warm,
+        partial=(sums["partial__sum"] or 0) + rest.partial,
+        cold=(sums["cold__sum"] or 0) + rest.cold,
+        acknowledged=0,
+        p50_ms=None,
+        p99_ms=None,
+    )
+    first = samples.order_by("at").values_list("at", flat=True).first()
+    return Window(first, starts, *_empty(begin), key)
+
+
+def _empty(length: timedelta) -> tuple[float, float]:
+    """Seconds for which the pools were empty though they should not have been."""
+    counts = PoolSample.objects.filter(at__gt=Now() - length).aggregate(
+        agents=Count("pk", filter=Q(agents_available=0, agents_target__gt=0)),
+        rooms=Count("pk", filter=Q(rooms_available=0, rooms_target__gt=0)),
+    )
+    return counts["agents"] * INTERVAL_S, counts["rooms"] * INTERVAL_S
