@@ -81,6 +81,7 @@ UNFOLD = {
                     item("Leads", "contact_phone", "leads.lead"),
                     item("Templates", "description", "leads.template"),
                     item("API tokens", "vpn_key", "leads.apitoken"),
+                    item("Webhook deliveries", "outgoing_mail", "leads.webhookdelivery"),
                 ],
             },
             {
@@ -89,6 +90,7 @@ UNFOLD = {
                 "items": [
                     item("Audit log", "history", "admin.logentry"),
                     item("Users", "person", "auth.user"),
+                    item("Profiles", "badge", "leads.profile"),
                     item("Groups", "group", "auth.group"),
                 ],
             },
