@@ -20,7 +20,7 @@ def delete_ended(days: int) -> bool:
     if days == 0:
         return False
     before = Now() - timedelta(days=days)
-    deleted = [
+    more = [
         _delete(VoiceSession.objects.filter(status=SessionStatus.ENDED, ended_at__lt=before)),
         _delete(
             Room.objects.filter(
@@ -30,12 +30,13 @@ def delete_ended(days: int) -> bool:
         _delete(AgentProcess.objects.filter(status=StockStatus.ENDED, ended_at__lt=before, voice_session=None)),
         _delete(Pod.objects.filter(ended_at__lt=before, agent_processes=None)),
     ]
-    return max(deleted) == BATCH
+    return any(more)
 
 
-def _delete(rows: QuerySet[VoiceSession] | QuerySet[Room] | QuerySet[AgentProcess] | QuerySet[Pod]) -> int:
+def _delete(rows: QuerySet[VoiceSession] | QuerySet[Room] | QuerySet[AgentProcess] | QuerySet[Pod]) -> bool:
+    """Of the oldest that have ended; whether it was worth looking at the next ones."""
     every = rows.model._default_manager
     oldest = list(every.filter(ended_at__isnull=False).order_by("pk").values_list("pk", flat=True)[:BATCH])
     keys = list(rows.filter(pk__in=oldest).values_list("pk", flat=True))
     every.filter(pk__in=keys).delete()
-    return len(keys)
+    return len(oldest) == BATCH and bool(keys)
