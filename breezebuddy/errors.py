@@ -11,7 +11,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from django.conf import settings
@@ -45,6 +45,25 @@ class StateError(exceptions.APIException):
     status_code = 400
 
 
+class PayloadError(StateError):
+    """400: a payload is not what its template expects. `errors` lists each violation, as a 422 would."""
+
+    def __init__(self, violations: "Sequence[PayloadViolation]") -> None:
+        places = [".".join(map(str, one.loc)) for one in violations]
+        texts = [f"{place}: {one.msg}" if place else one.msg for place, one in zip(places, violations, strict=True)]
+        super().__init__("The payload is not what the template expects: " + "; ".join(texts))
+        self.errors = [{"loc": ["body", "payload", *one.loc], "msg": one.msg, "type": one.kind} for one in violations]
+
+
+class PayloadViolation(Protocol):
+    @property
+    def loc(self) -> list[str | int]: ...
+    @property
+    def msg(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+
 class Conflict(exceptions.APIException):
     status_code = 409
     default_detail = "This conflicts with another change made at the same time; try again."
@@ -58,8 +77,8 @@ class LengthRequired(exceptions.APIException):
 class BodyTooLarge(exceptions.APIException):
     status_code = 413
 
-    def __init__(self) -> None:
-        super().__init__(f"The body is larger than {settings.MAX_REQUEST_BODY_BYTES} bytes.")
+    def __init__(self, limit: int | None = None) -> None:
+        super().__init__(f"The body is larger than {limit or settings.MAX_REQUEST_BODY_BYTES} bytes.")
 
 
 class Unavailable(exceptions.APIException):
@@ -83,7 +102,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
         headers["WWW-Authenticate"] = auth_header
     if wait := getattr(api_error, "wait", None):
         headers["Retry-After"] = str(int(wait))
-    return Response({"detail": _detail(api_error)}, status=api_error.status_code, headers=headers)
+    return Response(body_of_problem(api_error), status=api_error.status_code, headers=headers)
+
+
+def body_of_problem(error: exceptions.APIException) -> dict[str, Any]:
+    """What the caller reads."""
+    errors = {"errors": error.errors} if isinstance(error, PayloadError) else {}
+    return {"detail": _detail(error), **errors}
 
 
 def _as_api_exception(exc: Exception) -> exceptions.APIException:

@@ -4,7 +4,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
 
@@ -52,6 +52,34 @@ BODY_PROBLEMS = {
 }
 
 
+IDEMPOTENCY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="1 to 255 visible ASCII characters. A retry with it gets what the first request got.",
+)
+
+
+class PayloadProblemSerializer(ProblemSerializer):
+    errors = ShapeProblemSerializer(  # type: ignore[assignment]  # the published name; REST framework takes the field away
+        many=True, required=False, help_text="Each violation of the template's schema."
+    )
+
+
+_VIOLATION = {"loc": ["body", "payload", "amount"], "msg": 'the value is not of type "number"', "type": "type"}
+PAYLOAD_PROBLEM = OpenApiResponse(
+    PayloadProblemSerializer,
+    "The payload is not what the template expects, or `flow_override` outside of the playground",
+    examples=[
+        OpenApiExample(
+            "Violations",
+            value={
+                "detail": f"The payload is not what the template expects: amount: {_VIOLATION['msg']}",
+                "errors": [_VIOLATION],
+            },
+        )
+    ],
+)
 QUERY_PROBLEMS = {
     422: OpenApiResponse(
         ShapeProblemsSerializer,

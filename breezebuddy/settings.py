@@ -105,6 +105,10 @@ CSRF_TRUSTED_ORIGINS = conf.names("CSRF_TRUSTED_ORIGINS", "")
 STATUS_REQUIRE_TOKEN = conf.switch("STATUS_REQUIRE_TOKEN", False)
 METRICS_TOKEN = conf.text("METRICS_TOKEN", "")
 MAX_REQUEST_BODY_BYTES = conf.whole_number("MAX_REQUEST_BODY_BYTES", 512 * 1024, minimum=1024, maximum=16 * 1024 * 1024)
+MAX_BULK_BODY_BYTES = conf.whole_number(
+    "MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, minimum=1024, maximum=256 * 1024 * 1024
+)
+WEBHOOK_ALLOW_PRIVATE = conf.switch("WEBHOOK_ALLOW_PRIVATE", False)
 
 SECRET_KEY = conf.text("SECRET_KEY", "")
 if not SECRET_KEY:
@@ -228,6 +232,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Push leads, connect voice sessions to a warm room and a warm agent process.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {  # fields of the same name with different words
+        "AbortStatusEnum": ["success", "error", "processing"],
+        "BulkStatusEnum": ["queued", "error"],
+        "QueuedEnum": ["queued"],
+    },
     "SWAGGER_UI_DIST": "SIDECAR",  # the docs page works without the internet
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -1,18 +1,19 @@
 """Reading a JSON body: refused where PostgreSQL, JSON's own standard or a bot could not take it.
 
 What gets through can be stored in a `jsonb` column and sent on as UTF-8: no NUL, no lone surrogate, no NaN or
-Infinity (also not as 1e999), no nesting that overflows a stack.
+Infinity (also not as 1e999), no nesting that overflows a stack, no name twice in one object.
 """
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, NoReturn
 
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 
-from breezebuddy.errors import LengthRequired, ShapeError
+from breezebuddy.errors import BodyTooLarge, LengthRequired, ShapeError
 
 MAX_DEPTH = 64
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
@@ -27,6 +28,24 @@ class StrictJSONParser(JSONParser):
         return loads(stream.read())
 
 
+class LargeJSONParser(BaseParser):
+    """For the few endpoints that take more than others: at most `limit` bytes, whatever Django's own limit is.
+
+    Not a JSONParser: for those REST framework reads the body through Django's limit.
+    """
+
+    media_type = "application/json"
+    limit: int
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        body = stream.read(self.limit + 1)
+        if len(body) > self.limit:
+            raise BodyTooLarge(self.limit)
+        return loads(body)
+
+
 def body_of(request: Request) -> Any:
     """The parsed body; an absent one is `{}`. Raises what the parser raises, and LengthRequired (411)."""
     if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
@@ -37,7 +56,7 @@ def body_of(request: Request) -> Any:
 def loads(body: bytes) -> Any:
     """Parse a body. Raises ShapeError with the place of the first thing that is wrong."""
     try:
-        value = json.loads(body.decode(), parse_constant=_refuse_constant)
+        value = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise ShapeError(["body"], f"not UTF-8 (byte {error.start})", "json_invalid") from None
     except RecursionError:
@@ -47,6 +66,16 @@ def loads(body: bytes) -> Any:
     except ValueError:  # an integer of more than 4,300 digits
         raise ShapeError(["body"], "a number has too many digits", "number_too_long") from None
     _refuse_unstorable(value)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """One of two values of the same name would be lost, and which one is up to each reader."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = counts.most_common(1)[0][0]
+        raise ShapeError(["body"], f"the name {twice[:100]!a} is given twice in one object", "duplicate_name")
     return value
 
 

@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from breezebuddy.metrics import MetricsView
 from breezebuddy.views import HealthView, ReadinessView
+from leads.api.automatic import AutomaticView
 from leads.api.daily_webhook import DailyWebhookView
 from leads.api.reservations import ReservationsView, ReservationView
 from leads.cleanup import CleanupView
@@ -17,6 +18,7 @@ urlpatterns = [
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("agent/voice/breeze-buddy/", include("leads.urls")),
     path("", include("leads.urls_at_root")),
+    path("agent/voice/automatic", AutomaticView.as_view(), name="automatic"),
     path("agent/voice/automatic/", include("pools.urls")),
     path("agent/voice/automatic/pool/reservations", ReservationsView.as_view(), name="reservations"),
     path("agent/voice/automatic/pool/reservations/<str:order_id>", ReservationView.as_view(), name="reservation"),

@@ -117,6 +117,11 @@ class Scope:
         if not self._holds(merchant_id, self.merchant_ids):
             raise PermissionDenied(f"Access denied to merchant {merchant_id}")
 
+    def check_merchant(self, merchant_id: str) -> None:
+        """May something be made for this merchant, whichever reseller it is of? Raises PermissionDenied (403)."""
+        if self.role == Role.MERCHANT and not self._holds(merchant_id, self.merchant_ids):
+            raise PermissionDenied(f"Access denied to merchant {merchant_id}")
+
     def check_grant(self, reseller_ids: Iterable[str]) -> None:
         """May a token for these resellers be issued? Raises PermissionDenied (403)."""
         if self.role == Role.ADMIN:

@@ -1,63 +1,193 @@
-"""push(): a lead is made from a template that the caller may use."""
+"""push() and push_all(): leads are made from templates that the caller may use."""
 
+import hashlib
+import json
 import logging
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
-from rest_framework.exceptions import NotFound
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from rest_framework.exceptions import APIException, NotFound
 
+from breezebuddy.errors import Conflict, PayloadError, StateError
 from leads.auth import Scope
-from leads.models import Lead, Template
+from leads.models import TELEPHONY_MODES, Lead, Template
+from leads.payload_schema import BadSchema, PayloadSchema
+from leads.start import request_key
+from pools import notifications
 
 logger = logging.getLogger(__name__)
 
+Values = dict[str, Any]  # checked by PushSerializer
+KEY_REUSED = "this Idempotency-Key was used for another lead"
 
-def push(scope: Scope, values: dict[str, Any]) -> Lead:
-    """Make a lead in BACKLOG from the checked values of a PushSerializer.
+
+def push(scope: Scope, values: Values, idempotency_key: str | None = None) -> Lead:
+    """Make a lead in BACKLOG; with an `idempotency_key` (unique per holder of a token) a retry gets the same lead.
 
     Raises PermissionDenied (403) outside of the caller's scope, NotFound (404) for a template that does not exist
-    there: whether another reseller has it cannot be told apart.
+    there (whether another reseller has it cannot be told apart), PayloadError (400) for a payload that is not what the
+    template expects, Conflict (409) for a key that was used for something else.
     """
-    reseller_id, merchant_id = values["reseller_id"], values.get("merchant_id")
-    scope.check_change(reseller_id, merchant_id)
-    template = _find_template(scope, values)
-    merchant_id = merchant_id or template.merchant_id
-    scope.check_change(reseller_id, merchant_id)
-    payload = values["payload"]
-    if webhook := values.get("reporting_webhook_url"):
-        payload = {**payload, "reporting_webhook_url": webhook}
-    lead = Lead.objects.create(
-        request_id=values["request_id"],
-        template=template,
-        reseller_id=reseller_id,
-        merchant_id=merchant_id,
-        execution_mode=values["execution_mode"],
-        payload=payload,
-        is_playground=values["is_playground"],
-        configurations_override=values.get("configurations_override") if values["is_playground"] else None,
-    )
-    logger.info("event=lead_pushed lead=%s mode=%s template=%s", lead.uuid, lead.execution_mode, template.uuid)
+    lead = Preparation(scope, [values]).lead(values, _push_key(scope, idempotency_key))
+    if lead.push_key:
+        lead = _saved_once([lead])[0]
+    else:
+        lead.save(force_insert=True)
+    logger.info("event=lead_pushed lead=%s mode=%s template=%s", lead.uuid, lead.execution_mode, lead.template_id)
+    _wake_for([lead])
     return lead
 
 
-def _find_template(scope: Scope, values: dict[str, Any]) -> Template:
-    """By UUID, by name, or by both. A name is looked up for the merchant first, then for all of the reseller's."""
-    reseller_id, merchant_id = values["reseller_id"], values.get("merchant_id")
-    templates = scope.templates().filter(active=True, reseller_id=reseller_id)
-    if name := values.get("template"):
-        templates = templates.filter(name=name)
-    if template_id := values.get("template_id"):
-        templates = templates.filter(uuid=template_id)
-    if merchant_id:
-        templates = templates.filter(merchant_id__in=[merchant_id, ""])
-    elif not template_id:
-        templates = templates.filter(merchant_id="")
-    template = templates.order_by("-merchant_id").first()  # "" sorts last
-    if template is None:
-        raise NotFound(_not_found_text(values))
-    return template
+def push_all(scope: Scope, items: Sequence[Values | APIException], key: str | None) -> list[Lead | APIException]:
+    """Make many leads with few statements. What is wrong with one does not keep the others from being made.
+
+    An item that is an exception already (its shape was wrong) comes out as it is.
+    """
+    preparation = Preparation(scope, [item for item in items if isinstance(item, dict)])
+    results: list[Lead | APIException] = []
+    for number, item in enumerate(items):
+        try:
+            results.append(
+                item if isinstance(item, APIException) else preparation.lead(item, _push_key(scope, key, number))
+            )
+        except APIException as problem:
+            results.append(problem)
+    made = [result for result in results if isinstance(result, Lead)]
+    saved = iter(_saved_once(made) if key else Lead.objects.bulk_create(made))
+    results = [next(saved) if isinstance(result, Lead) else result for result in results]
+    leads = [result for result in results if isinstance(result, Lead)]
+    logger.info("event=leads_pushed queued=%d refused=%d", len(leads), len(results) - len(leads))
+    _wake_for(leads)
+    return results
 
 
-def _not_found_text(values: dict[str, Any]) -> str:
+class Preparation:
+    """Turns checked values into rows that are not saved yet; the templates of all of them are read at once."""
+
+    def __init__(self, scope: Scope, items: Sequence[Values]) -> None:
+        self._scope = scope
+        self._templates = self._candidates(items)
+        self._schemas: dict[int, PayloadSchema | None] = {}
+
+    def lead(self, values: Values, push_key: str | None) -> Lead:
+        """Raises what `push` raises."""
+        reseller_id, merchant_id = values["reseller_id"], values.get("merchant_id")
+        self._scope.check_change(reseller_id, merchant_id)
+        template = self._template(values)
+        merchant_id = merchant_id or template.merchant_id
+        self._scope.check_change(reseller_id, merchant_id)
+        payload, playground = values["payload"], values["is_playground"]
+        if values.get("flow_override") is not None and not playground:
+            raise StateError("flow_override is only allowed with is_playground")
+        self._check_payload(template, payload)
+        webhook = values.get("reporting_webhook_url") or payload.get("reporting_webhook_url") or ""
+        if webhook:
+            payload = {**payload, "reporting_webhook_url": webhook}
+        return Lead(
+            request_id=values["request_id"],
+            template=template,
+            reseller_id=reseller_id,
+            merchant_id=merchant_id,
+            execution_mode=values["execution_mode"],
+            payload=payload,
+            reporting_webhook_url=webhook,
+            is_playground=playground,
+            configurations_override=values.get("configurations_override") if playground else None,
+            flow_override=values.get("flow_override"),
+            next_attempt_at=Now() + timedelta(seconds=template.initial_offset),
+            push_key=push_key,
+            push_digest=_digest(values) if push_key else "",
+        )
+
+    def _candidates(self, items: Iterable[Values]) -> list[Template]:
+        wanted: dict[str, set[Any]] = {"name": set(), "uuid": set(), "reseller_id": set()}
+        for values in items:
+            wanted["reseller_id"].add(values["reseller_id"])
+            if template_id := values.get("template_id"):
+                wanted["uuid"].add(template_id)
+            else:
+                wanted["name"].add(values["template"])
+        by = Q(name__in=wanted["name"]) if wanted["name"] else Q(pk__in=[])
+        if wanted["uuid"]:
+            by |= Q(uuid__in=wanted["uuid"])
+        return list(self._scope.templates().filter(by, active=True, reseller_id__in=wanted["reseller_id"]))
+
+    def _template(self, values: Values) -> Template:
+        """By UUID, by name, or by both. A name is looked up for the merchant first, then for all of the reseller's."""
+        found = [template for template in self._templates if _fits(template, values)]
+        if not found:
+            raise NotFound(_not_found_text(values))
+        return max(found, key=lambda template: template.merchant_id)  # "" is the least
+
+    def _check_payload(self, template: Template, payload: dict[str, Any]) -> None:
+        if template.pk not in self._schemas:
+            self._schemas[template.pk] = _compiled(template)
+        schema = self._schemas[template.pk]
+        if schema and (violations := schema.violations(payload)):
+            raise PayloadError(violations)
+
+
+def _compiled(template: Template) -> PayloadSchema | None:
+    if template.expected_payload_schema is None:
+        return None
+    try:
+        return PayloadSchema(template.expected_payload_schema)
+    except BadSchema as problem:  # it was checked when it was written: this is for what was written otherwise
+        raise StateError(f"The template's expected_payload_schema cannot be used: {problem}") from None
+
+
+def _fits(template: Template, values: Values) -> bool:
+    if template.reseller_id != values["reseller_id"]:
+        return False
+    if (name := values.get("template")) and template.name != name:
+        return False
+    if (template_id := values.get("template_id")) and template.uuid != template_id:
+        return False
+    if merchant_id := values.get("merchant_id"):
+        return template.merchant_id in (merchant_id, "")
+    return bool(template_id) or template.merchant_id == ""
+
+
+def _not_found_text(values: Values) -> str:
     if template_id := values.get("template_id"):
         return f"Template not found for reseller: {values['reseller_id']} (template_id={template_id})"
     return f"Template '{values['template']}' not found for reseller: {values['reseller_id']}"
+
+
+def _saved_once(leads: Sequence[Lead]) -> list[Lead]:
+    """Save those whose key is new; of the others, the leads that exist. Raises Conflict (409)."""
+    for _ in range(2):  # again if another request with the same key was faster in between
+        existing = {lead.push_key: lead for lead in Lead.objects.filter(push_key__in=[one.push_key for one in leads])}
+        if any(one.push_key in existing and existing[one.push_key].push_digest != one.push_digest for one in leads):
+            raise Conflict(KEY_REUSED)
+        try:
+            with transaction.atomic():
+                Lead.objects.bulk_create(one for one in leads if one.push_key not in existing)
+        except IntegrityError as error:
+            if "lead_pushed_once_a_key" not in str(error):
+                raise
+            continue
+        return [existing.get(one.push_key, one) for one in leads]
+    raise Conflict
+
+
+def _push_key(scope: Scope, key: str | None, number: int = 0) -> str | None:
+    return request_key(scope.holder, f"push {number} {key}") if key else None
+
+
+def _digest(values: Values) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _wake_for(leads: Iterable[Lead]) -> None:
+    """Only telephony leads have somebody who waits for them."""
+    if not any(lead.execution_mode in TELEPHONY_MODES for lead in leads):
+        return
+    try:
+        notifications.wake_supervisors()
+    except DatabaseError as error:  # the leads are committed; they are found when they are due
+        logger.warning("event=notify_failed problem=%s", type(error).__name__)

@@ -1,9 +1,13 @@
 from django.urls import path
 
+from leads.api.abort import AbortView
+from leads.api.bulk import BulkPushView
 from leads.api.connect import ConnectView
+from leads.api.dispatch_now import DispatchNowView
 from leads.api.leads import LeadsView, LeadView
 from leads.api.login import LoginView, MeView
 from leads.api.recording import RecordingView
+from leads.api.templates import TemplatesView, TemplateView
 from leads.api.tokens import TokensView, TokenView
 
 urlpatterns = [
@@ -12,7 +16,12 @@ urlpatterns = [
     path("s2s-token", TokensView.as_view(), name="s2s-tokens"),
     path("s2s-token/<str:token_id>", TokenView.as_view(), name="s2s-token"),
     path("leads", LeadsView.as_view(), name="leads"),
+    path("leads/bulk", BulkPushView.as_view(), name="leads-bulk"),
     path("leads/recording/<str:call_sid>", RecordingView.as_view(), name="recording"),
     path("leads/<str:lead_id>", LeadView.as_view(), name="lead"),
+    path("leads/<str:lead_id>/dispatch-now", DispatchNowView.as_view(), name="dispatch-now"),
+    path("lead/abort", AbortView.as_view(), name="abort"),
+    path("templates", TemplatesView.as_view(), name="templates"),
+    path("templates/<str:template_id>", TemplateView.as_view(), name="template"),
     path("connect", ConnectView.as_view(), name="connect"),
 ]

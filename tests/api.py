@@ -6,7 +6,14 @@ from typing import Any
 from django.apps import apps
 from django.test import Client
 
+from leads.models import RateAllowance
+
 LEADS = "/agent/voice/breeze-buddy/leads"
+UNKNOWN = "11111111-1111-4111-8111-111111111111"  # the id of nothing
+BULK = f"{LEADS}/bulk"
+ABORT = "/agent/voice/breeze-buddy/lead/abort"
+TEMPLATES = "/agent/voice/breeze-buddy/templates"
+AUTOMATIC = "/agent/voice/automatic"
 CONNECT = "/agent/voice/breeze-buddy/connect"
 POOL_STATUS = "/agent/voice/automatic/pool/status"
 ROOM_POOL_STATUS = "/agent/voice/automatic/pool/rooms/status"
@@ -16,6 +23,15 @@ def post(path: str, body: Any, headers: dict[str, str] | None = None, content_ty
     """As a client over the wire would; `bytes` go as they are. What the server fails at becomes its 500 answer."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Client(raise_request_exception=False).generic("POST", path, content, content_type, headers=headers)
+
+
+def patch(path: str, body: Any, headers: dict[str, str] | None = None) -> Any:
+    client = Client(raise_request_exception=False)
+    return client.generic("PATCH", path, json.dumps(body), "application/json", headers=headers)
+
+
+def delete(path: str, headers: dict[str, str] | None = None) -> Any:
+    return Client(raise_request_exception=False).delete(path, headers=headers)
 
 
 def get(path: str, headers: dict[str, str] | None = None) -> Any:
@@ -36,9 +52,11 @@ def lead_body(**values: Any) -> dict[str, Any]:
 
 
 def rows() -> dict[str, list[Any]]:
-    """All rows of our own tables, to be compared with later."""
+    """All rows of our own tables, to be compared with later; but for the counts of the rates, which every try moves."""
     models: list[Any] = [*apps.get_app_config("pools").get_models(), *apps.get_app_config("leads").get_models()]
-    return {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
+    return {
+        model.__name__: list(model.objects.order_by("pk").values()) for model in models if model is not RateAllowance
+    }
 
 
 def check_problem(response: Any, status: int) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from leads.connect import bot_body
 from leads.models import ExecutionMode, Lead, LeadStatus
 from tests.api import LEADS, check_problem, lead_body, post
 from tests.make import bearer, make_template
@@ -58,11 +59,45 @@ def test_text_is_kept_as_it_came():
 
 def test_reporting_webhook_url_is_kept_inside_the_payload():
     make_template("demo")
-    post(LEADS, lead_body(reporting_webhook_url="http://crm:8080/hook?x=1"), bearer())
-    assert Lead.objects.get().payload == {
-        "customer_name": "Asha",
-        "reporting_webhook_url": "http://crm:8080/hook?x=1",
-    }
+    url = "https://crm.example.com:8443/hook?x=1"
+    post(LEADS, lead_body(reporting_webhook_url=url), bearer())
+    lead = Lead.objects.get()
+    assert lead.payload == {"customer_name": "Asha", "reporting_webhook_url": url}
+    assert lead.reporting_webhook_url == url
+
+
+def test_reporting_webhook_url_may_come_inside_the_payload():
+    make_template("demo")
+    url = "https://crm.example.com/hook"
+    post(LEADS, lead_body(payload={"reporting_webhook_url": url}), bearer())
+    assert Lead.objects.get().reporting_webhook_url == url
+
+
+@pytest.mark.parametrize("url", ["http://crm.example.com/", "https://10.0.0.1/", "https://localhost/", 7, ""])
+def test_a_webhook_that_goes_nowhere_good_is_refused_in_both_places(url):
+    make_template("demo")
+    headers = bearer()
+    for body in (lead_body(reporting_webhook_url=url), lead_body(payload={"reporting_webhook_url": url})):
+        (problem,) = check_problem(post(LEADS, body, headers), 422)
+        assert problem["loc"][-1] == "reporting_webhook_url"
+    assert not Lead.objects.exists()
+
+
+def test_the_first_attempt_is_due_after_the_offset_of_the_template():
+    make_template("demo", initial_offset=3600)
+    post(LEADS, lead_body(), bearer())
+    lead = Lead.objects.get()
+    assert 3590 < (lead.next_attempt_at - lead.created_at).total_seconds() < 3610
+
+
+def test_a_flow_override_is_for_the_playground_alone():
+    make_template("demo")
+    headers = bearer()
+    body = lead_body(flow_override={"start": "hello"})
+    assert "is_playground" in check_problem(post(LEADS, body, headers), 400)
+    assert post(LEADS, body | {"is_playground": True}, headers).status_code == 201
+    lead = Lead.objects.get()
+    assert bot_body(lead)["flow_override"] == {"start": "hello"}
 
 
 def test_configurations_override_counts_only_in_the_playground():
@@ -77,7 +112,7 @@ def test_configurations_override_counts_only_in_the_playground():
 
 def test_fields_that_we_do_not_know_and_nulls_are_ignored():
     make_template("demo")
-    body = lead_body() | {"flow_override": [1], "template_id": None, "merchant_id": None, "reporting_webhook_url": None}
+    body = lead_body() | {"colour": [1], "template_id": None, "merchant_id": None, "reporting_webhook_url": None}
     assert post(LEADS, body, bearer()).status_code == 201
 
 
@@ -132,9 +167,10 @@ def test_an_id_of_a_template_that_does_not_fit_is_not_found():
     assert not Lead.objects.exists()
 
 
-def test_pushing_takes_three_queries(client, django_assert_num_queries):
+def test_pushing_takes_four_queries(client, django_assert_num_queries):
     make_template("demo")
     headers = bearer()
-    with django_assert_num_queries(3):  # token, template, lead
+    post(LEADS, lead_body(), headers)  # the first one makes the row of the rate
+    with django_assert_num_queries(4):  # token, rate, template, lead
         response = client.post(LEADS, lead_body(), content_type="application/json", headers=headers)
     assert response.status_code == 201

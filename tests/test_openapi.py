@@ -13,9 +13,29 @@ PROMISED = {
     ("/agent/voice/breeze-buddy/s2s-token", "get"): {"200", "401", "403", "422", "503"},
     ("/agent/voice/breeze-buddy/s2s-token", "post"): {"201", "401", "403", "411", "413", "415", "422", "503"},
     ("/agent/voice/breeze-buddy/s2s-token/{token_id}", "delete"): {"204", "401", "403", "404", "503"},
-    ("/agent/voice/breeze-buddy/leads", "post"): {"201", "401", "403", "404", "411", "413", "415", "422", "503"},
     ("/agent/voice/breeze-buddy/leads/recording/{call_sid}", "get"): {"200", "206", "401", "404", "416", "502", "503"},
+    ("/agent/voice/breeze-buddy/leads", "get"): {"200", "401", "422", "503"},
+    ("/agent/voice/breeze-buddy/leads", "post"): {
+        "201", "400", "401", "403", "404", "409", "411", "413", "415", "422", "429", "503",
+    },
+    ("/agent/voice/breeze-buddy/leads/bulk", "post"): {
+        "200", "401", "403", "409", "411", "413", "415", "422", "429", "503",
+    },
     ("/agent/voice/breeze-buddy/leads/{lead_id}", "get"): {"200", "401", "404", "503"},
+    ("/agent/voice/breeze-buddy/leads/{lead_id}", "delete"): {"200", "400", "401", "403", "404", "422", "503"},
+    ("/agent/voice/breeze-buddy/leads/{lead_id}/dispatch-now", "post"): {
+        "200", "400", "401", "403", "404", "409", "503",
+    },
+    ("/agent/voice/breeze-buddy/lead/abort", "post"): {"200", "401", "403", "411", "413", "415", "422", "503"},
+    ("/agent/voice/breeze-buddy/templates", "get"): {"200", "401", "422", "503"},
+    ("/agent/voice/breeze-buddy/templates", "post"): {
+        "201", "401", "403", "409", "411", "413", "415", "422", "503",
+    },
+    ("/agent/voice/breeze-buddy/templates/{template_id}", "get"): {"200", "401", "404", "503"},
+    ("/agent/voice/breeze-buddy/templates/{template_id}", "patch"): {
+        "200", "401", "403", "404", "409", "411", "413", "415", "422", "503",
+    },
+    ("/agent/voice/automatic", "post"): {"200", "401", "403", "409", "411", "413", "415", "422", "503"},
     ("/agent/voice/breeze-buddy/connect", "post"): {
         "200", "400", "401", "403", "404", "409", "411", "413", "415", "422", "503",
     },
@@ -66,12 +86,8 @@ def test_every_body_and_answer_has_an_example(schema):
 
 def test_only_what_needs_a_token_says_so(schema):
     for (path, method), answers in PROMISED.items():
-        needs_token = (
-            ("breeze-buddy" in path and "login" not in path)
-            or "cleanup" in path
-            or "sessions" in path
-            or "reservations" in path
-        )
+        open_to_all = path.endswith(("login", "status", "health", "ready"))
+        needs_token = not open_to_all
         security = schema["paths"][path][method].get("security", [])
         assert ({"bearer": []} in security and {} not in security) == needs_token, path
         assert not needs_token or "401" in answers

@@ -90,7 +90,32 @@ TABLE = [
         {"request_id": "1", "template": "demo", "reseller_id": "acme", "merchant_id": "m1", "payload": {}},
     ),
     Row("GET", BUDDY + "leads/{lead}", (401, 200, 200, 200, 200, 404)),
+    Row("GET", BUDDY + "leads", (401, 200, 200, 200, 200, 200)),
+    Row("DELETE", BUDDY + "leads/{lead}", (401, 200, 200, 200, 403, 404)),
+    Row(
+        "POST",
+        BUDDY + "leads/bulk",
+        (401, 200, 200, 200, 403, 200),
+        {"leads": [{"request_id": "1", "template": "demo", "reseller_id": "acme", "merchant_id": "m1", "payload": {}}]},
+    ),
+    Row(
+        "POST",
+        BUDDY + "lead/abort",
+        (401, 200, 200, 200, 403, 200),
+        {"leads": [{"lead_id": "{lead}", "cancellation_reason": "because"}]},
+    ),
+    Row("POST", BUDDY + "leads/{telephony_lead}/dispatch-now", (401, 200, 200, 200, 403, 404)),
+    Row("GET", BUDDY + "templates", (401, 200, 200, 200, 200, 200)),
+    Row(
+        "POST",
+        BUDDY + "templates",
+        (401, 201, 201, 201, 403, 403),
+        {"name": "new", "reseller_id": "acme", "merchant_id": "m1"},
+    ),
+    Row("GET", BUDDY + "templates/{template}", (401, 200, 200, 200, 200, 404)),
+    Row("PATCH", BUDDY + "templates/{template}", (401, 200, 200, 200, 403, 404), {"is_active": False}),
     Row("POST", BUDDY + "connect", (401, 200, 200, 200, 403, 404), {"lead_id": "{lead}"}),
+    Row("POST", "agent/voice/automatic", (401, 200, 200, 200, 403, 403), {"resellerId": "acme"}),
 ]
 
 WITHOUT_ROLES = {
@@ -120,8 +145,11 @@ class World:
 
     @cached_property
     def lead(self) -> object:
-        make_daily_account(), make_room(), make_agent_process()
         return make_lead(reseller_id="acme", merchant_id="m1").uuid
+
+    @cached_property
+    def telephony_lead(self) -> object:
+        return make_lead(reseller_id="acme", merchant_id="m1", execution_mode="TELEPHONY").uuid
 
     @cached_property
     def session(self) -> object:
@@ -141,7 +169,7 @@ class World:
         return make_user("merchant", reseller_ids=["acme"], merchant_ids=["m1"], password=PASSWORD).get_username()
 
     def fill(self, text: str) -> str:
-        for name in ("template", "lead", "session", "reservation", "token", "user"):
+        for name in ("template", "telephony_lead", "lead", "session", "reservation", "token", "user"):
             if f"{{{name}}}" in text:
                 text = text.replace(f"{{{name}}}", str(getattr(self, name)))
         return text
@@ -160,6 +188,7 @@ def test_each_role_gets_what_the_table_says(row):
         with transaction.atomic():
             world = World()
             assert world.template
+            make_daily_account(), make_room(), make_agent_process()
             answer = ask(row, world, CALLERS[caller])
             transaction.set_rollback(True)  # what one caller has changed is not there for the next
         assert answer.status_code == expected, (caller, answer.content[:300])

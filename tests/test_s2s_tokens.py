@@ -1,21 +1,14 @@
 """`/s2s-token`: made, listed, revoked; by whom, for whom."""
 
-import uuid
-
 import pytest
-from django.test import Client
 
 from leads.models import ApiToken
-from tests.api import check_problem, get, post
+from tests.api import UNKNOWN, check_problem, delete, get, post
 from tests.make import bearer, make_token
 
 pytestmark = pytest.mark.django_db
 
 TOKENS = "/agent/voice/breeze-buddy/s2s-token"
-
-
-def delete(path, headers):
-    return Client(raise_request_exception=False).delete(path, headers=headers)
 
 
 def grant(headers=None, **values):
@@ -96,7 +89,7 @@ def test_a_revoked_token_opens_nothing_and_revoking_may_be_repeated():
     assert row["revoked_at"]
 
 
-@pytest.mark.parametrize("token_id", ["x", str(uuid.uuid4()), "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize("token_id", ["x", UNKNOWN, "00000000-0000-0000-0000-000000000000"])
 def test_an_unknown_token_is_not_found(token_id):
     check_problem(delete(f"{TOKENS}/{token_id}", bearer()), 404)
 
@@ -113,7 +106,7 @@ def test_the_list_comes_in_pages():
     assert seen[:5] == [str(token.uuid) for token in reversed(made)] and len(seen) == 6
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=x", f"cursor={uuid.uuid4()}"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=x", f"cursor={UNKNOWN}"])
 def test_a_query_that_makes_no_sense_is_refused(query):
     (problem,) = check_problem(get(f"{TOKENS}?{query}", bearer()), 422)
     assert problem["loc"] == ["query", query.split("=")[0]]

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from breezebuddy.wsgi import application
-from leads.api.examples import EXAMPLE_LEAD
+from leads.api.examples import EXAMPLE_LEAD, EXAMPLE_TEMPLATE, EXAMPLE_TOKEN
 from leads.cleanup import SESSION
 from leads.models import Lead
 from tests.make import (
@@ -30,6 +30,8 @@ from tests.make import (
     make_room,
     make_session,
     make_template,
+    make_token,
+    make_user,
 )
 from tests.properties import REPEATABLE
 
@@ -65,6 +67,11 @@ def stock(one_connection: None, settings: Any) -> None:
     make_daily_account()
     make_template("demo", reseller_id="demo", merchant_id="demo")
     make_lead(uuid=EXAMPLE_LEAD)
+    make_template("example", uuid=EXAMPLE_TEMPLATE)
+    make_token(uuid=EXAMPLE_TOKEN)
+    make_user(username="asha")
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.LOGIN_RATE = settings.PUSH_RATE = settings.BULK_PUSH_RATE = None
     pod = make_pod(max_processes=1000)
     for _ in range(20):
         make_room(), make_agent_process(pod)

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -12,14 +12,15 @@ from rest_framework.views import APIView
 
 from breezebuddy.arrival import arrival_of
 from breezebuddy.errors import Conflict, StateError, Unavailable
-from breezebuddy.openapi import BODY_PROBLEMS, UNAUTHENTICATED, problem
+from breezebuddy.openapi import BODY_PROBLEMS, IDEMPOTENCY, UNAUTHENTICATED, problem
 from breezebuddy.strict_json import StrictJSONParser
 from leads.api.examples import EXAMPLE_LEAD, EXAMPLE_SESSION
 from leads.api.fields import UUIDField
 from leads.api.request import checked, idempotency_key
 from leads.auth import MayChange, scope_of
-from leads.connect import Connected, IdempotencyConflict, LeadNotConnectable, connect
+from leads.connect import Connected, LeadNotConnectable, connect
 from leads.models import Lead
+from leads.start import IdempotencyConflict
 from pools.claims import PoolExhausted
 from pools.metrics.claims import count_refused
 
@@ -45,12 +46,7 @@ class ConnectView(APIView):
         tags=["leads"],
         request=ConnectSerializer,
         parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                str,
-                OpenApiParameter.HEADER,
-                description="1 to 255 visible ASCII characters. A retry with it gets the session that exists.",
-            )
+            IDEMPOTENCY,
         ],
         responses={
             200: ConnectedSerializer,

@@ -2,11 +2,12 @@
 
 import uuid
 from typing import Any
-from urllib.parse import urlsplit
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+
+from leads.webhook_address import problem_with
 
 
 class TextField(serializers.CharField):
@@ -56,20 +57,13 @@ class ObjectField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
 
 
 @extend_schema_field(OpenApiTypes.URI)
-class WebAddressField(TextField):
-    """An http or https address with a host."""
-
-    default_error_messages = {"address": "must be an http:// or https:// address"}
+class WebhookAddressField(TextField):
+    """Where something may be sent (leads.webhook_address)."""
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        try:
-            parts = urlsplit(text)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # a bad port or an unclosed bracket
-            usable = False
-        if not usable or not text.isprintable() or any(character.isspace() for character in text):
-            self.fail("address")
+        if problem := problem_with(text):
+            raise serializers.ValidationError(problem, code="address")
         return text
 
 

@@ -5,20 +5,36 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import ErrorDetail, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from breezebuddy.openapi import BODY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
+from breezebuddy.errors import ShapeError, StateError
+from breezebuddy.openapi import (
+    BODY_PROBLEMS,
+    IDEMPOTENCY,
+    PAYLOAD_PROBLEM,
+    QUERY_PROBLEMS,
+    TOO_MANY,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    problem,
+)
 from breezebuddy.strict_json import StrictJSONParser
+from leads.abort import DONE, NOT_FOUND, abort
+from leads.api.abort import AbortedSerializer, CancelQuery
 from leads.api.examples import EXAMPLE_LEAD
-from leads.api.fields import ObjectField, TextField, UUIDField, WebAddressField
+from leads.api.fields import ObjectField, TextField, UUIDField, WebhookAddressField
 from leads.api.lead_record import LeadSerializer
-from leads.api.request import as_uuid, checked
-from leads.auth import MayChange, MayRead, scope_of
-from leads.models import ExecutionMode
-from leads.push import push
+from leads.api.pages import PageQuery, page_of, query_of
+from leads.api.request import as_uuid, checked, idempotency_key
+from leads.auth import READ_ONLY, MayChange, scope_of
+from leads.models import ExecutionMode, Lead, LeadStatus
+from leads.push import KEY_REUSED, push
+from leads.throttles import PushThrottle
+from leads.webhook_address import problem_with
 
 MODES = ", ".join(ExecutionMode.values)
 
@@ -34,7 +50,7 @@ class PushSerializer(serializers.Serializer[Any]):
         max_length=100, required=False, allow_null=True, help_text="Required with the name of a merchant's template."
     )
     payload = ObjectField(help_text="Given to the bot. `customer_mobile_number` (E.164) is what telephony dials.")
-    reporting_webhook_url = WebAddressField(
+    reporting_webhook_url = WebhookAddressField(
         max_length=2000, required=False, allow_null=True, help_text="Kept inside `payload`."
     )
     execution_mode = serializers.ChoiceField(
@@ -46,11 +62,53 @@ class PushSerializer(serializers.Serializer[Any]):
     configurations_override = ObjectField(
         required=False, allow_null=True, help_text="Replaces values of the template; ignored unless `is_playground`."
     )
+    flow_override = ObjectField(
+        required=False, allow_null=True, help_text="Given to the bot; refused unless `is_playground`."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.get("template") and not attrs.get("template_id"):
             raise serializers.ValidationError("Either 'template' or 'template_id' must be provided", code="missing")
+        inside = attrs["payload"].get("reporting_webhook_url")  # where the older form has it
+        if inside is not None and not attrs.get("reporting_webhook_url"):
+            problem = problem_with(inside) if isinstance(inside, str) else "must be text"
+            if problem:
+                raise serializers.ValidationError(
+                    {"payload": {"reporting_webhook_url": ErrorDetail(problem, code="address")}}
+                )
         return attrs
+
+
+class LeadsQuery(PageQuery):
+    """Filters of the list; all that are given must fit."""
+
+    status = serializers.ChoiceField(choices=LeadStatus.choices, required=False)
+    template = TextField(max_length=200, required=False)
+    template_id = UUIDField(required=False)
+    request_id = TextField(max_length=200, required=False)
+    reseller_id = TextField(max_length=100, required=False)
+    merchant_id = TextField(max_length=100, required=False)
+    execution_mode = serializers.ChoiceField(choices=ExecutionMode.choices, required=False)
+    created_from = serializers.DateTimeField(required=False)
+    created_before = serializers.DateTimeField(required=False)
+
+
+FILTERS = {
+    "status": "status",
+    "template": "template__name",
+    "template_id": "template__uuid",
+    "request_id": "request_id",
+    "reseller_id": "reseller_id",
+    "merchant_id": "merchant_id",
+    "execution_mode": "execution_mode",
+    "created_from": "created_at__gte",
+    "created_before": "created_at__lt",
+}
+
+
+class LeadPageSerializer(serializers.Serializer[Any]):
+    results = LeadSerializer(many=True)
+    next_cursor = serializers.UUIDField(allow_null=True)
 
 
 class PushedSerializer(serializers.Serializer[Any]):
@@ -64,16 +122,23 @@ class LeadsView(APIView):
     permission_classes = [MayChange]
     parser_classes = [StrictJSONParser]
 
+    def get_throttles(self) -> list[BaseThrottle]:
+        return [PushThrottle()] if self.request.method == "POST" else []
+
     @extend_schema(
         summary="Push a lead",
         tags=["leads"],
         request=PushSerializer,
+        parameters=[IDEMPOTENCY],
         responses={
             201: PushedSerializer,
+            400: PAYLOAD_PROBLEM,
             403: problem("Outside of the token's scope, or a read-only token", "Access denied to reseller acme"),
             404: problem("No such template in this scope", "Template 'demo' not found for reseller: acme"),
+            409: problem("The Idempotency-Key was used for another lead", KEY_REUSED),
             **UNAUTHENTICATED,
             **BODY_PROBLEMS,
+            **TOO_MANY,
             **UNAVAILABLE,
         },
         examples=[
@@ -103,18 +168,36 @@ class LeadsView(APIView):
         ],
     )
     def post(self, request: Request) -> Response:
-        lead = push(scope_of(request), checked(PushSerializer, request))
-        answer = {
-            "status": "queued",
-            "lead_call_tracker_id": str(lead.uuid),
-            "order_id": lead.request_id,
-            "message": "Call request added to queue for processing",
-        }
-        return Response(answer, status=201)
+        lead = push(scope_of(request), checked(PushSerializer, request), idempotency_key(request))
+        return Response(pushed(lead), status=201)
+
+    @extend_schema(
+        operation_id="list_leads",
+        summary="Leads, newest first",
+        tags=["leads"],
+        parameters=[LeadsQuery],
+        responses={200: LeadPageSerializer, **UNAUTHENTICATED, **QUERY_PROBLEMS, **UNAVAILABLE},
+        examples=[OpenApiExample("None", status_codes=["200"], value={"results": [], "next_cursor": None})],
+    )
+    def get(self, request: Request) -> Response:
+        query = query_of(LeadsQuery, request)
+        leads = scope_of(request).leads().select_related("template", "voice_session__room")
+        filters = {FILTERS[name]: value for name, value in query.items() if name in FILTERS}
+        page, cursor = page_of(leads.filter(**filters), query)
+        return Response({"results": LeadSerializer(page, many=True).data, "next_cursor": cursor})
+
+
+def pushed(lead: Lead) -> dict[str, Any]:
+    return {
+        "status": "queued",
+        "lead_call_tracker_id": str(lead.uuid),
+        "order_id": lead.request_id,
+        "message": "Call request added to queue for processing",
+    }
 
 
 class LeadView(APIView):
-    permission_classes = [MayRead]
+    permission_classes = [MayChange]
 
     @extend_schema(
         summary="A lead and its session",
@@ -133,3 +216,38 @@ class LeadView(APIView):
         if lead is None:
             raise NotFound(f"Lead not found for ID: {lead_id[:100]}")
         return Response(LeadSerializer(lead).data)
+
+    @extend_schema(
+        summary="Cancel a lead",
+        description="Like `POST /lead/abort` for one. What is not in BACKLOG any more cannot be cancelled: 400.",
+        tags=["leads"],
+        parameters=[
+            OpenApiParameter("lead_id", uuid.UUID, OpenApiParameter.PATH),
+            OpenApiParameter("cancellation_reason", str, description="Kept with the lead."),
+        ],
+        responses={
+            200: AbortedSerializer,
+            400: problem("In a call, or finished", "Cannot abort - call is currently in progress"),
+            403: problem("A read-only token", READ_ONLY),
+            404: problem("Unknown, or outside of the token's scope", f"Lead not found for ID: {EXAMPLE_LEAD}"),
+            422: QUERY_PROBLEMS[422],
+            **UNAUTHENTICATED,
+            **UNAVAILABLE,
+        },
+        examples=[
+            OpenApiExample(
+                "Cancelled", status_codes=["200"], value={"id": EXAMPLE_LEAD, "status": "success", "message": DONE}
+            )
+        ],
+    )
+    def delete(self, request: Request, lead_id: str) -> Response:
+        query = CancelQuery(data=request.query_params.dict())
+        if not query.is_valid():
+            raise ShapeError(["query", "cancellation_reason"], str(query.errors["cancellation_reason"][0]), "invalid")
+        reason = query.validated_data["cancellation_reason"]
+        (result,) = abort(scope_of(request).leads(), [(as_uuid(lead_id), reason)])
+        if result.message == NOT_FOUND:
+            raise NotFound(f"Lead not found for ID: {lead_id[:100]}")
+        if result.status != "success":
+            raise StateError(result.message)
+        return Response(result.as_json())

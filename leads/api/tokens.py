@@ -163,6 +163,7 @@ class TokensView(APIView):
         return Response(answer, status=201)
 
     @extend_schema(
+        operation_id="list_tokens",
         summary="Tokens that you may revoke",
         description="Newest first, revoked and expired ones too; never the secrets.",
         tags=["auth"],

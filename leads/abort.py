@@ -1,0 +1,74 @@
+"""abort(): leads that wait are cancelled; what is in a call or over stays as it is."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from leads.models import Lead, LeadStatus, PlatformStatus
+
+logger = logging.getLogger(__name__)
+
+ABORT = "ABORT"
+DONE = "Lead has been successfully aborted"
+NOT_FOUND = "Lead not found"
+IN_PROGRESS = "Cannot abort - call is currently in progress"
+
+
+@dataclass(frozen=True)
+class Result:
+    lead_id: uuid.UUID
+    status: str  # success, error, processing: the published words
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"id": str(self.lead_id), "status": self.status, "message": self.message}
+
+
+def abort(leads: QuerySet[Lead], wanted: Sequence[tuple[uuid.UUID, str]]) -> list[Result]:
+    """Cancel those of `leads` (what the caller may see) that are asked for, each with its reason; a result for each.
+
+    The rows are locked first: whoever connects or dials one of them at the same moment is either before or after.
+    """
+    reasons = dict(reversed(wanted))  # of a lead that is named twice the first
+    with transaction.atomic():
+        found = {lead.uuid: lead for lead in leads.filter(uuid__in=reasons).select_for_update().order_by("pk")}
+        aborted = [lead for lead in found.values() if lead.status == LeadStatus.BACKLOG]
+        results = [_result(lead_id, found.get(lead_id)) for lead_id, _ in wanted]
+        for lead in aborted:
+            lead.status, lead.outcome, lead.abort_reason = LeadStatus.FINISHED, ABORT, reasons[lead.uuid]
+            lead.platform_status, lead.platform_reason = PlatformStatus.NOT_INITIATED, ABORT
+            lead.updated_at = timezone.now()
+            lead.call_end_time = Now()
+        Lead.objects.bulk_update(
+            aborted,
+            [
+                "status",
+                "outcome",
+                "abort_reason",
+                "platform_status",
+                "platform_reason",
+                "call_end_time",
+                "updated_at",
+            ],
+        )
+    for lead in aborted:
+        logger.info("event=lead_aborted lead=%s", lead.uuid)
+    return results
+
+
+def _result(lead_id: uuid.UUID, lead: Lead | None) -> Result:
+    if lead is None:
+        return Result(lead_id, "error", NOT_FOUND)
+    match lead.status:
+        case LeadStatus.BACKLOG:
+            return Result(lead_id, "success", DONE)
+        case LeadStatus.PROCESSING:
+            return Result(lead_id, "processing", IN_PROGRESS)
+    return Result(lead_id, "error", f"Cannot abort - already finished with outcome: {lead.outcome}")

@@ -1,0 +1,174 @@
+"""`POST .../leads/bulk`: up to 1,000 leads in one request, with a result for each."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from breezebuddy.errors import ShapeError, body_of_problem
+from breezebuddy.openapi import (
+    BODY_PROBLEMS,
+    IDEMPOTENCY,
+    TOO_MANY,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    ShapeProblemSerializer,
+    problem,
+)
+from breezebuddy.strict_json import LargeJSONParser
+from leads.api.examples import EXAMPLE_LEAD
+from leads.api.leads import PushSerializer, pushed
+from leads.api.request import checked, idempotency_key
+from leads.auth import READ_ONLY, MayChange, scope_of
+from leads.models import Lead
+from leads.push import KEY_REUSED, push_all
+from leads.throttles import BulkPushThrottle
+
+MAX_LEADS = 1000
+
+
+class BulkParser(LargeJSONParser):
+    @property
+    def limit(self) -> int:  # type: ignore[override]
+        return settings.MAX_BULK_BODY_BYTES
+
+
+class BulkPushSerializer(serializers.Serializer[Any]):
+    leads = serializers.ListField(child=serializers.JSONField(), min_length=1, max_length=MAX_LEADS)
+
+
+class BulkPushDocs(serializers.Serializer[Any]):
+    leads = serializers.ListField(child=PushSerializer(), min_length=1, max_length=MAX_LEADS)
+
+
+class BulkResultSerializer(serializers.Serializer[Any]):
+    index = serializers.IntegerField(help_text="Place in the request, from 0.")
+    status = serializers.ChoiceField(choices=["queued", "error"])
+    lead_call_tracker_id = serializers.UUIDField(required=False, help_text="The lead's id; if queued.")
+    order_id = serializers.CharField(allow_null=True, help_text="The `request_id`.")
+    message = serializers.CharField()
+    code = serializers.IntegerField(required=False, help_text="The status of a push of it alone; if not queued.")
+    errors = ShapeProblemSerializer(many=True, required=False)  # type: ignore[assignment]
+
+
+class BulkResultsSerializer(serializers.Serializer[Any]):
+    queued = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    results = BulkResultSerializer(many=True)
+
+
+class BulkPushView(APIView):
+    permission_classes = [MayChange]
+    parser_classes = [BulkParser]
+    throttle_classes = [BulkPushThrottle]
+
+    @extend_schema(
+        summary="Push many leads",
+        description=(
+            f"Up to {MAX_LEADS}. Those that are right are made, the others are reported: look at `failed`. With an "
+            "`Idempotency-Key` the same request can be sent again without making a lead twice."
+        ),
+        tags=["leads"],
+        request=BulkPushDocs,
+        parameters=[IDEMPOTENCY],
+        responses={
+            200: BulkResultsSerializer,
+            403: problem("A read-only token", READ_ONLY),
+            409: problem("The Idempotency-Key was used for other leads", KEY_REUSED),
+            **UNAUTHENTICATED,
+            **BODY_PROBLEMS,
+            **TOO_MANY,
+            **UNAVAILABLE,
+        },
+        examples=[
+            OpenApiExample(
+                "Two orders",
+                request_only=True,
+                value={
+                    "leads": [
+                        {
+                            "request_id": "order-1",
+                            "template": "demo",
+                            "reseller_id": "demo",
+                            "merchant_id": "demo",
+                            "payload": {"customer_mobile_number": "+919876501234"},
+                        },
+                        {"request_id": "order-2", "template": "demo", "reseller_id": "demo"},
+                    ]
+                },
+            ),
+            OpenApiExample(
+                "One of them",
+                response_only=True,
+                status_codes=["200"],
+                value={
+                    "queued": 1,
+                    "failed": 1,
+                    "results": [
+                        {
+                            "index": 0,
+                            "status": "queued",
+                            "lead_call_tracker_id": EXAMPLE_LEAD,
+                            "order_id": "order-1",
+                            "message": "Call request added to queue for processing",
+                        },
+                        {
+                            "index": 1,
+                            "status": "error",
+                            "order_id": "order-2",
+                            "message": "payload: This field is required.",
+                            "code": 422,
+                            "errors": [
+                                {"loc": ["body", "payload"], "msg": "This field is required.", "type": "missing"}
+                            ],
+                        },
+                    ],
+                },
+            ),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        items = checked(BulkPushSerializer, request)["leads"]
+        results = push_all(scope_of(request), [_checked(item) for item in items], idempotency_key(request))
+        answers = [
+            _answer(index, item, result) for index, (item, result) in enumerate(zip(items, results, strict=True))
+        ]
+        queued = sum(answer["status"] == "queued" for answer in answers)
+        return Response({"queued": queued, "failed": len(answers) - queued, "results": answers})
+
+
+def _checked(item: Any) -> dict[str, Any] | APIException:
+    """Its values, or what is wrong with its shape."""
+    if not isinstance(item, dict):
+        return ShapeError(["body"], "must be an object", "invalid")
+    serializer = PushSerializer(data=item)
+    try:
+        serializer.is_valid(raise_exception=True)
+    except ValidationError as problem:
+        problem.status_code = 422
+        return problem
+    return serializer.validated_data
+
+
+def _answer(index: int, item: Any, result: Lead | APIException) -> dict[str, Any]:
+    if isinstance(result, Lead):
+        return {"index": index, **pushed(result)}
+    body = body_of_problem(result)
+    detail, errors = body["detail"], body.get("errors")
+    if isinstance(detail, list):  # of a 422
+        errors = detail
+        detail = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}".removeprefix(": ") for one in errors)
+    order_id = item.get("request_id") if isinstance(item, dict) else None
+    return {
+        "index": index,
+        "status": "error",
+        "order_id": order_id if isinstance(order_id, str) else None,
+        "message": detail,
+        "code": result.status_code,
+        **({"errors": errors} if errors else {}),
+    }

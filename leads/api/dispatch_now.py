@@ -1,0 +1,66 @@
+"""`POST .../leads/{id}/dispatch-now`: dial a telephony lead before its time."""
+
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from leads.api.examples import EXAMPLE_LEAD
+from leads.api.request import as_uuid
+from leads.auth import READ_ONLY, MayChange, scope_of
+from leads.dispatch_now import BUSY, OVER, dispatch_now
+
+EXPECTED_WITHIN_MS = 200  # the published figure: where nothing else is due, and there is stock
+
+
+class DispatchedSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=["queued"])
+    lead_id = serializers.UUIDField()
+    expected_dispatch_within_ms = serializers.IntegerField()
+
+
+class DispatchNowView(APIView):
+    permission_classes = [MayChange]
+
+    @extend_schema(
+        summary="Dial a telephony lead now",
+        description="Due at once; the calling window and the concurrency of its template still hold.",
+        tags=["leads"],
+        request=None,
+        parameters=[OpenApiParameter("lead_id", uuid.UUID, OpenApiParameter.PATH)],
+        responses={
+            200: DispatchedSerializer,
+            400: problem("No telephony lead, or finished", OVER),
+            403: problem("A read-only token", READ_ONLY),
+            404: problem("Unknown, or outside of the token's scope", f"Lead not found for ID: {EXAMPLE_LEAD}"),
+            409: problem("It is being dialled", BUSY),
+            **UNAUTHENTICATED,
+            **UNAVAILABLE,
+        },
+        examples=[
+            OpenApiExample(
+                "Queued",
+                status_codes=["200"],
+                value={
+                    "status": "queued",
+                    "lead_id": EXAMPLE_LEAD,
+                    "expected_dispatch_within_ms": EXPECTED_WITHIN_MS,
+                },
+            )
+        ],
+    )
+    def post(self, request: Request, lead_id: str) -> Response:
+        leads = scope_of(request).leads()
+        lead = leads.filter(uuid=as_uuid(lead_id)).first()
+        if lead is None:
+            raise NotFound(f"Lead not found for ID: {lead_id[:100]}")
+        dispatch_now(leads, lead)
+        return Response(
+            {"status": "queued", "lead_id": str(lead.uuid), "expected_dispatch_within_ms": EXPECTED_WITHIN_MS}
+        )

@@ -1,0 +1,41 @@
+"""start_automatic(): a voice session without a lead. What its caller sent is what its bot gets."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from leads.auth import Scope
+from leads.start import IdempotencyConflict, Started, request_key, session_life, start
+from pools.claims import OnDemandRoom, SessionRequest, claim
+from pools.daily_account import DailyAccess
+from pools.models import VoiceSession
+
+
+def start_automatic(
+    scope: Scope, body: dict[str, Any], *, idempotency_key: str | None, arrived: float | None
+) -> Started:
+    """Raises PermissionDenied (403) if the body names a reseller or merchant that is not the caller's,
+    IdempotencyConflict, PoolExhausted."""
+    if reseller_id := body.get("resellerId"):
+        scope.check_change(reseller_id, body.get("merchantId"))
+    elif merchant_id := body.get("merchantId"):
+        scope.check_merchant(merchant_id)
+    key = request_key(scope.holder, idempotency_key)
+
+    def claim_once(access: DailyAccess, made: OnDemandRoom | None) -> VoiceSession:
+        request = SessionRequest(
+            body=body, life=session_life(), request_key=key, stored_tokens=access.signer is None, arrived=arrived
+        )
+        try:
+            with transaction.atomic():
+                return (key and _session_of_retry(key)) or claim(request, made)
+        except IntegrityError as error:
+            if "request_key" in str(error):
+                raise IdempotencyConflict("this Idempotency-Key was used for another session") from None
+            raise
+
+    return start(claim_once)
+
+
+def _session_of_retry(key: str) -> VoiceSession | None:
+    return VoiceSession.objects.current().select_related("room").filter(request_key=key, reference=None).first()

@@ -1,0 +1,24 @@
+"""dispatch_now(): a telephony lead that waits is due at once; its template's calling window still holds."""
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from breezebuddy.errors import Conflict, StateError
+from leads.models import TELEPHONY_MODES, Lead, LeadStatus
+from pools import notifications
+
+BUSY = "Lead is currently being dispatched"
+OVER = "Lead is finished; create a new lead for re-attempt"
+
+
+def dispatch_now(leads: QuerySet[Lead], lead: Lead) -> None:
+    """Raises StateError (400) for what is never dialled (again), Conflict (409) for what is being dialled."""
+    if lead.execution_mode not in TELEPHONY_MODES:
+        raise StateError(f"Lead is not a telephony lead. execution_mode: {lead.execution_mode}")
+    waiting = leads.filter(pk=lead.pk, status=LeadStatus.BACKLOG)
+    if not waiting.update(next_attempt_at=Now(), updated_at=Now()):
+        lead.refresh_from_db(fields=["status"])
+        if lead.status == LeadStatus.FINISHED:
+            raise StateError(OVER)
+        raise Conflict(BUSY)
+    notifications.wake_supervisors()

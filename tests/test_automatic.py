@@ -1,0 +1,100 @@
+"""POST /agent/voice/automatic: a session without a lead, whose bot gets the body."""
+
+import pytest
+
+from leads.models import Lead
+from pools.models import VoiceSession
+from tests.api import AUTOMATIC, check_problem, post, rows
+from tests.make import bearer, make_agent_process, make_daily_account, make_room
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def account(settings):
+    settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
+    settings.DAILY_API_URL = "http://127.0.0.1:9"
+    make_daily_account()
+
+
+@pytest.fixture
+def pair():
+    return make_room(), make_agent_process()
+
+
+def test_the_answer_is_the_published_one_and_the_bot_gets_the_whole_body(pair):
+    body = {
+        "sessionId": "tab-7",
+        "mode": "live",
+        "userName": "Zoë",
+        "ttsService": {"ttsProvider": "GOOGLE", "voiceName": "MIA"},
+        "platformIntegrations": ["shopify"],
+        "somethingNew": {"a": [1]},
+        "shopId": None,
+    }
+    answer = post(AUTOMATIC, body, bearer())
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"room_url", "token", "session_id"}
+    session = VoiceSession.objects.get()
+    assert answer.json()["session_id"] == str(session.uuid) != "tab-7"
+    assert answer.json()["room_url"] == pair[0].url
+    assert session.body == body | {"mode": "LIVE"}
+    assert session.reference is None and not Lead.objects.exists()
+
+
+def test_an_empty_body_will_do(pair):
+    assert post(AUTOMATIC, {}, bearer()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {"mode": "FAST"},
+        {"mode": 1},
+        {"ttsService": {"ttsProvider": "GOOGLE"}},
+        {"ttsService": {"ttsProvider": "GOOGLE", "voiceName": "BOB"}},
+        {"platformIntegrations": "shopify"},
+        {"userName": {"first": "x"}},
+        {"sessionId": "x" * 201},
+    ],
+)
+def test_a_body_of_another_shape_is_refused_and_takes_nothing(pair, body):
+    headers = bearer()
+    before = rows()
+    check_problem(post(AUTOMATIC, body, headers), 422)
+    assert rows() == before
+
+
+@pytest.mark.parametrize(
+    ("holder", "body", "status"),
+    [
+        ({"role": "reseller", "reseller_ids": ["acme"]}, {}, 200),
+        ({"role": "reseller", "reseller_ids": ["acme"]}, {"resellerId": "acme", "merchantId": "m1"}, 200),
+        ({"role": "reseller", "reseller_ids": ["acme"]}, {"resellerId": "other"}, 403),
+        ({"role": "merchant", "merchant_ids": ["m1"]}, {"merchantId": "m1"}, 200),
+        ({"role": "merchant", "merchant_ids": ["m1"]}, {"merchantId": "m2"}, 403),
+        ({"role": "merchant", "reseller_ids": ["acme"], "merchant_ids": ["m1"]}, {"resellerId": "acme"}, 200),
+        ({"role": "user", "reseller_ids": ["acme"]}, {}, 403),
+    ],
+)
+def test_whom_it_is_for_must_be_the_callers(pair, holder, body, status):
+    assert post(AUTOMATIC, body, bearer(**holder)).status_code == status
+
+
+def test_test_mode_needs_a_token_like_any_other(pair):
+    check_problem(post(AUTOMATIC, {"mode": "TEST"}), 401)
+
+
+def test_a_retry_with_the_same_key_gets_the_same_session(pair):
+    make_room(), make_agent_process()
+    headers = bearer() | {"Idempotency-Key": "tab-7"}
+    first, second = (post(AUTOMATIC, {}, headers).json() for _ in range(2))
+    assert first["session_id"] == second["session_id"]
+    assert VoiceSession.objects.count() == 1
+
+
+def test_without_capacity_the_caller_is_told_when_to_come_back():
+    answer = post(AUTOMATIC, {}, bearer())
+    check_problem(answer, 503)
+    assert int(answer["Retry-After"]) > 0
