@@ -91,6 +91,7 @@ TABLE = [
     ),
     Row("GET", BUDDY + "leads/{lead}", (401, 200, 200, 200, 200, 404)),
     Row("GET", BUDDY + "leads", (401, 200, 200, 200, 200, 200)),
+    Row("GET", BUDDY + "leads/recording/{unknown}", (401, 404, 404, 404, 404, 404)),  # real ones: test_recording*
     Row("DELETE", BUDDY + "leads/{lead}", (401, 200, 200, 200, 403, 404)),
     Row(
         "POST",
@@ -139,6 +140,8 @@ CALLERS: dict[str, dict[str, Any] | None] = {
 class World:
     """Rows of acme's merchant m1, made when a row of the table asks for them."""
 
+    unknown = "nowhere"
+
     @cached_property
     def template(self) -> object:
         return make_template("demo", reseller_id="acme", merchant_id="m1").uuid
@@ -169,7 +172,7 @@ class World:
         return make_user("merchant", reseller_ids=["acme"], merchant_ids=["m1"], password=PASSWORD).get_username()
 
     def fill(self, text: str) -> str:
-        for name in ("template", "telephony_lead", "lead", "session", "reservation", "token", "user"):
+        for name in ("template", "telephony_lead", "lead", "session", "reservation", "token", "user", "unknown"):
             if f"{{{name}}}" in text:
                 text = text.replace(f"{{{name}}}", str(getattr(self, name)))
         return text
