@@ -34,6 +34,8 @@ def receive(event: DailyEvent, on_session_ended: OnSessionEnded) -> bool:
                 _left(event, on_session_ended)
             case "meeting.ended":
                 _meeting_ended(event, on_session_ended)
+            case "dialout.answered":
+                _answered(event)
             case "recording.ready-to-download":
                 _recorded(event)
     return True
@@ -61,9 +63,18 @@ def _joined(event: DailyEvent) -> None:
         return
     if session.caller_present_since is not None and since <= session.caller_present_since:
         return
-    session.caller_joined_at = session.caller_joined_at or since
+    if not session.outbound:  # a telephone is in the room as soon as it rings
+        session.caller_joined_at = session.caller_joined_at or since
     session.caller_present_since, session.caller_left_at = since, None
     session.save(update_fields=["caller_joined_at", "caller_present_since", "caller_left_at"])
+
+
+def _answered(event: DailyEvent) -> None:
+    """Where the bot cannot see its telephone, this is how it is known that somebody has picked up."""
+    session = _session(event)
+    if session is not None and session.outbound and session.caller_joined_at is None:
+        session.caller_joined_at = event.at
+        session.save(update_fields=["caller_joined_at"])
 
 
 def _left(event: DailyEvent, on_session_ended: OnSessionEnded) -> None:
@@ -91,6 +102,8 @@ def _caller_gone(session: VoiceSession, since: datetime, at: datetime) -> None:
     """`since`: when the one who has left had come. Whoever came later is still there."""
     if session.caller_present_since is not None and since < session.caller_present_since:
         return
+    if session.outbound and session.caller_joined_at is None:
+        return  # a telephone that nobody has answered: its bot knows why
     session.caller_joined_at = session.caller_joined_at or since
     session.caller_present_since, session.caller_left_at = since, at
     session.save(update_fields=["caller_joined_at", "caller_present_since", "caller_left_at"])

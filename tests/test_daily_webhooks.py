@@ -243,6 +243,19 @@ def test_a_bot_that_has_not_joined_yet_has_not_left():
     assert session.status == SessionStatus.ACTIVE
 
 
+def test_a_telephone_is_there_when_it_rings_but_a_caller_only_when_it_is_answered():
+    session = make_session(outbound=True)
+    tell("participant.joined", session, **caller(session))
+    assert session.caller_joined_at is None
+    tell("participant.left", session, at=T0 + 5, **caller(session))
+    assert session.caller_joined_at is None and session.caller_left_at is None
+    tell("participant.joined", session, at=T0 + 60, **caller(session, T0 + 60))
+    tell("dialout.answered", session, at=T0 + 70, session_id="p1", destination="+919876501234")
+    assert session.caller_joined_at == moment(T0 + 70)
+    tell("participant.left", session, at=T0 + 90, **caller(session, T0 + 60))
+    assert (session.caller_joined_at, session.caller_left_at) == (moment(T0 + 70), moment(T0 + 90))
+
+
 def test_a_recording_that_is_ready_is_known_by_its_room():
     session = make_session(SessionStatus.ENDED)
     payload = {"room_name": session.room.name, "recording_id": "rec-1", "status": "finished"}

@@ -113,12 +113,26 @@ def test_a_call_that_came_to_nothing_is_an_event_of_the_other_form(result, outco
             {"platform_status": "NOT_INITIATED", "outcome": "INVALID_PHONE", "platform_reason": "INVALID_PHONE"},
             "INVALID_PHONE",
         ),
+        (
+            {
+                "platform_status": "INITIATED",
+                "outcome": "ABORTED",
+                "provider_status": "NOT_ANSWERED",
+                "provider_reason": "CANCELED",
+            },
+            "CANCELED",
+        ),
+        (
+            {"platform_status": "INITIATED", "outcome": "UNKNOWN", "provider_status": "UNKNOWN", "end_reason": "x"},
+            "x",
+        ),
         ({"outcome": "ABORT", "abort_reason": "sold out"}, "sold out"),
         ({"outcome": "ABORT"}, "ABORT"),
     ],
 )
 def test_why_a_lead_came_to_nothing(values, reason):
-    unset = dict.fromkeys(["platform_status", "platform_reason", "provider_reason", "abort_reason", "end_reason"], "")
+    texts = ("platform_status", "platform_reason", "provider_status", "provider_reason", "abort_reason", "end_reason")
+    unset = dict.fromkeys(texts, "")
     assert failure_reason(Lead(**unset | values)) == reason
 
 

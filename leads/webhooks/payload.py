@@ -6,10 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
-from leads.models import Lead, LeadStatus, PlatformStatus, ProviderReason
+from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
 
 # Nobody was reached.
-UNREACHED = frozenset({"NO_ANSWER", "BUSY", "FAILED", "CANCELED", "TIMEOUT"})
+UNREACHED = frozenset({"NO_ANSWER", "BUSY"})
 # The call went wrong, unless its bot had come to an outcome before.
 FAULTS = frozenset({"agent_lost", "bot_error", "join_failed", "room_lost", "supervisor_lost", "no_meeting_token"})
 UNKNOWN = "UNKNOWN"
@@ -39,10 +39,10 @@ def failure_reason(lead: Lead) -> str:
     """Empty for a call that took place."""
     if lead.platform_status != PlatformStatus.INITIATED:
         return lead.abort_reason or lead.platform_reason or lead.outcome
-    if lead.outcome in UNREACHED:
-        dialled = lead.provider_reason if lead.provider_reason != ProviderReason.COMPLETED else ""
-        return dialled or lead.end_reason or lead.outcome
-    return lead.end_reason if lead.outcome == UNKNOWN and lead.end_reason in FAULTS else ""
+    if lead.outcome in UNREACHED or lead.provider_status == ProviderStatus.NOT_ANSWERED:
+        return lead.provider_reason or lead.end_reason or lead.outcome
+    in_doubt = lead.end_reason in FAULTS or lead.provider_status == ProviderStatus.UNKNOWN
+    return lead.end_reason if lead.outcome == UNKNOWN and in_doubt else ""
 
 
 def recording_url(lead: Lead) -> str | None:
