@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from prometheus_client.registry import Collector
 from pools.process_table import private_bytes
 
 TICKS = os.sysconf("SC_CLK_TCK")
+READING_S = 0.04
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,34 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
+class PrivateMemory:
+    """Of the processes of a group. To read it the kernel walks page tables, some ten milliseconds for a process with
+    models loaded; therefore a scrape reads for so long only, first those that are new, then those not read for longest.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}  # bytes by pid, in the order in which they were read
+
+    def total(self, pids: Collection[int], patience: float = READING_S) -> int:
+        """Those that have not been read yet count like the average of the others."""
+        self._known = {pid: known for pid, known in self._known.items() if pid in pids}
+        until = time.monotonic() + patience
+        for pid in [*(pid for pid in pids if pid not in self._known), *self._known]:
+            self._known.pop(pid, None)
+            self._known[pid] = private_bytes(pid)
+            if time.monotonic() > until:
+                break
+        read = sum(self._known.values())
+        return read * len(pids) // max(1, len(self._known))
+
+
 class ProcessTree(Collector):
     """`groups` names the processes there are at the moment; it is called in the thread that answers the scrape."""
 
     def __init__(self, groups: Callable[[], Mapping[str, Group]]) -> None:
         self._groups = groups
         self._cpu: dict[str, float] = {}
+        self._memory: dict[str, PrivateMemory] = {}
         self._lock = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
@@ -68,9 +92,13 @@ class ProcessTree(Collector):
         )
         for name, group in self._groups().items():
             number.add_metric([name], len(group.pids))
-            memory.add_metric([name], sum(private_bytes(pid) for pid in group.pids))
+            memory.add_metric([name], self._memory_of(name, group))
             cpu.add_metric([name], self._cpu_of(name, group))
         yield from (number, memory, cpu)
+
+    def _memory_of(self, name: str, group: Group) -> int:
+        with self._lock:
+            return self._memory.setdefault(name, PrivateMemory()).total(group.pids)
 
     def _cpu_of(self, name: str, group: Group) -> float:
         """Never less than before: one that has just died may not have been waited for yet."""
