@@ -134,9 +134,9 @@ class VoiceCaller:
     async def until_said(self) -> None:
         await self.until(lambda: not self._microphone.is_speaking)
 
-    def was_told(self, kind: str) -> bool:
-        """Whether a message of this RTVI type has come."""
-        return any(message.get("type") == kind for message in self.messages)
+    async def until_told(self, kind: str, times: int = 1) -> None:
+        """The bot has sent so many RTVI messages of this type."""
+        await self.until(lambda: sum(message.get("type") == kind for message in self.messages) >= times)
 
     async def leave(self, *, in_order: bool = True) -> None:
         """Hang up; not `in_order`: as a page that is reloaded, or lost."""

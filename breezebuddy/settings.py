@@ -102,6 +102,7 @@ if PUBLIC_URL and not PUBLIC_URL.startswith(("https://", "http://")):
 DATABASE_URL = conf.text("DATABASE_URL", "")
 ALLOWED_HOSTS = conf.names("ALLOWED_HOSTS", "*" if DEBUG or not DATABASE_URL else "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = conf.names("CSRF_TRUSTED_ORIGINS", "")
+TALK_PAGE = conf.switch("TALK_PAGE", False)
 STATUS_REQUIRE_TOKEN = conf.switch("STATUS_REQUIRE_TOKEN", False)
 METRICS_TOKEN = conf.text("METRICS_TOKEN", "")
 MAX_REQUEST_BODY_BYTES = conf.whole_number("MAX_REQUEST_BODY_BYTES", 512 * 1024, minimum=1024, maximum=16 * 1024 * 1024)

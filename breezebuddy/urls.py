@@ -9,6 +9,7 @@ from leads.api.automatic import AutomaticView
 from leads.api.daily_webhook import DailyWebhookView
 from leads.api.reservations import ReservationsView, ReservationView
 from leads.cleanup import CleanupView
+from leads.talk import talk
 from leads.timeline import TimelineView
 
 urlpatterns = [
@@ -23,6 +24,7 @@ urlpatterns = [
     path("agent/voice/automatic/pool/reservations", ReservationsView.as_view(), name="reservations"),
     path("agent/voice/automatic/pool/reservations/<str:order_id>", ReservationView.as_view(), name="reservation"),
     path("agent/voice/automatic/cleanup/<str:session_id>", CleanupView.as_view(), name="cleanup"),
+    path("talk", talk, name="talk"),
     path("webhooks/daily", DailyWebhookView.as_view(), name="daily-webhook"),
     path("agent/voice/automatic/sessions/<str:session_id>/timeline", TimelineView.as_view(), name="timeline"),
     path("openapi.json", SpectacularJSONAPIView.as_view(authentication_classes=[]), name="openapi"),

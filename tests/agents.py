@@ -18,6 +18,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 BOTS = PROJECT / "tests" / "bots"
 START_METHODS = ("zygote", "spawn")
 DEADLINE = 20.0
+WARMUP_DEADLINE = 90.0  # importing Pipecat and its services takes seconds of processor time
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJyIjoiYS1yb29tIn0.c2lnbmF0dXJl"
 PROVIDER_KEY = "sk-THE-PROVIDER-KEY"
 
@@ -118,7 +119,7 @@ class Agents:
             self._zygote = Zygote(config)
             self._zygote.start()
             self.zygote_says = Conversation(self._zygote)
-            self.zygote_ready = self.zygote_says.expect(ZygoteReady)
+            self.zygote_ready = self.zygote_says.expect(ZygoteReady, WARMUP_DEADLINE)
 
     @property
     def zygote(self) -> Zygote:

@@ -1,15 +1,20 @@
 """Spoken calls in rooms of the sandbox: the default bot, forked, and a caller that really hears it (aiortc)."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 
+import aiohttp
 import pytest
 
-from benchmarks.voice_caller import VoiceCaller
+from benchmarks.voice_caller import CallRefused, VoiceCaller
 from pools.agent.launcher import agent_environment
+from pools.protocol import CallerJoined, Ended, FirstAudio
+from pools.sandbox.presence import RECONNECT_SECONDS
 from tests.agents import PROJECT, Agents, config, running_agents
 from tests.daily_sandbox import Sandbox, running_sandbox
+from tests.fake_openai import running_openai
 from tests.speech import speech
 from tests.voice_calls import Call, spoken
 from tests.waiting import wait_until
@@ -37,7 +42,7 @@ def test_a_caller_is_greeted_by_name_answered_and_hung_up_on_by_leaving(agents: 
         await caller.until_silence()
         caller.say(speech("Hello, I would like to know where my parcel is."))
         await caller.until_said()
-        await caller.until(lambda: caller.was_told("user-stopped-speaking"))
+        await caller.until_told("user-stopped-speaking")
         heard = caller.loud_frames
         await caller.until(lambda: caller.loud_frames > heard + 20)
         await caller.until_silence()
@@ -49,3 +54,142 @@ def test_a_caller_is_greeted_by_name_answered_and_hung_up_on_by_leaving(agents: 
     assert "I listened to you for" in spoken(ended, "assistant")
     assert spoken(ended, "user").startswith("(spoke for ")
     wait_until(lambda: not sandbox.participants(call.room))
+
+
+def test_the_bot_stops_speaking_when_it_is_interrupted(agents: Agents, sandbox: Sandbox) -> None:
+    call = Call(agents, sandbox)
+
+    async def scenario(caller: VoiceCaller) -> None:
+        await caller.join()
+        await caller.until_heard()
+        caller.say(speech("Stop, please, I know all of this already."))
+        await caller.until_told("bot-interrupted")
+        await caller.until_told("user-stopped-speaking")
+
+    call.play(scenario)
+    assert call.end().reason == "caller_left"
+
+
+def test_a_caller_who_comes_back_in_time_goes_on_with_the_call(agents: Agents, sandbox: Sandbox) -> None:
+    call = Call(agents, sandbox)
+
+    async def scenario(caller: VoiceCaller) -> None:
+        await caller.join()
+        await caller.until_heard()
+        await caller.leave(in_order=False)
+        async with call.caller() as again:
+            await again.join(resume=caller.id)
+            assert again.id == caller.id
+            await again.until_heard()
+
+    call.play(scenario)
+    assert call.end().reason == "caller_left"
+
+
+def test_a_caller_who_stays_away_has_left(agents: Agents, sandbox: Sandbox) -> None:
+    call = Call(agents, sandbox)
+
+    async def scenario(caller: VoiceCaller) -> None:
+        await caller.join()
+        await caller.leave(in_order=False)
+
+    call.play(scenario)
+    assert len(sandbox.participants(call.room)) == 2
+    sandbox.advance_clock(RECONNECT_SECONDS)
+    assert call.end().reason == "caller_left"
+
+
+def test_a_second_caller_is_told_that_the_bot_is_busy(agents: Agents, sandbox: Sandbox) -> None:
+    call = Call(agents, sandbox)
+    other = sandbox.token(call.room, user_id="eve")
+
+    async def scenario(caller: VoiceCaller) -> None:
+        await caller.join()
+        async with VoiceCaller(call.url, other) as second:
+            with pytest.raises(CallRefused, match="somebody else"):
+                await second.join()
+
+    call.play(scenario)
+    assert call.end().reason == "caller_left"
+
+
+def test_an_offer_that_is_none_is_refused_and_the_bot_stays(agents: Agents, sandbox: Sandbox) -> None:
+    call = Call(agents, sandbox)
+
+    async def nonsense() -> None:
+        async with aiohttp.ClientSession() as http, http.ws_connect(ws_address(call)) as socket:
+            await socket.send_json({"token": call.token, "media": True})
+            assert (await socket.receive_json())["event"] == "joined"
+            await socket.send_str("[]")
+            await socket.send_json({"data": {"type": "offer", "sdp": "v=1 nonsense"}})
+            assert (await socket.receive_json())["data"]["type"] == "refused"
+
+    asyncio.run(nonsense())
+    assert call.end().reason == "caller_left"
+
+
+def ws_address(call: Call) -> str:
+    return call.url.replace("http://", "ws://").replace(f"/{call.room}", f"/sandbox/rooms/{call.room}/join")
+
+
+def test_a_simulated_caller_is_spoken_to_and_its_leaving_ends_the_call(agents: Agents, sandbox: Sandbox) -> None:
+    call = Call(agents, sandbox)
+    ada = sandbox.join(call.room, call.token)
+    call.agent.expect(CallerJoined)
+    call.agent.expect(FirstAudio)
+    sandbox.leave(call.room, ada)
+    assert call.agent.expect(Ended).reason == "caller_left"
+
+
+def test_in_stream_mode_the_clients_words_are_spoken_and_nothing_else(agents: Agents, sandbox: Sandbox) -> None:
+    call = Call(agents, sandbox, {"execution_mode": "DAILY_STREAM", "payload": {"customer_name": "Ada"}})
+
+    async def scenario(caller: VoiceCaller) -> None:
+        await caller.join()
+        await caller.send(
+            {"type": "client-message", "data": {"t": "tts-speak", "d": {"text": "Your words, my voice."}}}
+        )
+        await caller.until_heard()
+        await caller.until_silence()
+
+    call.play(scenario)
+    assert [entry["content"] for entry in call.end().transcript] == ["Your words, my voice."]
+
+
+def test_with_a_language_model_it_holds_the_templates_conversation_and_the_model_names_the_outcome(
+    sandbox: Sandbox,
+) -> None:
+    confirmed = ("end_call", {"outcome": "CONFIRMED", "goodbye": "Until tomorrow, Ada."})
+    body = {
+        "configurations": {
+            "prompt": "Confirm order {order} with {customer_name}.",
+            "first_message": "Hello {customer_name}, about order {order}?",
+            "outcomes": {"CONFIRMED": "the order stands", "CANCELLED": ""},
+        },
+        "payload": {"customer_name": "Ada", "order": 17},
+    }
+    with running_openai("Yes, please.", ["Shall it come tomorrow?", confirmed]) as openai:
+        environ = {**os.environ, "OPENAI_API_KEY": "sk-fake", "OPENAI_BASE_URL": openai.url}
+        names = ["OPENAI_API_KEY", "OPENAI_BASE_URL"]
+        with_key = replace(config("pools.agent.bots.default", bot_dir=PROJECT), env=agent_environment(environ, names))
+        with running_agents("zygote", with_key) as agents:
+            call = Call(agents, sandbox, body)
+
+            async def scenario(caller: VoiceCaller) -> None:
+                await caller.join()
+                for number in (1, 2):
+                    await caller.until_told("bot-stopped-speaking", number)
+                    caller.say(speech("Yes, please."))
+                await caller.until(caller.over.is_set)
+
+            call.play(scenario)
+            ended = call.end()
+    assert (ended.reason, ended.outcome) == ("bot_ended", "CONFIRMED")
+    assert openai.asked[0]["messages"][0]["content"] == "Confirm order 17 with Ada."
+    assert openai.asked[0]["tools"][0]["function"]["parameters"]["properties"]["outcome"]["enum"] == [
+        "CONFIRMED",
+        "CANCELLED",
+    ]
+    assert openai.spoken == ["Hello Ada, about order 17?", "Shall it come tomorrow?", "Until tomorrow, Ada."]
+    assert spoken(ended, "user").startswith("Yes, please.")
+    assert "Shall it come tomorrow?" in spoken(ended, "assistant")

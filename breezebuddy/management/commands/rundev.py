@@ -169,6 +169,7 @@ class Command(BaseCommand):
             "SECRET_KEY": os.environ.get("SECRET_KEY", "").strip() or secrets.token_urlsafe(48),
             "PYTHONUNBUFFERED": "1",
             "LOG_FORMAT": "text",  # people read it, and we show parts of it
+            "TALK_PAGE": "on",
         }
         if self.with_sandbox:
             environment["DAILY_API_KEY"] = SANDBOX_API_KEY
@@ -220,7 +221,8 @@ class Command(BaseCommand):
         self._say(f"\n{'Ready' if self._are_full(levels) else 'Started'} after {seconds:.1f} s\n")
         for name, value in rows:
             self._say(f"  {name:<16} {value}")
-        self._say("\nTry it in another terminal: make demo. Sessions are shown here. Ctrl-C stops everything.\n")
+        self._say("\nIn another terminal: make demo. Sessions are shown here. Ctrl-C stops everything.")
+        self._say(f"\nTalk to it: {service.url}/talk\n")
         if not self._are_full(levels):
             self._warn(f"The pools are not full yet: {levels.why_not_full()}\n")
 

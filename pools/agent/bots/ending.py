@@ -4,7 +4,7 @@ from typing import Any
 
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import EndFrame, TTSSpeakFrame
+from pipecat.frames.frames import EndWorkerFrame, FunctionCallResultProperties, TTSSpeakFrame
 from pipecat.services.llm_service import FunctionCallParams
 
 from pools.agent import report
@@ -36,6 +36,7 @@ def tools(script: Script) -> ToolsSchema:
 async def end_call(params: FunctionCallParams) -> None:
     """The model's choice becomes the outcome; what is left to say is said, then the bot hangs up."""
     report(outcome=str(params.arguments.get("outcome") or "completed"))
+    await params.result_callback({"ended": True}, properties=FunctionCallResultProperties(run_llm=False))
     goodbye = params.arguments.get("goodbye")
     await params.llm.push_frame(TTSSpeakFrame(goodbye if isinstance(goodbye, str) and goodbye.strip() else GOODBYE))
-    await params.llm.push_frame(EndFrame())
+    await params.llm.push_frame(EndWorkerFrame())

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from pipecat.frames.frames import (
-    EndFrame,
+    EndWorkerFrame,
     Frame,
     InterruptionFrame,
     TTSSpeakFrame,
@@ -75,7 +75,7 @@ class Listener(FrameProcessor):
 
     async def _say_goodbye(self, before: str) -> None:
         await self.push_frame(TTSSpeakFrame(f"{before} {GOODBYE}".strip()))
-        await self.push_frame(EndFrame())
+        await self.push_frame(EndWorkerFrame())
 
 
 def answer_to(seconds: float) -> str:

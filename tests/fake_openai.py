@@ -1,0 +1,96 @@
+"""OpenAI's three endpoints that a conversation needs, scripted: what was said, what to answer, and a tone as a voice.
+
+Pipecat's own services speak with it; only the provider is a fake. No Django in here.
+"""
+
+import json
+import math
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+RATE = 24_000
+TONE_SECONDS = 0.6
+
+
+class FakeOpenAI(ThreadingHTTPServer):
+    """`transcript` is heard in whatever the caller says; `replies` are given one after the other, the last for ever.
+
+    A reply is a text, or the name and the arguments of a function call.
+    """
+
+    def __init__(self, transcript: str, replies: list[str | tuple[str, dict[str, Any]]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.transcript = transcript
+        self.replies = replies
+        self.asked: list[dict[str, Any]] = []  # bodies of chat completions
+        self.spoken: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def next_reply(self) -> str | tuple[str, dict[str, Any]]:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FakeOpenAI
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.endswith("/audio/transcriptions"):
+            self._answer(json.dumps({"text": self.server.transcript}).encode(), "application/json")
+        elif self.path.endswith("/audio/speech"):
+            self.server.spoken.append(json.loads(body)["input"])
+            self._answer(_tone(), "audio/pcm")
+        else:
+            self.server.asked.append(json.loads(body))
+            self._answer(_stream(self.server.next_reply()), "text/event-stream")
+
+    def _answer(self, content: bytes, content_type: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+def _stream(reply: str | tuple[str, dict[str, Any]]) -> bytes:
+    if isinstance(reply, str):
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": word} for word in reply.split(" ")]
+        deltas = [{**d, "content": d["content"] + " "} for d in deltas]
+        finish = "stop"
+    else:
+        call = {"index": 0, "id": "call_1", "type": "function"}
+        function = {"name": reply[0], "arguments": json.dumps(reply[1])}
+        deltas, finish = [{"role": "assistant", "tool_calls": [{**call, "function": function}]}], "tool_calls"
+    choices: list[dict[str, Any]] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": finish})
+    chunks = [
+        {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [c]} for c in choices
+    ]
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode() + b"data: [DONE]\n\n"
+
+
+def _tone() -> bytes:
+    samples = (int(8000 * math.sin(2 * math.pi * 440 * n / RATE)) for n in range(int(RATE * TONE_SECONDS)))
+    return b"".join(struct.pack("<h", sample) for sample in samples)
+
+
+@contextmanager
+def running_openai(transcript: str, replies: list[str | tuple[str, dict[str, Any]]]) -> Iterator[FakeOpenAI]:
+    fake = FakeOpenAI(transcript, replies)
+    thread = threading.Thread(target=fake.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        fake.shutdown()
+        fake.server_close()
+        thread.join()
