@@ -6,10 +6,10 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test bench chaos soak rolling screenshots lint types lock clean
+.PHONY: help setup run demo test bench bench-voice chaos soak rolling screenshots lint types lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 run: setup ## start everything on http://127.0.0.1:8000 (PORT=8100 changes it); Ctrl-C stops it
 	@exec $(PY) manage.py rundev
@@ -22,6 +22,9 @@ test: setup ## run the tests (ARGS="-n0 -k claim" passes arguments to pytest, -n
 
 bench: setup ## measure claims, hand-offs and refills; prints a table and writes JSON
 	@exec $(PY) -m benchmarks $(ARGS)
+
+bench-voice: setup ## measure spoken calls: press of the button to first word, and where each millisecond goes
+	@exec $(PY) -m benchmarks --voice --output .data/bench-voice.json $(ARGS)
 
 chaos: setup ## break everything on purpose and count what is lost: a quarter of an hour; prints findings, writes JSON
 	@exec $(PY) -m chaos chaos $(ARGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.client import Refused
-from benchmarks.measures import MEASURES, Measure
+from benchmarks.measures import MEASURES, VOICE_MEASURES, Measure
 from benchmarks.progress import Progress
 from benchmarks.report import Report
 from benchmarks.world import ROOT, DidNotHappen, World, private_directory, running_world
@@ -34,7 +34,8 @@ LAST_LINES = 15
 
 def main() -> int:
     arguments = _arguments()
-    chosen = [measure for measure in MEASURES if not arguments.only or measure.name in arguments.only]
+    measures = VOICE_MEASURES if arguments.voice else MEASURES
+    chosen = [measure for measure in (*MEASURES, *VOICE_MEASURES) if measure.name in arguments.only] or measures
     report = Report()
     try:
         with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
@@ -75,13 +76,15 @@ def _arguments() -> argparse.Namespace:
         description="Measure connects, hand-offs and refills in a private world: embedded PostgreSQL with fsync on,\n"
         "the Daily sandbox with its latency, gunicorn, runpools with the default bot. About ten minutes on two cores.",
         epilog="Exit status: 0 everything worked (fast enough or not), 1 something did not, 130 interrupted.\n\n"
-        "measures:\n" + "\n".join(f"  {measure.name:<11} {measure.about}" for measure in MEASURES),
+        "measures:\n" + "\n".join(f"  {measure.name:<11} {measure.about}" for measure in (*MEASURES, *VOICE_MEASURES)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--voice", action="store_true", help="measure spoken calls instead: `make bench-voice`")
     parser.add_argument(
         "--only",
         action="append",
-        choices=[measure.name for measure in MEASURES],
+        default=[],
+        choices=[measure.name for measure in (*MEASURES, *VOICE_MEASURES)],
         metavar="NAME",
         help="run this measure only (may be given several times)",
     )

@@ -32,6 +32,10 @@ class Report:
         without, warm = figures.get("no_pool"), figures.get("acknowledged_warm")
         if without and warm:
             self.figures.append(ratio("no_pool_ratio", "no pool : warm pair acknowledged", without, warm))
+        without, warm = figures.get("voice_no_pool"), figures.get("voice_warm")
+        if without and warm:
+            title = "first word, warm pair : no pools"
+            self.figures.append(ratio("voice_ratio", title, warm, without, {"p50": 0.25}))
 
     def table(self) -> str:
         rows = [HEADINGS, *map(_row, self.figures)]

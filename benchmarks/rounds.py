@@ -86,10 +86,14 @@ def active_starts(world: World, connected: Sequence[Connected]) -> list[Start]:
 
 def kinds(calls: Sequence[Call], expected: str) -> tuple[str, ...]:
     """Notes on what kind of start the sessions had, and on hand-offs that had to be repeated."""
-    count = Counter(call.start.kind for call in calls)
+    starts = [call.start for call in calls]
+    wrong = any(start.kind != expected for start in starts)
+    return (*kinds_of(starts), f"NOT ALL {expected}") if wrong else kinds_of(starts)
+
+
+def kinds_of(starts: Sequence[Start]) -> tuple[str, ...]:
+    count = Counter(start.kind for start in starts)
     notes = [f"starts: {', '.join(f'{number} {kind}' for kind, number in count.most_common())}"]
-    if count[expected] < len(calls):
-        notes.append(f"NOT ALL {expected}")
-    if again := sum(call.start.attempt > 1 for call in calls):
+    if again := sum(start.attempt > 1 for start in starts):
         notes.append(f"{again} handed off more than once")
     return tuple(notes)

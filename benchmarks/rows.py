@@ -50,6 +50,13 @@ class Rows:
         found = {row[0]: Start(row[1], row[2], row[3]) for row in self._all(STARTS, [list(sessions)])}
         return [found[session] for session in sessions]
 
+    def bot_joined(self, session: uuid.UUID) -> float:
+        """When the bot of this session was in its room, Unix seconds; 0: not yet."""
+        row = self._row(
+            "SELECT extract(epoch FROM bot_joined_at)::float8 FROM pools_voicesession WHERE uuid = %s", [session]
+        )
+        return float(row[0] or 0)
+
     def process_refill(self) -> float:
         """Seconds from the latest hand-out of a process to the next that became available; 0: not yet."""
         return self._refill("pools_agentprocess")

@@ -63,10 +63,7 @@ class Microphone(MediaStreamTrack):
 class VoiceCaller:
     """One call. `times` has the `time.monotonic()` of each step: joined, offered, answered, connected, heard."""
 
-    def __init__(self, room_url: str, token: str | None) -> None:
-        parts = urlsplit(room_url)
-        self._address = f"ws://{parts.netloc}/sandbox/rooms/{parts.path.strip('/')}/join"
-        self._token = token
+    def __init__(self) -> None:
         self.times: dict[str, float] = {}
         self.messages: list[dict[str, Any]] = []  # what the bot has sent over the data channel
         self.loud_frames = 0
@@ -77,6 +74,7 @@ class VoiceCaller:
         self._answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._offering: asyncio.Task[None] | None = None
         self._peer = RTCPeerConnection()
         self._channel = self._peer.createDataChannel("rtvi")
         self._peer.addTrack(self._microphone)
@@ -91,16 +89,17 @@ class VoiceCaller:
     async def __aexit__(self, *_: object) -> None:
         await self.leave()
 
-    async def join(self, resume: str | None = None) -> None:
+    def prepare(self) -> None:
+        """Begin to make the offer, which needs no room."""
+        self._offering = self._offering or asyncio.ensure_future(self._make_offer())
+
+    async def join(self, room_url: str, token: str | None, resume: str | None = None) -> None:
         """Enter the room and connect to its bot. Raises CallRefused and TimeoutError."""
+        self.prepare()
         async with asyncio.timeout(STEP_SECONDS):
-            offering = asyncio.ensure_future(self._make_offer())
-            try:
-                await self._enter(resume)
-                await offering
-            except BaseException:
-                offering.cancel()
-                raise
+            await self._enter(room_url, token, resume)
+            if self._offering is not None:
+                await self._offering
             await self._socket.send_json({"data": {"type": "offer", "sdp": self._peer.localDescription.sdp}})
             self._note("offered")
             answer = await self._answer
@@ -150,9 +149,11 @@ class VoiceCaller:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    async def _enter(self, resume: str | None) -> None:
-        self._socket = await self._http.ws_connect(self._address)
-        await self._socket.send_json({"token": self._token, "media": True, "reconnects": True, "resume": resume})
+    async def _enter(self, room_url: str, token: str | None, resume: str | None) -> None:
+        parts = urlsplit(room_url)
+        address = f"ws://{parts.netloc}/sandbox/rooms/{parts.path.strip('/')}/join"
+        self._socket = await self._http.ws_connect(address)
+        await self._socket.send_json({"token": token, "media": True, "reconnects": True, "resume": resume})
         event = await self._socket.receive_json()
         if event["event"] != "joined":
             raise CallRefused(event.get("type"), event.get("message"))

@@ -37,7 +37,7 @@ def test_a_caller_is_greeted_by_name_answered_and_hung_up_on_by_leaving(agents: 
     call = Call(agents, sandbox)
 
     async def scenario(caller: VoiceCaller) -> None:
-        await caller.join()
+        await call.join(caller)
         await caller.until_heard()
         await caller.until_silence()
         caller.say(speech("Hello, I would like to know where my parcel is."))
@@ -60,7 +60,7 @@ def test_the_bot_stops_speaking_when_it_is_interrupted(agents: Agents, sandbox: 
     call = Call(agents, sandbox)
 
     async def scenario(caller: VoiceCaller) -> None:
-        await caller.join()
+        await call.join(caller)
         await caller.until_heard()
         caller.say(speech("Stop, please, I know all of this already."))
         await caller.until_told("bot-interrupted")
@@ -74,11 +74,11 @@ def test_a_caller_who_comes_back_in_time_goes_on_with_the_call(agents: Agents, s
     call = Call(agents, sandbox)
 
     async def scenario(caller: VoiceCaller) -> None:
-        await caller.join()
+        await call.join(caller)
         await caller.until_heard()
         await caller.leave(in_order=False)
-        async with call.caller() as again:
-            await again.join(resume=caller.id)
+        async with VoiceCaller() as again:
+            await call.join(again, resume=caller.id)
             assert again.id == caller.id
             await again.until_heard()
 
@@ -90,7 +90,7 @@ def test_a_caller_who_stays_away_has_left(agents: Agents, sandbox: Sandbox) -> N
     call = Call(agents, sandbox)
 
     async def scenario(caller: VoiceCaller) -> None:
-        await caller.join()
+        await call.join(caller)
         await caller.leave(in_order=False)
 
     call.play(scenario)
@@ -104,10 +104,10 @@ def test_a_second_caller_is_told_that_the_bot_is_busy(agents: Agents, sandbox: S
     other = sandbox.token(call.room, user_id="eve")
 
     async def scenario(caller: VoiceCaller) -> None:
-        await caller.join()
-        async with VoiceCaller(call.url, other) as second:
+        await call.join(caller)
+        async with VoiceCaller() as second:
             with pytest.raises(CallRefused, match="somebody else"):
-                await second.join()
+                await second.join(call.url, other)
 
     call.play(scenario)
     assert call.end().reason == "caller_left"
@@ -145,7 +145,7 @@ def test_in_stream_mode_the_clients_words_are_spoken_and_nothing_else(agents: Ag
     call = Call(agents, sandbox, {"execution_mode": "DAILY_STREAM", "payload": {"customer_name": "Ada"}})
 
     async def scenario(caller: VoiceCaller) -> None:
-        await caller.join()
+        await call.join(caller)
         await caller.send(
             {"type": "client-message", "data": {"t": "tts-speak", "d": {"text": "Your words, my voice."}}}
         )
@@ -176,7 +176,7 @@ def test_with_a_language_model_it_holds_the_templates_conversation_and_the_model
             call = Call(agents, sandbox, body)
 
             async def scenario(caller: VoiceCaller) -> None:
-                await caller.join()
+                await call.join(caller)
                 for number in (1, 2):
                     await caller.until_told("bot-stopped-speaking", number)
                     caller.say(speech("Yes, please."))

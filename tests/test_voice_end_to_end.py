@@ -72,8 +72,8 @@ def test_a_caller_without_a_browser_talks_with_the_bot(service: Service) -> None
     connected = service.post(CONNECT, {"lead_id": lead}).json()
 
     async def call() -> None:
-        async with VoiceCaller(connected["room_url"], connected["token"]) as caller:
-            await caller.join()
+        async with VoiceCaller() as caller:
+            await caller.join(connected["room_url"], connected["token"])
             await caller.until_heard()
             await caller.until_silence()
             before = caller.loud_frames

@@ -21,13 +21,12 @@ class Call:
         bot = sandbox.token(self.room, user_id="bot", is_owner=True)
         self.agent.go(body or {"payload": {"customer_name": "Ada"}}, room_url=self.url, token=bot, **start)
 
-    def caller(self) -> VoiceCaller:
-        """Inside an event loop."""
-        return VoiceCaller(self.url, self.token)
+    async def join(self, caller: VoiceCaller, resume: str | None = None) -> None:
+        await caller.join(self.url, self.token, resume)
 
     def play(self, scenario: Callable[[VoiceCaller], Awaitable[None]]) -> None:
         async def run() -> None:
-            async with self.caller() as caller:
+            async with VoiceCaller() as caller:
                 await scenario(caller)
 
         asyncio.run(run())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks.figures import Figure
-from benchmarks.measures import baseline, burst, cockpit, crowd, drained, floors, forks, history, scrape, warm
+from benchmarks.measures import baseline, burst, cockpit, crowd, drained, floors, forks, history, scrape, voice, warm
 from benchmarks.progress import Progress
 from benchmarks.world import World
 
@@ -34,4 +34,16 @@ MEASURES = (
     Measure("history", "the claim after a million ended sessions, as against the first day", 60, history.run),
     Measure("scrape", "GET /metrics with 10,000 live rows and a million ended sessions", 50, scrape.run),
     Measure("cockpit", "the operators' pages after a million ended sessions", 20, cockpit.run),
+)
+VOICE_MEASURES = (
+    Measure("voice-warm", "press to first word with full pools, and where each millisecond of it goes", 40, voice.warm),
+    Measure("voice-process-cold", "press to first word, the process pool empty", 20, voice.process_cold),
+    Measure("voice-all-cold", "press to first word, both pools empty", 10, voice.all_cold),
+    Measure("voice-eight", "press to first word, 8 callers at once with warm pairs", 4, voice.eight_at_once),
+    Measure(
+        "voice-baseline",
+        "press to first word without pools: process, room, tokens, one after the other",
+        8,
+        voice.baseline,
+    ),
 )

@@ -1,0 +1,81 @@
+"""One spoken call, from the press of the button to the first word heard: the unit of `make bench-voice`."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.client import Api, Connected
+from benchmarks.rows import Start
+from benchmarks.voice_caller import CallRefused, VoiceCaller
+from benchmarks.world import DidNotHappen, World
+
+STEPS = ("connect", "joined", "offered", "answered", "connected", "heard")
+Connect = Callable[[], Connected]
+
+
+@dataclass(frozen=True)
+class SpokenCall:
+    """`at`: when each step was done, seconds from the press; `bot_joined`: likewise, by the session's row."""
+
+    at: dict[str, float]
+    start: Start
+    bot_joined: float
+
+    @property
+    def first_word(self) -> float:
+        return self.at["heard"]
+
+    @property
+    def ours(self) -> float:
+        """Outside of WebRTC and speech: the connect, and what the caller's offer waited for the bot."""
+        return self.at["connect"] + max(0.0, self.bot_joined - self.at["offered"])
+
+
+async def press(connect: Connect) -> tuple[Connected, dict[str, float]]:
+    """Press the button, hear the first word, hang up. The client prepares its offer while it waits for the answer."""
+    clock = time.monotonic()
+    wall = time.time() - clock
+    caller = VoiceCaller()
+    async with caller:
+        caller.prepare()
+        connected = await asyncio.to_thread(connect)
+        times = {"connect": time.monotonic()}
+        await caller.join(connected.room_url, connected.token)
+        await caller.until_heard()
+        times |= caller.times
+    return connected, {"pressed": wall + clock, **{step: times[step] - clock for step in STEPS}}
+
+
+def spoken_calls(world: World, connects: list[Connect]) -> list[SpokenCall]:
+    """All of them at once; to the first word of each."""
+
+    async def all_of_them() -> list[tuple[Connected, dict[str, float]]]:
+        return await asyncio.gather(*(press(connect) for connect in connects))
+
+    try:
+        pressed = asyncio.run(all_of_them())
+    except (CallRefused, TimeoutError) as error:
+        raise DidNotHappen(f"a spoken call: {type(error).__name__} {error}") from error
+    return [_with_rows(world, connected, at) for connected, at in pressed]
+
+
+def press_without_rows(connect: Connect) -> float:
+    """Seconds from the press to the first word, of a call that the service knows nothing of."""
+    try:
+        return asyncio.run(press(connect))[1]["heard"]
+    except (CallRefused, TimeoutError) as error:
+        raise DidNotHappen(f"a spoken call: {type(error).__name__} {error}") from error
+
+
+def one_spoken_call(world: World, api: Api) -> SpokenCall:
+    lead = api.push()
+    return spoken_calls(world, [lambda: api.connect(lead)])[0]
+
+
+def _with_rows(world: World, connected: Connected, at: dict[str, float]) -> SpokenCall:
+    session: uuid.UUID = connected.session
+    joined = world.wait_for("bot joined", lambda: world.rows.bot_joined(session))
+    pressed = at.pop("pressed")
+    return SpokenCall(at, world.rows.starts([session])[0], joined - pressed)
