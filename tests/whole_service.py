@@ -14,7 +14,7 @@ from tests.make import bearer, make_template
 from tests.programs import Program, running_gunicorn, running_runpools
 from tests.waiting import wait_until
 
-DEADLINE = 20.0
+WARMUP_DEADLINE = 90.0
 
 
 @dataclass
@@ -60,5 +60,5 @@ def running_service(sandbox: Sandbox, directory: Path, **variables: str) -> Iter
         running_gunicorn(sandbox, directory, **variables) as (gunicorn, url),
     ):
         service = Service(url, bearer(), runpools, gunicorn)
-        wait_until(lambda: service.available() == (1, 2), DEADLINE)
+        wait_until(lambda: service.available() == (1, 2), WARMUP_DEADLINE)
         yield service

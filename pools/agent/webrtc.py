@@ -4,6 +4,7 @@ Imported by the warm-up of a process whose bot uses Pipecat.
 """
 
 import asyncio
+import contextlib
 import fractions
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 
 _RATE = 48_000
 _FRAME_SECONDS = 0.02
+_HEAR_OUT_SECONDS = 1.0
 
 
 class RoomConnection(SmallWebRTCConnection):
@@ -23,10 +25,13 @@ class RoomConnection(SmallWebRTCConnection):
         self._offers = 0
         self._over = False
         self._mute_caller: _MuteCaller | None = None
+        self._voice: Any = None  # the bot's track
+        self._ear = _Ear()
 
     async def answer(self, sdp: str) -> dict[str, Any]:
         """Connect to who sent this offer; the second and later ones are a page that has come back."""
         if self._offers:
+            self._hear_out()
             await self.renegotiate(sdp, "offer", restart_pc=True)
         else:
             await self.initialize(sdp, "offer")
@@ -42,22 +47,26 @@ class RoomConnection(SmallWebRTCConnection):
     async def caller_has_left(self) -> None:
         if not self._over:
             self._over = True
-            if self._mute_caller is not None:
-                self._mute_caller.hang_up()
+            self._hear_out()
             await self._call_event_handler("closed")
+
+    def _hear_out(self) -> None:
+        """The bot waits until what it is just saying has been sent; with nobody to send it to it would wait too long,
+        and take its transport for broken."""
+        self._ear.listen_to(self._voice, _HEAR_OUT_SECONDS)
 
     # --- SmallWebRTCConnection -----------------------------------------------------------------------------
 
     async def disconnect(self) -> None:
         """The bot has ended the call."""
         self._over = True
-        if self._mute_caller is not None:
-            self._mute_caller.hang_up()
+        self._hear_out()
         await super().disconnect()
 
     async def _handle_new_connection_state(self) -> None:
         if self._pc.connectionState in ("closed", "failed") and not self._over:
             self._cancel_monitoring_connecting_state()
+            self._hear_out()
             return  # the page may come back; whether it does is the room's to say
         await super()._handle_new_connection_state()
 
@@ -70,35 +79,43 @@ class RoomConnection(SmallWebRTCConnection):
         return self._mute_caller or super().audio_input_track()
 
     def replace_audio_track(self, track: Any) -> None:
+        self._voice = track
         if self._mute_caller is not None:
-            self._mute_caller.listen_to(track)
+            self._ear.listen_to(track)
         else:
             super().replace_audio_track(track)
 
 
+class _Ear:
+    """Takes what a track has to say at the pace of speech, and forgets it."""
+
+    def __init__(self) -> None:
+        self._listening: asyncio.Task[None] | None = None
+
+    def listen_to(self, track: Any, seconds: float | None = None) -> None:
+        """Until the next track, or for so long."""
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+        if track is not None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen(track, seconds))
+
+    async def _listen(self, track: Any, seconds: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    await track.recv()  # which waits for as long as what it returns lasts
+
+
 class _MuteCaller:
-    """A caller's track that carries silence, and the ear that the bot's track is played to."""
+    """The track of a caller who says nothing."""
 
     def __init__(self) -> None:
         self._due = 0.0
         self._position = 0
-        self._listening: asyncio.Task[None] | None = None
 
     def is_enabled(self) -> bool:
         return True
-
-    def listen_to(self, track: Any) -> None:
-        self.hang_up()
-        self._listening = asyncio.get_running_loop().create_task(self._listen(track))
-
-    def hang_up(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            self._listening = None
-
-    async def _listen(self, track: Any) -> None:
-        while True:
-            await track.recv()  # which waits for as long as what it returns lasts
 
     async def recv(self) -> AudioFrame:
         clock = asyncio.get_running_loop().time
@@ -112,4 +129,4 @@ class _MuteCaller:
         return frame
 
     def stop(self) -> None:
-        self.hang_up()
+        """There is nothing to stop."""
