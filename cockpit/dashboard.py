@@ -39,7 +39,7 @@ def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
         "oldest_transaction_s": state.oldest_transaction,
         "hour": hour.as_json(),
         "day": last_day().as_json(),
-        "daily": _daily(state),
+        "daily": _daily(state, hour.daily_spent_s),
         "pods": _pods(state, hour.first_session, user),
         "causes": causes(),
         "orders": [_order(order, user) for order in state.orders],
@@ -63,14 +63,15 @@ def _stock(stock: Stock) -> dict[str, Any]:
     return {**stock.published(), "cap": stock.cap}
 
 
-def _daily(state: PoolState) -> dict[str, Any]:
+def _daily(state: PoolState, spent_s: float) -> dict[str, Any]:
     left = budget.left()
     least = min(left.values())
     return {
-        "level": daily_level(state.daily_trouble, least, limited=False),
+        "level": daily_level(state.daily_trouble, least, limited=spent_s > 0),
         "trouble": state.daily_trouble,
         "left": {group.value.name: round(100 * share) for group, share in left.items()},
         "least": round(100 * least),
+        "spent_s": spent_s,
     }
 
 

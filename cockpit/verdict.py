@@ -53,7 +53,7 @@ def pod_level(state: PodState, failed: int) -> Level:
 
 
 def daily_level(trouble: str, left: float, limited: bool) -> Level:
-    """`left`: of the budget of calls, 0..1; `limited`: Daily has refused calls of late."""
+    """`left`: of the budget of calls, 0..1; `limited`: it was as good as used up of late."""
     if trouble:
         return Level.BAD
     return Level.WARN if limited or left < 0.25 else Level.GOOD

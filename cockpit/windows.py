@@ -15,6 +15,8 @@ from django.utils import timezone
 from pools.models import PoolSample
 from pools.sampling import INTERVAL_S, Starts
 
+SPENT = 0.25  # of the budget left: replenishing has stopped by then (pools.daily.budget.Priority)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -24,6 +26,7 @@ class Window:
     starts: Starts
     empty_agents_s: float
     empty_rooms_s: float
+    daily_spent_s: float  # for which the budget of Daily calls was as good as used up
     first_session: int  # sessions with greater keys are of this window
 
     def as_json(self) -> dict[str, Any]:
@@ -35,6 +38,7 @@ class Window:
             "share": round(100 * self.starts.warm / total, 2) if total else None,
             "empty_agents_s": self.empty_agents_s,
             "empty_rooms_s": self.empty_rooms_s,
+            "daily_spent_s": self.daily_spent_s,
         }
 
 
@@ -67,10 +71,11 @@ def last_day() -> Window:
     return Window(first, starts, *_empty(begin), key)
 
 
-def _empty(length: timedelta) -> tuple[float, float]:
-    """Seconds for which the pools were empty though they should not have been."""
+def _empty(length: timedelta) -> tuple[float, float, float]:
+    """Seconds for which the pools were empty though they should not have been, and the budget was used up."""
     counts = PoolSample.objects.filter(at__gt=Now() - length).aggregate(
         agents=Count("pk", filter=Q(agents_available=0, agents_target__gt=0)),
         rooms=Count("pk", filter=Q(rooms_available=0, rooms_target__gt=0)),
+        daily=Count("pk", filter=Q(daily_left__lt=SPENT)),
     )
-    return counts["agents"] * INTERVAL_S, counts["rooms"] * INTERVAL_S
+    return counts["agents"] * INTERVAL_S, counts["rooms"] * INTERVAL_S, counts["daily"] * INTERVAL_S

@@ -18,6 +18,7 @@ from cockpit.verbs import VERBS
 from cockpit.verdict import Level, daily_level
 from cockpit.windows import last_day, last_hour
 from pools import orders
+from pools.daily import budget
 from pools.models import AgentProcess, Pod, PoolOrder, PoolSample, Room, VoiceSession
 from pools.sampling import Starts, take_sample
 from pools.targets import Pool
@@ -109,6 +110,19 @@ def test_the_hour_and_the_day_count_each_start_once():
 def test_the_time_with_an_empty_pool_is_told():
     make_samples(hours=1, interval=10)
     assert last_hour().empty_agents_s == pytest.approx(300, abs=20)
+
+
+def test_the_time_in_which_dailys_budget_held_us_up_is_told(admin_client):
+    take_sample()
+    assert live(admin_client)["daily"] == {
+        "level": "good",
+        "trouble": "",
+        "left": {group.value.name: 100 for group in budget.Group},
+        "least": 100,
+        "spent_s": 0,
+    }
+    PoolSample.objects.update(daily_left=0.1)
+    assert (live(admin_client)["daily"]["level"], live(admin_client)["daily"]["spent_s"]) == ("warn", 10)
 
 
 def test_charts_have_gaps_where_nothing_was_sampled():
