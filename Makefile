@@ -6,7 +6,7 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test bench bench-voice chaos soak rolling screenshots lint types lock clean
+.PHONY: help setup run demo test bench bench-voice chaos soak rolling load screenshots lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ soak: setup ## three pods under load and faults for 10 minutes (ARGS="--minutes 
 
 rolling: setup ## restart three pods one after the other under load (ARGS="--pipecat" with the Pipecat bot)
 	@exec $(PY) -m chaos rolling $(ARGS)
+
+load: setup ## a campaign: 10,000 telephony leads dialled while web callers connect (ARGS="dial --leads 500"); half an hour
+	@exec $(PY) -m load $(or $(ARGS),dial)
 
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
 	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/test_cockpit_browser.py

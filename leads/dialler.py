@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from leads import dialling, phone_calls
 from leads.dialling import DiallingConfig
-from leads.models import Lead, LeadStatus, PlatformStatus
+from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
 from leads.outcomes import session_ended
 from pools import planner
 from pools.daily import budget
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 LOOK_S = 0.1  # at most so often, however often the supervisor is woken
 BUDGET_S = 0.25  # when to ask again for a dial's place in Daily's limit
 THREADS = 8
+ROOM_LOST = "room_lost"
 NOT_CARRIED_OUT = (DailyRateLimited, DailyUnreachable, DailyKeyRefused, RoomNotFound)
 
 
@@ -156,28 +157,33 @@ class Dialler:
         ours = Lead.objects.filter(pk=dial.lead, voice_session=dial.session, status=LeadStatus.PROCESSING)
         if error is None:
             self._backoff = self._backoff.succeeded()
-            if not ours.update(phone_session=answer.phone_session or "", updated_at=Now()):
+            if not ours.update(phone_session=answer.phone_session or "", updated_at=Now()) and self._may_ring(dial):
                 self._hang_up(dial, answer.phone_session or "")
         elif isinstance(error, NOT_CARRIED_OUT):
             ours.filter(platform_status=PlatformStatus.INITIATED).update(
                 platform_status="", platform_reason="", call_initiated_time=None, updated_at=Now()
             )
-            if not isinstance(error, RoomNotFound):
+            logger.warning('event=not_dialled %s problem="%s"', about, error)
+            if isinstance(error, RoomNotFound):  # nor would it be found at the next try
+                ask_to_end(dial.session_uuid, ROOM_LOST, session_ended)
+            else:
                 retry_after = error.retry_after if isinstance(error, DailyRateLimited) else None
                 self._backoff = self._backoff.failed(now, at_least=retry_after or 0.0)
-            logger.warning(
-                'event=not_dialled lead=%s session=%s problem="%s"', dial.lead_uuid, dial.session_uuid, error
-            )
         elif isinstance(error, DailyRejected):
             reason = phone_calls.NUMBER_REFUSED if "phoneNumber" in str(error) else phone_calls.DIAL_REFUSED
             logger.error('event=dial_refused %s problem="%s"', about, error)
             ask_to_end(dial.session_uuid, reason, session_ended)
         else:
-            logger.warning(
-                'event=dial_unknown lead=%s session=%s problem="%s"', dial.lead_uuid, dial.session_uuid, error
-            )
+            logger.warning('event=dial_unknown %s problem="%s"', about, error)
+
+    @staticmethod
+    def _may_ring(dial: Dial) -> bool:
+        """Its session is over, and how the call ended is not known: somebody may be about to pick up, with nobody there
+        (Daily hangs up for a telephone that is left alone; not to wait for that is a courtesy)."""
+        known = (ProviderStatus.ANSWERED, ProviderStatus.NOT_ANSWERED)
+        return not Lead.objects.filter(pk=dial.lead, voice_session=dial.session, provider_status__in=known).exists()
 
     def _hang_up(self, dial: Dial, phone_session: str) -> None:
-        """Its session is over already: nobody would be there."""
         logger.info("event=late_dial_stopped lead=%s session=%s", dial.lead_uuid, dial.session_uuid)
-        self.calls.submit(lambda: self._client.stop_dialout(dial.room, phone_session), lambda nothing, error: None)
+        if budget.take(budget.Group.GENERAL, budget.Priority.ON_DEMAND):
+            self.calls.submit(lambda: self._client.stop_dialout(dial.room, phone_session), lambda nothing, error: None)

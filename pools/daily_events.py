@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models.functions import Now
 
+from pools import phone_words
 from pools.daily.webhooks import DailyEvent
 from pools.meeting_tokens import bot_user_ids
 from pools.models import SeenDailyEvent, SessionStatus, VoiceSession
@@ -36,6 +37,8 @@ def receive(event: DailyEvent, on_session_ended: OnSessionEnded) -> bool:
                 _meeting_ended(event, on_session_ended)
             case "dialout.answered":
                 _answered(event)
+            case "dialout.stopped" | "dialout.error":
+                _not_answered(event, on_session_ended)
             case "recording.ready-to-download":
                 _recorded(event)
     return True
@@ -75,6 +78,15 @@ def _answered(event: DailyEvent) -> None:
     if session is not None and session.outbound and session.caller_joined_at is None:
         session.caller_joined_at = event.at
         session.save(update_fields=["caller_joined_at"])
+
+
+def _not_answered(event: DailyEvent, on_session_ended: OnSessionEnded) -> None:
+    """The bot in the room hears the same, and is told to end in case that it has not."""
+    session = _session(event)
+    if session is not None and session.outbound and session.caller_joined_at is None:
+        failed = event.type == "dialout.error"
+        reason = phone_words.end_reason(failed=failed, words=phone_words.words_in(event.payload))
+        ask_to_end(session.uuid, reason, on_session_ended)
 
 
 def _left(event: DailyEvent, on_session_ended: OnSessionEnded) -> None:

@@ -6,6 +6,7 @@ failure.
 """
 
 import re
+from typing import Any
 
 BUSY = "phone_busy"
 NO_ANSWER = "phone_no_answer"
@@ -17,6 +18,13 @@ _BUSY_CODES = {"486", "600", "603"}
 _NO_ANSWER_CODES = {"408", "480", "487"}
 _BUSY_WORDS = re.compile(r"\bbusy\b|\bdeclined?\b|\brejected\b", re.IGNORECASE)
 _NO_ANSWER_WORDS = re.compile(r"no[ _-]?answer|not answered|unanswered|timed? ?out", re.IGNORECASE)
+
+
+def words_in(data: Any) -> str:
+    """What an event of a dial-out says; Daily documents no name for it."""
+    if not isinstance(data, dict):
+        return ""
+    return " ".join(str(data[key]) for key in ("errorMsg", "error_msg", "error", "reason") if data.get(key))[:200]
 
 
 def end_reason(*, failed: bool, words: str) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from pools.agent.observe import words_of
 from pools.protocol import CallerJoined, Ended
 from tests.agents import PROJECT, Agent, Agents, config, running_agents
 from tests.daily_sandbox import Sandbox, running_sandbox
@@ -65,9 +64,3 @@ def test_a_phone_that_only_rings_is_waited_for_no_longer_than_a_caller_may_be(ag
     sandbox.call("POST", f"/rooms/{room['name']}/dialOut/start", {"phoneNumber": NUMBER}).raise_for_status()
     assert agent.expect(Ended).reason == "caller_never_joined"
     assert sandbox.dials()[-1]["events"] == ["connected", "stopped"], "left alone, it does not ring on"
-
-
-def test_dailys_words_are_found_under_any_of_their_names():
-    assert words_of({"errorMsg": "486", "sessionId": "x"}) == "486"
-    assert words_of({"error": {"msg": "busy"}}) == "{'msg': 'busy'}"
-    assert words_of({"sessionId": "x"}) == words_of(None) == words_of("busy") == ""

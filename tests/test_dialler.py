@@ -116,6 +116,17 @@ def test_what_daily_has_not_carried_out_is_dialled_again(pods: Pods, sandbox: Sa
     assert sandbox.counters()["phones"]["dialled"] == 1
 
 
+def test_a_lead_whose_room_is_gone_at_daily_waits_for_another_session(pods: Pods, sandbox: Sandbox, caplog) -> None:
+    lead = push()
+    pod = start(pods, sandbox)
+    budget.take(budget.Group.DIAL, budget.Priority.ON_DEMAND, 5)  # somebody else is dialling
+    run_until(pod, lambda: VoiceSession.objects.filter(bot_joined_at__isnull=False).exists())
+    sandbox.call("DELETE", f"/rooms/{VoiceSession.objects.get().room.name}").raise_for_status()
+    run_until(pod, lambda: Lead.objects.get().status == LeadStatus.BACKLOG)
+    assert facts(lead)[:2] == ("", "")
+    assert sandbox.counters()["phones"]["dialled"] == 0
+
+
 def test_rooms_that_may_not_dial_out_end_in_a_clear_outcome(pods: Pods, sandbox: Sandbox, caplog) -> None:
     lead = push()
     run_until(start(pods, sandbox, room_dialout=False), is_finished(lead))

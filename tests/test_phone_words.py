@@ -2,7 +2,7 @@
 
 import pytest
 
-from pools.phone_words import BUSY, FAILED, NO_ANSWER, NOT_ANSWERED, end_reason
+from pools.phone_words import BUSY, FAILED, NO_ANSWER, NOT_ANSWERED, end_reason, words_in
 from pools.sandbox.phones import ERRORS
 
 
@@ -40,3 +40,9 @@ def test_every_error_of_the_sandboxs_phones_is_told_apart():
         "unreachable": FAILED,
     }
     assert set(meant.values()) == set(NOT_ANSWERED)
+
+
+def test_dailys_words_are_found_under_any_of_their_names():
+    assert words_in({"errorMsg": "486", "sessionId": "x"}) == "486"
+    assert words_in({"error": {"msg": "busy"}}) == "{'msg': 'busy'}"
+    assert words_in({"sessionId": "x"}) == words_in(None) == words_in("busy") == ""

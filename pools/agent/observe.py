@@ -8,6 +8,8 @@ wrapped once, before the fork, in the process that has imported Pipecat; the ses
 import sys
 from typing import Any, Protocol
 
+from pools.phone_words import words_in
+
 _DAILY = "pipecat.transports.daily.transport"
 
 _JOINED = {"on_joined", "on_connected"}
@@ -79,14 +81,7 @@ def _note(event_name: str, args: tuple[Any, ...]) -> None:
     elif event_name in _WENT:
         _listener.caller_left(_identity(args))
     elif event_name in _PHONE:
-        _listener.phone(_PHONE[event_name], words_of(args[0] if args else None))
-
-
-def words_of(data: Any) -> str:
-    """What an event of a dial-out says in words; Daily documents no name for it."""
-    if not isinstance(data, dict):
-        return ""
-    return " ".join(str(data[key]) for key in ("errorMsg", "error_msg", "error", "reason") if data.get(key))[:200]
+        _listener.phone(_PHONE[event_name], words_in(args[0] if args else None))
 
 
 def _present_already(args: tuple[Any, ...]) -> list[str]:

@@ -155,7 +155,7 @@ class Session:
         call = local_call.new_call()
         self._room = await join_room(self._start.room_url, self._start.token, call.receive if call else None)
         self._room.subscribe(self._room_changed)
-        self._room.subscribe_to_phones(lambda event, data: self.phone(event, observe.words_of(data)))
+        self._room.subscribe_to_phones(lambda event, data: self.phone(event, phone_words.words_in(data)))
         if call is not None:
             call.attach(self._room)
         self._watching = self._loop.create_task(self._watch(self._room))

@@ -16,7 +16,7 @@ from typing import Any
 
 PRESENCE_EVENTS = frozenset({"participant.joined", "participant.left", "meeting.ended"})
 RECORDING_EVENTS = frozenset({"recording.ready-to-download"})
-DIALOUT_EVENTS = frozenset({"dialout.answered"})
+DIALOUT_EVENTS = frozenset({"dialout.answered", "dialout.stopped", "dialout.error"})
 EVENT_TYPES = PRESENCE_EVENTS | RECORDING_EVENTS | DIALOUT_EVENTS
 
 # Daily tries again for up to a quarter of an hour, and does not say whether it signs anew then. A replay within the

@@ -1,0 +1,4 @@
+"""Load runs: the real service in a private world, as many leads as a campaign has, figures printed and kept as JSON.
+
+python -m load dial      telephones dialled at Daily's documented rate, then faster, while web callers connect
+"""

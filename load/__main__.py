@@ -1,0 +1,76 @@
+"""`python -m load RUN`: arguments, the run, the figures, the JSON, the exit status."""
+
+import argparse
+import http.client
+import json
+import sys
+from pathlib import Path
+
+import psycopg
+import requests
+
+from benchmarks.client import Refused
+from benchmarks.world import ROOT, DidNotHappen, private_directory
+from breezebuddy.embedded_postgres import EmbeddedPostgresError
+from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
+from chaos.console import say
+from chaos.world import running_world
+from load import __doc__ as package_doc
+from load import dial
+
+DATA_DIR = ROOT / ".data"
+INTERRUPTED = 130
+BROKEN = (
+    DidNotHappen,
+    EmbeddedPostgresError,
+    ProgramEnded,
+    Refused,
+    http.client.HTTPException,
+    requests.RequestException,
+    psycopg.Error,
+    OSError,
+)
+
+
+def main() -> int:
+    arguments = _arguments()
+    try:
+        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
+            say(f"{arguments.run}: bringing up PostgreSQL, the Daily sandbox and gunicorn")
+            with running_world(foreground, directory, dial.VARIABLES) as world:
+                figures = dial.run(world, leads=arguments.leads, at_dailys_rate=arguments.at_dailys_rate)
+    except (StopRequested, KeyboardInterrupt):
+        say("interrupted; everything has been ended")
+        return INTERRUPTED
+    except BROKEN as error:
+        say(f"broken: {type(error).__name__}: {error}")
+        return 1
+    output = arguments.output or DATA_DIR / f"load-{arguments.run}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(figures.as_json(), indent=2) + "\n")
+    sys.stdout.write(f"\n{figures.in_words()}\n\nwritten to {output}\n")
+    return 0 if figures.holds else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m load",
+        description=package_doc,
+        epilog="Exit status: 0 what must hold holds, 1 it does not or the run broke, 130 interrupted.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", choices=["dial"])
+    parser.add_argument("--leads", type=int, default=dial.LEADS, metavar="N", help="telephony leads (%(default)s)")
+    parser.add_argument(
+        "--at-dailys-rate",
+        type=int,
+        default=dial.AT_DAILYS_RATE,
+        metavar="N",
+        help="how many of them are dialled at Daily's documented rate, about one a second (%(default)s)",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the JSON goes (.data/load-RUN.json)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
