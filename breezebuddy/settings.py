@@ -109,7 +109,6 @@ MAX_REQUEST_BODY_BYTES = conf.whole_number("MAX_REQUEST_BODY_BYTES", 512 * 1024,
 MAX_BULK_BODY_BYTES = conf.whole_number(
     "MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, minimum=1024, maximum=256 * 1024 * 1024
 )
-WEBHOOK_ALLOW_PRIVATE = conf.switch("WEBHOOK_ALLOW_PRIVATE", False)
 
 SECRET_KEY = conf.text("SECRET_KEY", "")
 if not SECRET_KEY:

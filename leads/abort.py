@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from leads.models import Lead, LeadStatus, PlatformStatus
+from leads.webhooks import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def abort(leads: QuerySet[Lead], wanted: Sequence[tuple[uuid.UUID, str]]) -> lis
                 "updated_at",
             ],
         )
+        outbox.leads_cancelled(aborted)
     for lead in aborted:
         logger.info("event=lead_aborted lead=%s", lead.uuid)
     return results

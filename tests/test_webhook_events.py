@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from leads.abort import abort
 from leads.models import Lead, LeadStatus, WebhookDelivery
 from leads.outcomes import session_ended
 from leads.webhooks import retries, signing
@@ -189,6 +190,15 @@ def test_the_event_is_written_if_and_only_if_the_end_is():
     assert lead.status == LeadStatus.PROCESSING and not WebhookDelivery.objects.exists()
     with pytest.raises(transaction.TransactionManagementError):
         lead_finished(lead)
+
+
+@pytest.mark.django_db
+def test_leads_that_are_cancelled_are_told_of_with_the_reason():
+    leads = [make_lead(reporting_webhook_url=url) for url in (URL, URL, "")]
+    abort(Lead.objects.all(), [(lead.uuid, "sold out") for lead in leads])
+    assert WebhookDelivery.objects.count() == 2
+    assert said(leads[0])["outcome"] == "ABORT" and said(leads[0])["failureReason"] == "sold out"
+    assert set(said(leads[1])) == FAILURE
 
 
 @pytest.mark.django_db

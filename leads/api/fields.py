@@ -7,7 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from leads.webhook_address import problem_with
+from leads.webhooks.addresses import Destinations
 
 
 class TextField(serializers.CharField):
@@ -58,11 +58,11 @@ class ObjectField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
 
 @extend_schema_field(OpenApiTypes.URI)
 class WebhookAddressField(TextField):
-    """Where something may be sent (leads.webhook_address)."""
+    """Where something may be sent (leads.webhooks.addresses)."""
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if problem := problem_with(text):
+        if problem := Destinations.from_settings().problem_with(text):
             raise serializers.ValidationError(problem, code="address")
         return text
 

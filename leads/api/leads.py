@@ -34,7 +34,7 @@ from leads.auth import READ_ONLY, MayChange, scope_of
 from leads.models import ExecutionMode, Lead, LeadStatus
 from leads.push import KEY_REUSED, push
 from leads.throttles import PushThrottle
-from leads.webhook_address import problem_with
+from leads.webhooks.addresses import Destinations
 
 MODES = ", ".join(ExecutionMode.values)
 
@@ -71,7 +71,7 @@ class PushSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError("Either 'template' or 'template_id' must be provided", code="missing")
         inside = attrs["payload"].get("reporting_webhook_url")  # where the older form has it
         if inside is not None and not attrs.get("reporting_webhook_url"):
-            problem = problem_with(inside) if isinstance(inside, str) else "must be text"
+            problem = Destinations.from_settings().problem_with(inside) if isinstance(inside, str) else "must be text"
             if problem:
                 raise serializers.ValidationError(
                     {"payload": {"reporting_webhook_url": ErrorDetail(problem, code="address")}}

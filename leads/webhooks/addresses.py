@@ -9,11 +9,13 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
+from django.conf import settings
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_URL = 2000
-LOCAL_NAMES = ("localhost", ".localhost", ".local", ".internal", ".localdomain")
+LOCAL_NAMES = ("localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "home.arpa")
 # Ways to write an IPv4 address into an IPv6 one, and special uses that Python calls global.
 TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 NOT_PUBLIC = tuple(
@@ -31,10 +33,22 @@ class Destinations:
 
     networks: tuple[Network, ...] = field(default=())
 
+    @classmethod
+    def from_settings(cls) -> "Destinations":
+        return cls(settings.REPORTING_WEBHOOK_NETWORKS)
+
+    def problem_with(self, url: str) -> str:
+        """Why an address cannot be taken; empty if it can, as far as can be said without resolving its name."""
+        try:
+            self.split(url)
+        except Forbidden as problem:
+            return str(problem)
+        return ""
+
     def split(self, url: str) -> SplitResult:
         """The parts of an address that may be sent to, as far as can be said without resolving its name. Raises
         Forbidden."""
-        if len(url) > MAX_URL or not url.isprintable() or " " in url:
+        if len(url) > MAX_URL or not url.isprintable() or " " in url or "\\" in url:
             raise Forbidden(f"must be an address of at most {MAX_URL} characters, without spaces")
         try:
             parts = urlsplit(url)
@@ -95,6 +109,7 @@ def _unwrapped(address: Address) -> Address:
 
 def _as_address(host: str) -> Address | None:
     """Also in the forms that only a C library reads: 127.1, 0x7f000001, 2130706433."""
+    host = host.rstrip(".")
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -107,4 +122,4 @@ def _as_address(host: str) -> Address | None:
 
 def _is_local_name(host: str) -> bool:
     name = host.rstrip(".").lower()
-    return "." not in name or name.endswith(LOCAL_NAMES)
+    return "." not in name or any(name == local or name.endswith(f".{local}") for local in LOCAL_NAMES)

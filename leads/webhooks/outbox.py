@@ -3,6 +3,7 @@
 So there is an event if and only if the lead is over, whatever dies in between.
 """
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from django.db import connection, transaction
@@ -24,10 +25,21 @@ def lead_finished(lead: Lead) -> WebhookDelivery | None:
     url = webhook_url(lead)
     if not url:
         return None
-    body = encoded(payload_of(lead))
-    if WebhookDelivery.objects.untried().filter(lead=lead).update(body=body):
+    delivery = _delivery(lead, url)
+    if WebhookDelivery.objects.untried().filter(lead=lead).update(body=delivery.body):
         return None
-    return WebhookDelivery.objects.create(lead=lead, url=url, host=_host(url), body=body, give_up_at=Now() + PATIENCE)
+    delivery.save()
+    return delivery
+
+
+def leads_cancelled(leads: Iterable[Lead]) -> None:
+    """The same for many that were never called, so that nothing has been said of them: one statement."""
+    WebhookDelivery.objects.bulk_create(_delivery(lead, url) for lead in leads if (url := webhook_url(lead)))
+
+
+def _delivery(lead: Lead, url: str) -> WebhookDelivery:
+    body = encoded(payload_of(lead))
+    return WebhookDelivery(lead=lead, url=url, host=_host(url), body=body, give_up_at=Now() + PATIENCE)
 
 
 def webhook_url(lead: Lead) -> str:

@@ -42,8 +42,7 @@ class SenderConfig:
 
     @classmethod
     def from_settings(cls) -> "SenderConfig":
-        destinations = Destinations(settings.REPORTING_WEBHOOK_NETWORKS)
-        return cls(signing.keys(), destinations, settings.RETENTION_DAYS)
+        return cls(signing.keys(), Destinations.from_settings(), settings.RETENTION_DAYS)
 
 
 class WebhookSender:
