@@ -6,10 +6,10 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test bench bench-voice chaos soak rolling load screenshots lint types lock clean
+.PHONY: help setup run demo test bench bench-sizing bench-voice chaos soak rolling load screenshots lint types lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 run: setup ## start everything on http://127.0.0.1:8000 (PORT=8100 changes it); Ctrl-C stops it
 	@exec $(PY) manage.py rundev
@@ -19,6 +19,9 @@ demo: setup ## push a lead to the running service, connect, show what happened a
 
 test: setup ## run the tests (ARGS="-n0 -k claim" passes arguments to pytest, -n0: in one process)
 	@exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
+
+bench-sizing: setup ## a pod that follows demand against the simulation, and against a constant stock: three minutes
+	@exec $(PY) -m benchmarks.sizing
 
 bench: setup ## measure claims, hand-offs and refills; prints a table and writes JSON
 	@exec $(PY) -m benchmarks $(ARGS)

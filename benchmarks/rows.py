@@ -47,7 +47,7 @@ class Rows:
 
     def starts(self, sessions: Sequence[uuid.UUID]) -> list[Start]:
         """In the order of `sessions`."""
-        found = {row[0]: Start(row[1], row[2], row[3]) for row in self._all(STARTS, [list(sessions)])}
+        found = {row[0]: Start(row[1], row[2], row[3]) for row in self.all(STARTS, [list(sessions)])}
         return [found[session] for session in sessions]
 
     def bot_joined(self, session: uuid.UUID) -> float:
@@ -72,7 +72,7 @@ class Rows:
         return float(row[0] or 0)
 
     def idle_pids(self) -> list[int]:
-        return [row[0] for row in self._all("SELECT os_pid FROM pools_agentprocess WHERE status = 'available'")]
+        return [row[0] for row in self.all("SELECT os_pid FROM pools_agentprocess WHERE status = 'available'")]
 
     def connections(self) -> int:
         """Of the service and ours."""
@@ -107,5 +107,5 @@ class Rows:
             raise psycopg.DataError("no row came back")
         return row
 
-    def _all(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def all(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(query.encode(), parameters).fetchall()

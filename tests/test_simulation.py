@@ -19,7 +19,7 @@ def simulate(world, arrivals, seconds=AN_HOUR, orders=()):
 
 
 @pytest.mark.parametrize(("size", "making"), [(2, 0.5), (4, 1.0), (8, 3.0)])
-def test_poissons_callers_miss_as_often_as_erlang_says(size, making):
+def test_poissons_callers_miss_as_often_as_the_formula_says(size, making):
     world = World(
         agent_size=size, agent_cap=size, room_size=400, room_cap=400, agent_making=making, fork=0, **LIMITLESS
     )

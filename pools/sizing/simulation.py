@@ -11,7 +11,7 @@ import random
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pools import planner
 from pools.demand import MOST, REACTION_S, Follower, TimeToReplace, misses_of_each
@@ -76,6 +76,7 @@ class Pod:
     rooms: Stock
     busy: int = 0
     zygote_free_at: float = 0.0
+    waiting: deque[Callable[[float], None]] = field(default_factory=deque)  # sessions, each bound to what is warming
 
     def of(self, pool: Pool) -> Stock:
         return self.agents if pool is Pool.AGENTS else self.rooms
@@ -169,26 +170,42 @@ class Simulation:
         self._seen += 1
         world = self._world
         pod = self._with_stock()
-        agent = pod is not None
-        pod = pod or self._with_slot()
+        start = Start(now, pod is not None, False, None)
+        self._result.starts.append(start)
+        pod = pod or self._with_source()
         if pod is None:
-            self._result.starts.append(Start(now, False, False, None))
             return
-        room = next((each for each in self._newest_first() if each.rooms.available), None)
-        wait = world.warm_start
-        if agent:
-            pod.agents.available -= 1
-        else:
-            wait += self._forked(pod, now) - now
+        room = next((each for each in self._shuffled() if each.rooms.available), None)
+        start.room = room is not None
+        room_at = now
         if room:
             room.rooms.available -= 1
         else:
-            wait += self._asked(now, world.daily_calls_on_demand) - now
+            room_at = self._asked(now, world.daily_calls_on_demand)
         pod.busy += 1
-        self._result.starts.append(Start(now, agent, room is not None, wait))
-        self._at(now + wait + self._time(world.call_length), lambda _: self._hang_up(pod))
+        if start.agent:
+            pod.agents.available -= 1
+            self._begin(pod, start, room_at)
+        else:
+            self._wait(pod, start, now, room_at)
         for each in {id(touched): touched for touched in (pod, room) if touched}.values():
             self._at(now + REACTION_S, lambda moment, each=each: self._level(each, moment))  # type: ignore[misc]
+
+    def _wait(self, pod: Pod, start: Start, now: float, room_at: float) -> None:
+        """For a process that is warming, which then is no stock; else for one made on demand."""
+        (source,) = planner.sources_for_waiting(
+            waiting=1, available=0, warming=pod.agents.warming, alive=0, max_processes=1
+        )
+        if source is planner.Source.WARMING:
+            pod.agents.warming -= 1
+            pod.waiting.append(lambda moment: self._begin(pod, start, max(moment, room_at)))
+        else:
+            self._at(self._forked(pod, now), lambda moment: self._begin(pod, start, max(moment, room_at)))
+
+    def _begin(self, pod: Pod, start: Start, now: float) -> None:
+        """Both are there: handed off, and over after the call."""
+        start.wait = now - start.at + self._world.warm_start
+        self._at(now + self._time(self._world.call_length), lambda _: self._hang_up(pod))
 
     def _with_stock(self) -> Pod | None:
         """As the claim: the pod with the most free slots that has one."""
@@ -197,11 +214,13 @@ class Simulation:
             having, key=lambda pod: (pod.free_slots(self._world.max_processes), self._chance.random()), default=None
         )
 
-    def _with_slot(self) -> Pod | None:
-        most = max(self.pods, key=lambda pod: pod.free_slots(self._world.max_processes))
-        return most if most.free_slots(self._world.max_processes) > 0 else None
+    def _with_source(self) -> Pod | None:
+        """Where something is warming, else where a slot is free."""
+        warming = [pod for pod in self.pods if pod.agents.warming]
+        most = max(warming or self.pods, key=lambda pod: pod.free_slots(self._world.max_processes))
+        return most if most.agents.warming or most.free_slots(self._world.max_processes) > 0 else None
 
-    def _newest_first(self) -> list[Pod]:
+    def _shuffled(self) -> list[Pod]:
         return sorted(self.pods, key=lambda pod: self._chance.random())
 
     @staticmethod
@@ -276,8 +295,11 @@ class Simulation:
     def _made(self, pod: Pod, pool: Pool, since: float) -> Callable[[float], None]:
         def made(now: float) -> None:
             stock = pod.of(pool)
-            stock.warming -= 1
-            stock.available += 1
+            if pool is Pool.AGENTS and pod.waiting:
+                pod.waiting.popleft()(now)
+            else:
+                stock.warming -= 1
+                stock.available += 1
             stock.replace = stock.replace.learned(now - since)
             self._level(pod, now)
 

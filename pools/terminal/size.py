@@ -5,7 +5,7 @@
     manage.py pools size --from-history 7d --hit-rate 99.9%
 
 From the arrivals come their rate and how much they come in bursts, from these and the time that a replacement takes the
-size at which so few callers find an empty pool (Erlang's loss formula; pools/sizing/formula.py names the sources). The
+size at which so few callers find an empty pool (pools/sizing/formula.py names the sources). The
 result is checked with a simulation of the same callers. Nothing is changed: put the sizes into the environment, or
 order them with `pools resize`.
 """
