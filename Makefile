@@ -6,7 +6,7 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test bench bench-sizing bench-voice chaos soak rolling load screenshots lint types lock clean
+.PHONY: help setup run demo test bench bench-sizing bench-voice chaos soak rolling load screenshots check-deploy lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ load: setup ## a campaign: 10,000 telephony leads dialled while web callers conn
 
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
 	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/test_cockpit_browser.py
+
+check-deploy: setup ## render and validate the manifests, rehearse a roll-out, execute the Dockerfile in a clean root
+	@$(PY) -m shipping manifests && $(PY) -m shipping rehearsal && $(PY) -m shipping images
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

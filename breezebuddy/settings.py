@@ -153,6 +153,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "breezebuddy.arrival.note_arrival",
     "breezebuddy.http_metrics.measure_requests",
+    "breezebuddy.probes_by_address.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,4 +1,5 @@
-"""`/health`, `/health/ready` and `/metrics` of a pod: a thread that answers from what the loop has left for it.
+"""`/health`, `/health/ready`, `/health/warm` and `/metrics` of a pod: a thread that answers from what the loop has left
+for it.
 
 The thread touches no database. A loop that has not turned for a while is not alive, whatever the process says.
 """
@@ -43,6 +44,7 @@ class Probes:
         self._metrics_token = metrics_token
         self._last_turn = time.monotonic()
         self._readiness: tuple[int, dict[str, Any]] = (HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "starting"})
+        self._short = "starting"  # of what, until the pools have once been full
         probes = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,6 +70,15 @@ class Probes:
     def judged(self, status: int, body: dict[str, Any]) -> None:
         self._readiness = status, body
 
+    def warmed(self, short: str) -> None:
+        """What the pools are short of now; empty: they are full, and from then on this pod has been warm."""
+        if self._short:
+            self._short = short
+
+    @property
+    def has_been_warm(self) -> bool:
+        return not self._short
+
     def answer(self, path: str, authorization: str | None) -> Answer:
         still = time.monotonic() - self._last_turn
         match path.partition("?")[0].rstrip("/"):
@@ -76,7 +87,9 @@ class Probes:
             case "/health":
                 problem = f"the loop has not turned for {still:.0f} s"
                 return Answer.json(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": problem})
-            case "/health/ready":
+            case "/health/warm" if self._short and self._readiness[0] == HTTPStatus.OK:
+                return Answer.json(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": self._short})
+            case "/health/ready" | "/health/warm":
                 return Answer.json(*self._readiness)
             case "/metrics" if not access.may_scrape(authorization, self._metrics_token):
                 return Answer.json(HTTPStatus.UNAUTHORIZED, {"detail": access.REFUSAL})

@@ -37,6 +37,7 @@ from pools.sessions import OnSessionEnded
 from pools.signal_notes import SignalNotes
 from pools.strays import become_subreaper, reap_strays
 from pools.supervisor_config import SupervisorConfig
+from pools.warmth import Warmth
 from pools.watching import Watching
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Supervisor:
         self.handoffs = HandOffs(self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
+        self._warmth = Warmth(self.agents, self.rooms)
         self._drain = Drain(self.pod, self.agents, self.handoffs)
         self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
         self._watching.add(self._calls, lambda now: None)
@@ -278,6 +280,8 @@ class Supervisor:
                 self._woken, self._ear.heard, self._level_owed = False, False, True
                 return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
             self._level(now)
+            if self._probes and not self._probes.has_been_warm:
+                self._probes.warmed(self._warmth.missing())
             self.heartbeat.beat(now)
             self._call_out(now)
             for companion in self._companions:

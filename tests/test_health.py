@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from breezebuddy.health import Readiness
@@ -12,6 +13,13 @@ from tests.make import make_pod
 def test_health_asks_no_database():
     response = get("/health")  # without a database fixture, pytest-django refuses every query
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_a_probe_by_the_address_of_the_pod_is_answered_whatever_hosts_are_allowed(settings, client):
+    settings.ALLOWED_HOSTS = ["pools.example.com"]
+    by_address = {"HTTP_HOST": "10.0.3.7:8000"}
+    assert client.get("/health", **by_address).status_code == 200
+    assert client.get("/openapi.json", **by_address).status_code == 400
 
 
 @pytest.mark.django_db
@@ -33,11 +41,12 @@ def test_a_missing_migration_makes_it_unready_until_it_is_applied():
     make_pod()
     readiness = Readiness()
     recorder = MigrationRecorder(connection)
-    recorder.record_unapplied("leads", "0001_initial")
+    ((app, newest),) = MigrationLoader(connection).graph.leaf_nodes("leads")
+    recorder.record_unapplied(app, newest)
     status, body = readiness()
     assert (status, body["status"]) == (503, "unavailable")
-    assert "leads.0001_initial" in body["detail"]
-    recorder.record_applied("leads", "0001_initial")
+    assert f"leads.{newest}" in body["detail"]
+    recorder.record_applied(app, newest)
     assert readiness() == (200, {"status": "ok"})
 
 

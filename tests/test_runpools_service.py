@@ -72,6 +72,7 @@ def test_it_keeps_the_pools_it_was_told_to_and_answers_probes(sandbox, tmp_path)
         assert (pod.agent_target, pod.agent_cap, pod.room_target, pod.os_pid) == (2, 2, 4, runpools.pid)
         assert requests.get(f"{probes}/health", timeout=5).json() == {"status": "ok"}
         wait_until(lambda: requests.get(f"{probes}/health/ready", timeout=5).json() == {"status": "ok"})
+        wait_until(lambda: requests.get(f"{probes}/health/warm", timeout=5).status_code == 200)
         assert requests.get(f"{probes}/anything", timeout=5).status_code == 404
         processes = runpools.descendants()
         assert len(processes) == 3  # the zygote and two agents
@@ -82,6 +83,18 @@ def test_it_keeps_the_pools_it_was_told_to_and_answers_probes(sandbox, tmp_path)
     assert (pod.draining, pod.end_reason) == (True, "stopped")
     assert Room.objects.available().filter(pod=None).count() == len(sandbox.rooms()) == 4
     assert not AgentProcess.objects.current().exists()
+
+
+def test_a_pod_whose_pools_have_never_been_full_is_alive_and_ready_but_has_not_been_warm(sandbox, tmp_path):
+    sandbox.fault("503", "POST", "/rooms")
+    with running_runpools(sandbox, tmp_path, VOICE_AGENT_POOL_SIZE="1") as runpools:
+        probes = probes_of(runpools)
+        wait_until(lambda: AgentProcess.objects.available().count() == 1)
+        wait_until(lambda: requests.get(f"{probes}/health/ready", timeout=5).status_code == 200)
+        cold = requests.get(f"{probes}/health/warm", timeout=5)
+        assert (cold.status_code, cold.json()) == (503, {"detail": "rooms: fewer than 2 are ready"})
+        sandbox.clear_faults()
+        wait_until(lambda: requests.get(f"{probes}/health/warm", timeout=5).status_code == 200)
 
 
 def test_a_first_sigterm_lets_a_call_finish(sandbox, tmp_path):

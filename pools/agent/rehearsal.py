@@ -16,6 +16,8 @@ from pools.agent.process import Agent
 from pools.agent.warmup import WarmBot
 from pools.protocol import FrameReader, Go, Message, Ping, Start, encode_frame
 
+logger = logging.getLogger(__name__)
+
 _TIMES = 16  # Python 3.11 specialises a function after 8 calls
 
 
@@ -27,6 +29,8 @@ def rehearse(config: AgentConfig, bot: WarmBot) -> None:
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(_hand_off(config, WarmBot(_no_bot, bot.facts)))
+        except (EOFError, BrokenPipeError):  # told to go too late, on a busy machine: it gives up, as an agent does
+            logger.warning("zygote rehearsal interrupted")
         finally:
             loop.close()
     logging.disable(said_before)
@@ -58,16 +62,19 @@ async def _hand_off(config: AgentConfig, bot: WarmBot) -> None:
     await loop.create_unix_connection(lambda: _Understudy("rehearsal", config, bot), sock=theirs)
     start = Start(session="rehearsal", attempt=1, room_url="https://", token="", body={}, session_limit=60)
     frames = FrameReader()
-    for message in (Ping(1), start, Go(start.session, start.attempt)):
-        await _answer(ours, frames)
-        ours.send(encode_frame(message))
     with ours:
+        for message in (Ping(1), start, Go(start.session, start.attempt)):
+            await _answer(ours, frames)
+            ours.send(encode_frame(message))
         await _answer(ours, frames)
 
 
 async def _answer(ours: socket.socket, frames: FrameReader) -> list[Message]:
+    """Raises EOFError when the other side has hung up."""
     messages: list[Message] = []
     while not messages:
         data = await asyncio.get_running_loop().sock_recv(ours, 65536)
+        if not data:
+            raise EOFError
         messages = frames.feed(data)
     return messages

@@ -1,0 +1,89 @@
+"""Checks of what is shipped; `make check-deploy` runs them all.
+
+images: every RUN of the Dockerfile in a clean Debian root (root's rights, debootstrap, some minutes, 3 GB)
+manifests: rendered (kubectl), validated against Kubernetes' schemas and our own rules
+rules: write the Prometheus Operator's copy of the alerts anew
+rehearsal: a roll-out as the manifests order it, under load, with the real processes (two minutes)
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from shipping import manifests
+from shipping.clean_root import NoCleanRoot
+from shipping.dockerfile import DockerfileError
+from shipping.examine import problems_of
+from shipping.images import Builder, StepFailed
+from shipping.rehearsal import rehearse
+from shipping.rules import rule_of
+
+PROJECT = Path(__file__).resolve().parent.parent
+KUSTOMIZATIONS = ("deploy/kubernetes", "deploy/kubernetes/monitoring", "deploy/kubernetes/autoscaling")
+ALERTS = PROJECT / "deploy/prometheus/alerts.yml"
+RULE = PROJECT / "deploy/kubernetes/monitoring/prometheus-rule.yaml"
+_began = time.monotonic()
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{time.monotonic() - _began:6.1f} s  {text}\n")
+    sys.stdout.flush()
+
+
+def check_images(work: Path | None) -> list[str]:
+    """Executes the Dockerfile for both targets (some minutes, 2 GB), then looks at what came out."""
+    with tempfile.TemporaryDirectory(prefix="shipping-", dir=work) as directory:
+        builder = Builder(PROJECT, Path(directory) / "stages", say)
+        try:
+            problems = []
+            for target in ("api", "pods"):
+                built = builder.build(target)
+                problems += [f"{target}: {problem}" for problem in problems_of(target, built, say)]
+            return problems
+        except (NoCleanRoot, DockerfileError, StepFailed) as error:
+            return [str(error)]
+
+
+def check_manifests() -> list[str]:
+    problems = []
+    for directory in KUSTOMIZATIONS:
+        try:
+            found = manifests.rendered(PROJECT / directory)
+        except (FileNotFoundError, subprocess.CalledProcessError) as error:
+            problems.append(f"{directory}: {error}")
+            continue
+        problems += manifests.schema_problems(found)
+        if directory == KUSTOMIZATIONS[0]:
+            problems += manifests.rule_problems(found)
+        say(f"{directory}: {len(found)} manifests rendered and checked")
+    return problems
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["images", "manifests", "rehearsal", "rules"])
+    parser.add_argument("--work", type=Path, help="where the roots are made (2 GB; default: the system's place)")
+    options = parser.parse_args()
+    match options.what:
+        case "images":
+            problems = check_images(options.work)
+        case "manifests":
+            problems = check_manifests()
+        case "rules":
+            RULE.write_text(rule_of(ALERTS))
+            return 0
+        case _:
+            problems = rehearse(PROJECT, say)
+    for problem in problems:
+        say(f"PROBLEM {problem}")
+    say("no problem found" if not problems else f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

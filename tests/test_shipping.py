@@ -1,0 +1,127 @@
+"""What is shipped: the Dockerfile, the compose file and the Kubernetes manifests, as far as files alone can tell.
+
+`make check-deploy` goes further: it renders the manifests, executes the Dockerfile and rehearses a roll-out.
+"""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings
+
+from shipping import dockerfile, images, manifests
+from shipping.rules import rule_of
+
+PROJECT = Path(__file__).resolve().parent.parent
+KUBERNETES = PROJECT / "deploy" / "kubernetes"
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def base() -> list[manifests.Manifest]:
+    return manifests.as_written(KUBERNETES)
+
+
+def test_the_dockerfile_has_nothing_that_a_linter_minds() -> None:
+    said = subprocess.run([BIN / "hadolint", PROJECT / "Dockerfile"], capture_output=True, text=True)
+    assert (said.stdout, said.returncode) == ("", 0)
+
+
+def test_both_images_run_as_a_plain_user_below_an_init() -> None:
+    stages = dockerfile.stages(PROJECT / "Dockerfile")
+    for target in ("api", "pods"):
+        said = {one.keyword: one.value for one in stages[target].instructions}
+        assert said["USER"] == "10001:10001"
+        assert dockerfile.command(said["ENTRYPOINT"]) == ["tini", "--"]
+        assert "HEALTHCHECK" in said
+
+
+def test_what_the_images_copy_is_in_the_build_context_and_nothing_else_is() -> None:
+    copied = {
+        path
+        for stage in dockerfile.stages(PROJECT / "Dockerfile").values()
+        for one in stage.instructions
+        if one.keyword == "COPY" and not one.value.startswith("--from")
+        for path in dockerfile.copy(one.value).paths
+    }
+    assert all(images.is_in_context(PROJECT, path) for path in copied)
+    allowed = {line[1:] for line in (PROJECT / ".dockerignore").read_text().split() if line.startswith("!")}
+    assert allowed == copied
+
+
+def test_the_compose_file_is_one() -> None:
+    checker: list[str | Path] = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    said = subprocess.run([*checker, PROJECT / "compose.yaml"], capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout
+
+
+def test_every_file_that_compose_mounts_is_there() -> None:
+    services = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
+    mounted = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])]
+    paths = [path for path in mounted if path.startswith("./")]
+    assert paths
+    assert [path for path in paths if not (PROJECT / path).exists()] == []
+
+
+def test_the_manifests_hold_to_the_schemas_of_kubernetes(base: list[manifests.Manifest]) -> None:
+    assert manifests.schema_problems(base) == []
+
+
+def test_the_manifests_keep_our_promises(base: list[manifests.Manifest]) -> None:
+    assert manifests.rule_problems(base) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "change", "problem"),
+    [
+        ("ConfigMap", "breezebuddy", {"data": {"DRAIN_TIMEOUT": "3600"}}, "cuts calls"),
+        ("ConfigMap", "breezebuddy", {"data": {"DAILY_API_KEY": "k"}}, "belongs into the Secret"),
+        ("Deployment", "pods", {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}, "takes capacity away"),
+        ("Service", "api", {"spec": {"selector": {"app.kubernetes.io/name": "apy"}}}, "selects nothing"),
+    ],
+)
+def test_a_broken_promise_is_named(
+    base: list[manifests.Manifest], kind: str, name: str, change: manifests.Manifest, problem: str
+) -> None:
+    changed = copy.deepcopy(base)
+    (one,) = (one for one in changed if one["kind"] == kind and one["metadata"]["name"] == name)
+    merge(one, change)
+    assert any(problem in found for found in manifests.rule_problems(changed))
+
+
+def test_a_misspelt_field_is_named(base: list[manifests.Manifest]) -> None:
+    changed = copy.deepcopy(base)
+    (pods,) = (one for one in changed if one["kind"] == "Deployment" and one["metadata"]["name"] == "pods")
+    pods["spec"]["template"]["spec"]["terminationGracePeriodSecond"] = 1860
+    assert any("terminationGracePeriodSecond" in found for found in manifests.schema_problems(changed))
+
+
+def test_every_variable_of_the_configuration_is_a_setting_of_ours(base: list[manifests.Manifest]) -> None:
+    configuration = next(one["data"] for one in base if one["kind"] == "ConfigMap")
+    documented = re.findall(r"^([A-Z_0-9]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
+    assert set(configuration) <= set(documented)
+
+
+def test_the_alerts_of_the_operator_are_those_of_prometheus() -> None:
+    assert (KUBERNETES / "monitoring" / "prometheus-rule.yaml").read_text() == rule_of(
+        PROJECT / "deploy" / "prometheus" / "alerts.yml"
+    )
+
+
+def test_drain_covers_the_longest_session(base: list[manifests.Manifest]) -> None:
+    configuration = next(one["data"] for one in base if one["kind"] == "ConfigMap")
+    assert int(configuration["DRAIN_TIMEOUT"]) >= int(configuration["MAX_DAILY_SESSION_LIMIT"])
+    assert json.loads(configuration["VOICE_AGENT_MAX_POOL_SIZE"]) <= settings.VOICE_AGENT_MAX_PROCESSES
+
+
+def merge(into: manifests.Manifest, change: manifests.Manifest) -> None:
+    for key, value in change.items():
+        if isinstance(value, dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
