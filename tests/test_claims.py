@@ -196,6 +196,8 @@ class TestConcurrency:
         pods = [make_pod(max_processes=200) for _ in range(3)]
         for i in range(200):
             make_agent_process(pods[i % 3]), make_room()
+        for _ in range(16):  # each thread may end with a session that waits, and has a room
+            make_room()
 
         def claim_many(_: int) -> list[tuple[int, int]]:
             pairs: list[tuple[int, int]] = []
