@@ -84,7 +84,7 @@ def facts_of(call: Call) -> Facts | None:
     if certain and call.end_reason in _NOT_ANSWERED:
         reason, outcome = _NOT_ANSWERED[call.end_reason]
         return _dialled(outcome, ProviderStatus.NOT_ANSWERED, reason)
-    return _dialled(call.outcome or UNKNOWN, ProviderStatus.UNKNOWN)
+    return _dialled(UNKNOWN, ProviderStatus.UNKNOWN)  # whatever the bot says: it has seen nobody pick up
 
 
 def never_dialled(word: str) -> Facts:

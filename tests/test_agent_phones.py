@@ -1,11 +1,14 @@
 """Sessions whose caller is a telephone: it is in the room while it rings, and has come when it is answered."""
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pools.protocol import CallerJoined, Ended
+from pools.agent.launcher import agent_environment
+from pools.protocol import CallerJoined, Ended, FirstAudio
 from tests.agents import PROJECT, Agent, Agents, config, running_agents
 from tests.daily_sandbox import Sandbox, running_sandbox
 
@@ -64,3 +67,12 @@ def test_a_phone_that_only_rings_is_waited_for_no_longer_than_a_caller_may_be(ag
     sandbox.call("POST", f"/rooms/{room['name']}/dialOut/start", {"phoneNumber": NUMBER}).raise_for_status()
     assert agent.expect(Ended).reason == "caller_never_joined"
     assert sandbox.dials()[-1]["events"] == ["connected", "stopped"], "left alone, it does not ring on"
+
+
+def test_the_default_bot_speaks_when_its_telephone_is_answered_and_not_while_it_rings(sandbox: Sandbox) -> None:
+    without_keys = replace(config("pools.agent.bots.default", bot_dir=PROJECT), env=agent_environment(os.environ, []))
+    with running_agents("zygote", without_keys) as agents:
+        body = {"execution_mode": "TELEPHONY", "payload": {}, "configurations": {}}
+        agent = dial(agents, sandbox, body, behaviour="answer", after_s=1.5, talk_s=None)
+        agent.expect(CallerJoined)
+        agent.expect(FirstAudio)

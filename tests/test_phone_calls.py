@@ -46,7 +46,7 @@ calls = st.builds(Call, st.sampled_from(ENDS), flags, flags, flags, flags, st.sa
         (Call("caller_never_joined", **DIALLED), "NO_ANSWER", "NOT_ANSWERED TIMEOUT", True),
         (Call("ended_by_operator", **DIALLED), "ABORTED", "NOT_ANSWERED CANCELED", False),
         (Call("agent_lost", **DIALLED), "UNKNOWN", "UNKNOWN ", False),
-        (Call("caller_never_joined", dialled=True), "UNKNOWN", "UNKNOWN ", False),
+        (Call("caller_never_joined", dialled=True, outcome="completed"), "UNKNOWN", "UNKNOWN ", False),
         (Call("phone_busy", dialled=True), "BUSY", "NOT_ANSWERED BUSY", True),
     ],
 )

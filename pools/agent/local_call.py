@@ -28,13 +28,17 @@ class LocalCall:
         self.connection = connection
         self._room: SandboxRoom | None = None
         self._caller = ""
+        self._phone = False
         self._todo: asyncio.Queue[tuple[str, str, Any]] = asyncio.Queue()
         self._working: asyncio.Task[None] | None = None
 
-    def attach(self, room: SandboxRoom) -> None:
-        """The room has been joined; what its callers have sent before is answered now."""
+    def attach(self, room: SandboxRoom, *, phone: bool = False) -> None:
+        """The room has been joined; what its callers have sent before is answered now. `phone`: the caller is a
+        telephone, to which there is nobody to speak before it is answered."""
         self._room = room
+        self._phone = phone
         room.subscribe(self._room_changed)
+        room.subscribe_to_phones(self._phone_changed)
         self._working = asyncio.get_running_loop().create_task(self._work(room))
 
     def receive(self, sender: str, data: dict[str, Any]) -> None:
@@ -42,10 +46,14 @@ class LocalCall:
             self._todo.put_nowait(("offer", sender, data))
 
     def _room_changed(self, event: str, participant: Participant) -> None:
-        if event == "joined" and not participant.get("media"):
+        if event == "joined" and not (participant.get("media") or self._phone):
             self._todo.put_nowait(("mute", participant["id"], None))
         elif event == "left":
             self._todo.put_nowait(("left", participant["id"], None))
+
+    def _phone_changed(self, event: str, data: dict[str, Any]) -> None:
+        if event == "answered" and self._phone:
+            self._todo.put_nowait(("mute", str(data.get("sessionId")), None))
 
     async def _work(self, room: SandboxRoom) -> None:
         while True:

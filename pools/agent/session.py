@@ -157,7 +157,7 @@ class Session:
         self._room.subscribe(self._room_changed)
         self._room.subscribe_to_phones(lambda event, data: self.phone(event, phone_words.words_in(data)))
         if call is not None:
-            call.attach(self._room)
+            call.attach(self._room, phone=self._start.phone)
         self._watching = self._loop.create_task(self._watch(self._room))
         self.bot_joined()
         return runner_arguments(self._start, call.connection if call else None)

@@ -68,7 +68,7 @@ async def bot(runner_args: RunnerArguments) -> None:
         transcript.follow_caller(aggregators)
         transcript.follow_voice(tts)
     report(outcome="completed")  # unless the model finds a better word
-    _answer_events(transport, worker, runner, greeting)
+    _answer_events(transport, worker, runner, greeting, phone=script.phone)
     if listener is not None:
         _mind_silence(aggregators, listener)
     if script.stream:
@@ -105,10 +105,13 @@ def _turns(*, words: bool, listener: FrameProcessor | None) -> LLMUserAggregator
     return params
 
 
-def _answer_events(transport: BaseTransport, worker: PipelineWorker, runner: WorkerRunner, greeting: str) -> None:
+def _answer_events(
+    transport: BaseTransport, worker: PipelineWorker, runner: WorkerRunner, greeting: str, *, phone: bool
+) -> None:
     greeted = False
+    rings_first = phone and isinstance(transport, DailyTransport)  # a telephone is in Daily's room while it rings
 
-    @transport.event_handler("on_client_connected")
+    @transport.event_handler("on_dialout_answered" if rings_first else "on_client_connected")
     async def greet(_transport: BaseTransport, _client: Any) -> None:
         nonlocal greeted
         if greeting and not greeted:  # a caller who comes back has been greeted

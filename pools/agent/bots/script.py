@@ -28,7 +28,8 @@ class ServiceChoice:
 class Script:
     """`language` is a BCP 47 tag or empty. `outcomes`: the template's words for how a call may end, and their meaning.
 
-    `stream`: the client decides what is said (DAILY_STREAM); there is no language model and no first message.
+    `stream`: the client decides what is said (DAILY_STREAM); there is no language model and no first message. `phone`:
+    the caller is a telephone.
     """
 
     prompt: str
@@ -39,6 +40,7 @@ class Script:
     tts: ServiceChoice = ServiceChoice()
     outcomes: Mapping[str, str] = field(default_factory=dict)
     stream: bool = False
+    phone: bool = False
 
     @classmethod
     def from_body(cls, body: Any) -> "Script":
@@ -72,6 +74,7 @@ class Script:
             tts=tts if tts.voice else ServiceChoice(tts.provider, tts.model, text("voice"), tts.temperature),
             outcomes=_outcomes(configurations.get("outcomes")),
             stream=body.get("execution_mode") == "DAILY_STREAM",
+            phone=body.get("execution_mode") in ("TELEPHONY", "TELEPHONY_TEST"),
         )
 
 
