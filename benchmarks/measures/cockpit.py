@@ -31,7 +31,7 @@ INSERT INTO pools_poolsample (at, pods, agents_available, agents_warming, agents
 SELECT now() - make_interval(secs => 10 * n), 1, 4, 0, 2, 4, 6, 0, 2, 6, 0,
     high - (high - low) * n / 60480, 16, 1, 0, 17, 19, 45, 0.8
 FROM generate_series(60480, 1, -1) AS n, (SELECT min(id) AS low, max(id) AS high FROM pools_voicesession) AS bounds"""
-A_SESSION = "SELECT uuid, id FROM pools_voicesession ORDER BY id DESC OFFSET 500000 LIMIT 1"
+A_SESSION = "SELECT uuid, id FROM pools_voicesession ORDER BY id DESC OFFSET 1000 LIMIT 1"
 
 
 def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
