@@ -38,8 +38,8 @@ soak: setup ## three pods under load and faults for 10 minutes (ARGS="--minutes 
 rolling: setup ## restart three pods one after the other under load (ARGS="--pipecat" with the Pipecat bot)
 	@exec $(PY) -m chaos rolling $(ARGS)
 
-load: setup ## a campaign: 10,000 telephony leads dialled while web callers connect (ARGS="dial --leads 500"); half an hour
-	@exec $(PY) -m load $(or $(ARGS),dial)
+load: setup ## 50 pushes/s and 10 connects/s for two minutes (ARGS="api --seconds 30"), or a campaign that is dialled (ARGS=dial)
+	@exec $(PY) -m load $(or $(ARGS),api)
 
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
 	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/test_cockpit_browser.py

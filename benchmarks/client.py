@@ -65,7 +65,7 @@ class Api:
         """Raises Refused, also when there is no capacity."""
         body = json.dumps({"lead_id": lead}).encode()
         sent, started = time.time(), time.perf_counter()
-        status, answer = self._request("POST", f"{PREFIX}/connect", body)
+        status, answer = self.request("POST", f"{PREFIX}/connect", body)
         seconds = time.perf_counter() - started
         if status != 200:
             raise Refused(f"connect: {status} {answer[:200]!r}")
@@ -74,24 +74,25 @@ class Api:
 
     def health(self) -> None:
         """The cheapest request there is."""
-        self._request("GET", "/health", None)
+        self.request("GET", "/health", None)
 
     def metrics(self) -> None:
         """A scrape. Raises Refused."""
-        status, answer = self._request("GET", "/metrics", None)
+        status, answer = self.request("GET", "/metrics", None)
         if status != 200 or b"breeze_buddy_active_calls" not in answer:
             raise Refused(f"metrics: {status} {answer[:200]!r}")
 
     def is_ready(self) -> bool:
-        return self._request("GET", "/health/ready", None)[0] == 200
+        return self.request("GET", "/health/ready", None)[0] == 200
 
     def _post(self, path: str, body: Any, expected: int) -> Any:
-        status, answer = self._request("POST", path, json.dumps(body).encode())
+        status, answer = self.request("POST", path, json.dumps(body).encode())
         if status != expected:
             raise Refused(f"{path}: {status} {answer[:200]!r}")
         return json.loads(answer)
 
-    def _request(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        """Status and body of an answer, whatever it is."""
         self._http.request(method, path, body, self._headers)
         response = self._http.getresponse()
         return response.status, response.read()

@@ -5,7 +5,7 @@ compared with the client's. One connection of its own; reading costs the service
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 
@@ -44,6 +44,9 @@ class Rows:
     def settled(self, processes: int, rooms: int) -> bool:
         """No session and no process is under way, and the stock is full."""
         return self._row(SETTLED) == (0, 0, processes, 0, rooms)
+
+    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query).fetchall()
 
     def starts(self, sessions: Sequence[uuid.UUID]) -> list[Start]:
         """In the order of `sessions`."""

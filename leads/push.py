@@ -22,6 +22,7 @@ from pools import notifications
 logger = logging.getLogger(__name__)
 
 Values = dict[str, Any]  # checked by PushSerializer
+AT_ONCE = 200  # rows of an INSERT: on a busy database a thousand take longer than a statement may
 KEY_REUSED = "this Idempotency-Key was used for another lead"
 
 
@@ -57,7 +58,7 @@ def push_all(scope: Scope, items: Sequence[Values | APIException], key: str | No
         except APIException as problem:
             results.append(problem)
     made = [result for result in results if isinstance(result, Lead)]
-    saved = iter(_saved_once(made) if key else Lead.objects.bulk_create(made))
+    saved = iter(_saved_once(made) if key else Lead.objects.bulk_create(made, batch_size=AT_ONCE))
     results = [next(saved) if isinstance(result, Lead) else result for result in results]
     leads = [result for result in results if isinstance(result, Lead)]
     logger.info("event=leads_pushed queued=%d refused=%d", len(leads), len(results) - len(leads))
@@ -166,7 +167,8 @@ def _saved_once(leads: Sequence[Lead]) -> list[Lead]:
             raise Conflict(KEY_REUSED)
         try:
             with transaction.atomic():
-                Lead.objects.bulk_create(one for one in leads if one.push_key not in existing)
+                new = [one for one in leads if one.push_key not in existing]
+                Lead.objects.bulk_create(new, batch_size=AT_ONCE)
         except IntegrityError as error:
             if "lead_pushed_once_a_key" not in str(error):
                 raise

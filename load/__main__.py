@@ -16,7 +16,7 @@ from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
 from chaos.console import say
 from chaos.world import running_world
 from load import __doc__ as package_doc
-from load import dial
+from load import api, dial
 
 DATA_DIR = ROOT / ".data"
 INTERRUPTED = 130
@@ -33,6 +33,8 @@ BROKEN = (
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["api"]:
+        return api.main(sys.argv[2:])
     arguments = _arguments()
     try:
         with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
@@ -59,7 +61,7 @@ def _arguments() -> argparse.Namespace:
         epilog="Exit status: 0 what must hold holds, 1 it does not or the run broke, 130 interrupted.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", choices=["dial"])
+    parser.add_argument("run", choices=["api", "dial"])
     parser.add_argument("--leads", type=int, default=dial.LEADS, metavar="N", help="telephony leads (%(default)s)")
     parser.add_argument(
         "--at-dailys-rate",

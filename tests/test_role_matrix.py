@@ -91,7 +91,7 @@ TABLE = [
     ),
     Row("GET", BUDDY + "leads/{lead}", (401, 200, 200, 200, 200, 404)),
     Row("GET", BUDDY + "leads", (401, 200, 200, 200, 200, 200)),
-    Row("GET", BUDDY + "leads/recording/{unknown}", (401, 404, 404, 404, 404, 404)),  # real ones: test_recording*
+    Row("GET", BUDDY + "leads/recording/{unknown}", (401, 404, 404, 404, 404, 404)),  # real ones: test_recordings
     Row("DELETE", BUDDY + "leads/{lead}", (401, 200, 200, 200, 403, 404)),
     Row(
         "POST",

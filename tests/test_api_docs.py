@@ -1,0 +1,82 @@
+"""The walk-through of docs/api.md: its commands are run, one after the other, and answer what it says."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.make import make_agent_process, make_daily_account, make_room, make_user
+
+DOCS = (Path(__file__).resolve().parent.parent / "docs" / "api.md").read_text()
+COMMAND = re.compile(
+    r"(?:(?P<name>[A-Z]+)=\$\()?(?P<curl>curl .*?)(?: \| jq -r (?P<pick>\S+)\))?  # (?P<status>\d{3})$"
+)
+
+
+def commands() -> list[dict[str, str | None]]:
+    """Each curl of the page, on one line; an indented line goes on with the one before."""
+    blocks = re.findall(r"```sh\n(.*?)```", DOCS, re.DOTALL)
+    lines = re.sub(r"(?:\s*\\)?\n\s+", " ", "".join(blocks)).splitlines()
+    found = [COMMAND.fullmatch(line) for line in lines if "curl" in line]
+    assert all(found), "a curl without its status"
+    return [match.groupdict() for match in found if match]
+
+
+def picked(answer: Any, path: str) -> Any:
+    for step in re.findall(r"\w+", path):
+        answer = answer[int(step)] if step.isdigit() else answer[step]
+    return answer
+
+
+def expanded(text: str, variables: dict[str, str]) -> str:
+    text = text.replace("${API%/breeze-buddy}", variables["API"].removesuffix("/breeze-buddy"))
+    return re.sub(r"\$([A-Z]+)", lambda name: variables[name[1]], text)
+
+
+@pytest.mark.django_db
+def test_the_walk_through_works_as_it_is_written(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
+    make_daily_account()
+    make_user("reseller", username="asha", reseller_ids=["demo"])
+    for _ in range(2):
+        make_room(), make_agent_process()
+    variables = {"API": "/agent/voice/breeze-buddy"}
+    assert len(commands()) >= 13
+    for command in commands():
+        answer = run(shlex.split(expanded(str(command["curl"]), variables)))
+        assert answer.status_code == int(str(command["status"])), (command["curl"], answer.content[:300])
+        if command["name"]:
+            variables[command["name"]] = picked(answer.json(), str(command["pick"]))
+
+
+def run(words: list[str]) -> Any:
+    """What `curl` would ask."""
+    method, path, headers, body = "GET", "", {}, ""
+    rest = iter(words[1:])
+    for word in rest:
+        match word:
+            case "-s":
+                pass
+            case "-X":
+                method = next(rest)
+            case "-H":
+                name, _, value = next(rest).partition(": ")
+                headers[name] = value
+            case "-d":
+                body = next(rest)
+                json.loads(body)
+            case _:
+                path = word
+    content_type = headers.pop("Content-Type", "application/x-www-form-urlencoded")
+    return Client(raise_request_exception=False).generic(method, path, body, content_type, headers=headers)
+
+
+def test_every_endpoint_of_the_walk_through_is_described():
+    described = Client().get("/openapi.json").json()["paths"]
+    for path in ("leads", "leads/bulk", "lead/abort", "connect", "login", "s2s-token", "templates"):
+        assert f"/agent/voice/breeze-buddy/{path}" in described
