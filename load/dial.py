@@ -60,6 +60,7 @@ class WebCallers:
 class Phase:
     name: str
     leads: int
+    push_seconds: float
     seconds: float
     dials_a_second: float
     most_dials_in_5_s: int
@@ -126,24 +127,17 @@ class Figures:
 def run(world: World, *, leads: int, at_dailys_rate: int) -> Figures:
     world.tables.rows("UPDATE leads_template SET max_concurrent_calls = %s WHERE name = 'demo'", [CONCURRENCY])
     _script_phones(world, leads)
-    began = time.monotonic()
-    phases = []
-    pushed = _push(world, 0, at_dailys_rate)
-    push_seconds = time.monotonic() - began
     world.pods(PODS)
-    phases.append(_phase(world, "at Daily's rate", at_dailys_rate, 5))
+    phases = [_phase(world, "at Daily's rate", 0, at_dailys_rate, 5)]
     world.fleet.end()
     world.daily.call("PUT", "/sandbox/limits", {"groups": {"start": {"limit": RAISED, "seconds": 5}}})
-    began = time.monotonic()
-    pushed += _push(world, at_dailys_rate, leads)
-    push_seconds += time.monotonic() - began
     world.pods(PODS, DAILY_DIAL_LIMIT=str(RAISED))
-    phases.append(_phase(world, "limit raised", leads - at_dailys_rate, RAISED))
+    phases.append(_phase(world, "limit raised", at_dailys_rate, leads, RAISED))
     counters = world.daily.counters()
     outcomes = world.tables.rows(f"SELECT outcome, count(*) {PHONE_LEADS} GROUP BY outcome")
     return Figures(
-        pushed=pushed,
-        push_seconds=push_seconds,
+        pushed=world.tables.number(f"SELECT count(*) {PHONE_LEADS}"),
+        push_seconds=sum(phase.push_seconds for phase in phases),
         phases=phases,
         outcomes={outcome or "(none)": number for outcome, number in outcomes},
         dialled=counters["phones"]["dialled"],
@@ -165,8 +159,9 @@ def _script_phones(world: World, leads: int) -> None:
             world.daily.call("PUT", f"/sandbox/phones/{number_of(lead)}", script)
 
 
-def _push(world: World, first: int, end: int) -> int:
-    line = world.line()
+def _push(world: World, first: int, end: int) -> float:
+    """The seconds that it took."""
+    began, line = time.monotonic(), world.line()
     queued = 0
     for begin in range(first, end, BULK):
         leads = [_lead(number) for number in range(begin, min(begin + BULK, end))]
@@ -176,7 +171,7 @@ def _push(world: World, first: int, end: int) -> int:
         queued += answer["queued"]
     line.close()
     say(f"{queued} leads pushed")
-    return queued
+    return time.monotonic() - began
 
 
 def _lead(number: int) -> dict[str, Any]:
@@ -190,13 +185,15 @@ def _lead(number: int) -> dict[str, Any]:
     }
 
 
-def _phase(world: World, name: str, leads: int, allowed: int) -> Phase:
+def _phase(world: World, name: str, first: int, end: int, allowed: int) -> Phase:
     """Until all telephony leads have ended; web callers come all the while."""
+    leads = end - first
     say(f"{name}: {leads} leads, {allowed} dials in 5 s allowed")
     before, answered = len(world.daily.call("GET", "/sandbox/dials")[1]["dials"]), len(world.answers)
     began, said = time.monotonic(), time.monotonic()
     most = 0
     world.callers.arrive(WEB_RATE, WEB_STAY)
+    push_seconds = _push(world, first, end)
     while left := _unfinished(world):
         most = max(most, world.tables.number(f"SELECT count(*) {PHONE_LEADS} AND status = 'PROCESSING'"))
         now = time.monotonic()
@@ -212,6 +209,7 @@ def _phase(world: World, name: str, leads: int, allowed: int) -> Phase:
     return Phase(
         name=name,
         leads=leads,
+        push_seconds=push_seconds,
         seconds=seconds,
         dials_a_second=(len(dials) - 1) / (dials[-1] - dials[0]) if len(dials) > 1 else 0.0,
         most_dials_in_5_s=most_within(dials, 5.0),

@@ -10,7 +10,7 @@ from load.dial import Figures, Phase, WebCallers, most_within
 from tests.programs import PROJECT
 
 WEB = WebCallers(connects=50, refused=0, p50_ms=9, p95_ms=20, p99_ms=31, starts={"warm": 49, "partial": 1})
-PHASE = Phase("at Daily's rate", 300, 345.0, 0.87, 5, 5, 12, WEB)
+PHASE = Phase("at Daily's rate", 300, 1.5, 345.0, 0.87, 5, 5, 12, WEB)
 GOOD = Figures(
     pushed=300,
     push_seconds=1.5,
