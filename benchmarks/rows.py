@@ -10,8 +10,10 @@ from typing import Any, LiteralString, Self
 import psycopg
 
 SETTLED = """
-    SELECT (SELECT count(*) FROM pools_voicesession WHERE status <> 'ended'),
-           (SELECT count(*) FROM pools_agentprocess WHERE status IN ('warming', 'in_use')),
+    SELECT (SELECT count(*) FROM pools_voicesession WHERE status <> 'ended' AND NOT unclaimed),
+           (SELECT count(*) FROM pools_voicesession WHERE unclaimed AND bot_joined_at IS NOT NULL),
+           (SELECT count(*) FROM pools_agentprocess WHERE status = 'warming'),
+           (SELECT count(*) FROM pools_agentprocess WHERE status = 'in_use'),
            (SELECT count(*) FROM pools_agentprocess WHERE status = 'available'),
            (SELECT count(*) FROM pools_room WHERE status = 'warming'),
            (SELECT count(*) FROM pools_room WHERE status = 'available')
@@ -41,9 +43,9 @@ class Rows:
     def __exit__(self, *exception: object) -> None:
         self._connection.close()
 
-    def settled(self, processes: int, rooms: int) -> bool:
-        """No session and no process is under way, and the stock is full."""
-        return self._row(SETTLED) == (0, 0, processes, 0, rooms)
+    def settled(self, processes: int, rooms: int, hot: int = 0) -> bool:
+        """No session and no process is under way, and the stock is full; `hot` pairs are stock."""
+        return self._row(SETTLED) == (0, hot, 0, hot, processes, 0, rooms)
 
     def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()

@@ -48,6 +48,7 @@ class Sizes:
     rooms: int
     start_method: str = "zygote"
     max_processes: int = 20
+    hot: int = 0  # pairs whose bot has joined
 
 
 class World:
@@ -117,6 +118,7 @@ class World:
             "WEB_CONCURRENCY": str(WORKERS),
             "WEB_THREADS": str(THREADS),
             "DATABASE_POOL_SIZE": str(THREADS),
+            "VOICE_AGENT_PREJOIN": "1",  # hot pairs are taken where a pod has some
         }
         command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
         program = self._foreground.start("gunicorn", command, environment)
@@ -150,6 +152,7 @@ class World:
             "DAILY_ROOM_POOL_SIZE": str(sizes.rooms),
             "DAILY_ROOM_MAX_POOL_SIZE": str(sizes.rooms),
             "VOICE_AGENT_START_METHOD": sizes.start_method,
+            "VOICE_AGENT_PREJOIN": str(sizes.hot),
             **variables,
         }
         program = self._foreground.start(
@@ -183,7 +186,9 @@ class World:
 
     def wait_until_settled(self, sizes: Sizes, deadline: float = 60.0) -> None:
         """Nothing is in use any more, and the pools are full."""
-        self.wait_for("full pools", lambda: self.rows.settled(sizes.processes, sizes.rooms), deadline, step=0.03)
+        self.wait_for(
+            "full pools", lambda: self.rows.settled(sizes.processes, sizes.rooms, sizes.hot), deadline, step=0.03
+        )
 
     def _announced(self, program: Program, pattern: str) -> tuple[str, ...]:
         """The groups of what a program says about itself in its log."""

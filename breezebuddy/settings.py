@@ -31,6 +31,7 @@ if VOICE_AGENT_MAX_POOL_SIZE > VOICE_AGENT_MAX_PROCESSES:
     )
 
 # --- agent processes ---------------------------------------------------------------------------------------
+VOICE_AGENT_PREJOIN = conf.whole_number("VOICE_AGENT_PREJOIN", 0, minimum=0, maximum=VOICE_AGENT_MAX_PROCESSES)
 VOICE_AGENT_BOT = conf.text("VOICE_AGENT_BOT", "pools.agent.bots.default")
 VOICE_AGENT_BOT_DIR = Path(conf.text("VOICE_AGENT_BOT_DIR", str(BASE_DIR))).absolute()
 VOICE_AGENT_VERSION = conf.text("VOICE_AGENT_VERSION", "")

@@ -4,11 +4,12 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from leads.models import WEB_MODES, Lead, LeadStatus, PlatformStatus
+from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus, PlatformStatus
 from leads.start import IdempotencyConflict, NotStarted, request_key, session_life, start
 from pools.claims import OnDemandRoom, SessionRequest, claim
 from pools.daily_account import DailyAccess
@@ -70,6 +71,8 @@ def _claim_for_lead(
                 request_key=key,
                 stored_tokens=access.signer is None,
                 arrived=arrived,
+                # What a stream has in its pipeline is another thing than what waits in the rooms.
+                hot=settings.VOICE_AGENT_PREJOIN > 0 and lead.execution_mode != ExecutionMode.DAILY_STREAM,
             )
             session = claim(request, made)
             Lead.objects.filter(pk=lead.pk).update(

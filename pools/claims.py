@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Now
+from psycopg.types.json import Jsonb
 
 from pools import misses
 from pools.metrics.claims import CLAIM_SECONDS
@@ -48,7 +49,7 @@ class SessionRequest:
 
     `reference` is the caller's own id (the lead's), `request_key` makes a retry find the session again. One that is
     `outbound` is served from stock or not at all: nobody waits for it. `arrived`: when the request came, on the
-    monotonic clock.
+    monotonic clock. `hot`: a pair whose bot has joined already will do, if there is one.
     """
 
     body: dict[str, Any] = field(repr=False)
@@ -58,6 +59,7 @@ class SessionRequest:
     stored_tokens: bool = False
     outbound: bool = False
     arrived: float | None = None
+    hot: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,10 @@ def claim(request: SessionRequest, made: OnDemandRoom | None = None) -> VoiceSes
 
 
 def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
+    if request.hot and made is None and (hot := _take_hot(request)):
+        return hot
     process = _take_process() or (_none_in_stock() if request.outbound else _take_or_wait())
-    room = _take_reserved(made.room) if made else _take_room(request)
+    room = _take_reserved(made.room) if made else take_room(request.life, stored_tokens=request.stored_tokens)
     if room is None:
         raise RoomNeeded(misses.look(request.life, request.stored_tokens))
     return VoiceSession.objects.create(
@@ -97,7 +101,7 @@ def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
         body=request.body,
         outbound=request.outbound,
         **_start(request, process is not None, made),
-        before_claim_ms=(time.monotonic() - request.arrived) * 1000 if request.arrived else None,
+        before_claim_ms=_milliseconds_since(request.arrived),
     )
 
 
@@ -125,6 +129,45 @@ UPDATE pools_room SET status = 'in_use', in_use_at = statement_timestamp() WHERE
 ) RETURNING *"""
 
 
+# A hot pair is a session already; whoever claims it, its times are those of the claim. Oldest first: its room and its
+# token have the least life left.
+TAKE_HOT = """
+UPDATE pools_voicesession SET unclaimed = false, start_kind = 'hot', reference = %(reference)s,
+    request_key = %(request_key)s, body = %(body)s, before_claim_ms = %(before_claim_ms)s,
+    created_at = now.at, assigned_at = now.at, handed_off_at = now.at, active_at = now.at, bot_joined_at = now.at
+FROM (SELECT statement_timestamp() AS at) AS now
+WHERE id = (
+    SELECT session.id FROM pools_voicesession AS session
+    JOIN pools_room AS room ON room.id = session.room_id
+    JOIN pools_agentprocess AS process ON process.id = session.agent_process_id
+    JOIN pools_pod AS pod ON pod.id = process.pod_id
+    WHERE session.unclaimed AND session.status = 'active' AND session.bot_joined_at IS NOT NULL
+    AND session.stop_reason = '' AND room.expires_at > statement_timestamp() + %(life)s
+    AND pod.ended_at IS NULL AND NOT pod.draining
+    AND pod.heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
+    ORDER BY session.id LIMIT 1 FOR UPDATE OF session SKIP LOCKED
+) RETURNING pools_voicesession.*"""
+
+
+def _take_hot(request: SessionRequest) -> VoiceSession | None:
+    taken = VoiceSession.objects.raw(
+        TAKE_HOT,
+        {
+            "reference": request.reference,
+            "request_key": request.request_key,
+            "body": Jsonb(request.body),
+            "before_claim_ms": _milliseconds_since(request.arrived),
+            "life": request.life,
+            "lease": HANDOFF_LEASE.total_seconds(),
+        },
+    )
+    return next(iter(taken), None)
+
+
+def _milliseconds_since(arrived: float | None) -> float | None:
+    return (time.monotonic() - arrived) * 1000 if arrived else None
+
+
 def _take_process() -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(TAKE_PROCESS, [HANDOFF_LEASE.total_seconds()])
@@ -136,8 +179,9 @@ def _none_in_stock() -> int | None:
     raise PoolExhausted("no agent process in stock", retry_after=1)
 
 
-def _take_room(request: SessionRequest) -> Room | None:
-    taken = Room.objects.raw(TAKE_ROOM, {"life": request.life, "stored_tokens": request.stored_tokens})
+def take_room(life: timedelta, *, stored_tokens: bool) -> Room | None:
+    """The newest available room with so much life left, in use from now on."""
+    taken = Room.objects.raw(TAKE_ROOM, {"life": life, "stored_tokens": stored_tokens})
     return next(iter(taken), None)
 
 

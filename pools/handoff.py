@@ -69,6 +69,12 @@ class Handoff:
     final: Ended | None = None
     final_since: float = 0.0
     settled: bool = False  # the end is in the database
+    unclaimed: bool = False  # a hot pair; the process has not been told of a claim
+
+    def claimed(self, at: datetime) -> None:
+        self.unclaimed, self.claimed_at = False, at
+        if self.go is not None:
+            self.go = time.monotonic()  # a hot pair's session begins here
 
     def forgive(self, now: float) -> None:
         if self.sent is not None and not self.started:
@@ -142,6 +148,8 @@ class HandOffs:
                 agent.condemn("did not stop")
             elif handoff.final and now - handoff.final_since > LAST_WORDS_S:
                 agent.condemn("did not exit after its session")
+            elif handoff.unclaimed:
+                continue
             elif handoff.go is not None and now - handoff.go > self._config.session_limit + OVERTIME_S:
                 agent.condemn("outstayed the session limit")
 
@@ -190,9 +198,9 @@ class HandOffs:
 
     def _settle(self, agent: Agent, handoff: Handoff) -> None:
         """The process has reported the end. If its bot never got into the room, the start is tried again elsewhere,
-        but not before the process is dead (see `bury`)."""
+        but not before the process is dead (see `bury`). So is one that nobody has claimed, as far as we know."""
         final = handoff.final
-        if final is None or (not handoff.joined and final.reason in NEVER_IN):
+        if final is None or handoff.unclaimed or (not handoff.joined and final.reason in NEVER_IN):
             return
         end_session(handoff.pk, Result.of(final), self._on_session_ended)
         handoff.settled = True
@@ -212,7 +220,7 @@ class HandOffs:
             final = handoff.final
             problem = agent.verdict or (final.error or final.reason if final else "the process died")
             settled_in = handoff.go is not None and now - handoff.go > self._config.join_timeout + LAST_WORDS_S
-            if handoff.joined or settled_in:
+            if not handoff.unclaimed and (handoff.joined or settled_in):
                 result = Result(handoff.stop_reason or "agent_lost", detail={"problem": problem})
                 end_session(handoff.pk, result, self._on_session_ended)
             else:
@@ -267,6 +275,7 @@ class HandOffs:
             session.created_at,
             outbound=session.outbound,
             lead=str(session.reference or ""),
+            unclaimed=session.unclaimed,
         )
 
     def _send_start(self, agent: Agent, session: VoiceSession, now: float) -> None:
@@ -275,7 +284,8 @@ class HandOffs:
         if handoff is None or handoff.sent is not None or agent.ready is None or agent.verdict:
             return
         config = self._config
-        life = timedelta(seconds=config.session_limit)
+        # Who joins before the claim stays for as long as the room does.
+        life = timedelta(seconds=config.room_life if session.unclaimed else config.session_limit)
         try:
             token = owner_token(session, session.room, self._signer(), life)
         except LookupError as error:
@@ -296,6 +306,7 @@ class HandOffs:
             idle_timeout=config.idle_timeout,
             phone=session.outbound,
             reference=handoff.lead,
+            prejoin=session.unclaimed,
         )
         handoff.sent = time.monotonic()
         if not agent.channel.send(start):

@@ -76,6 +76,7 @@ class Start(Message):
     idle_timeout: float = 900.0
     reference: str = ""  # the caller's own id, for the log
     phone: bool = False
+    prejoin: bool = False  # nobody has claimed it yet: join, wait for `Claimed`, which brings the body
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,15 @@ class Go(Message):
     type: ClassVar[str] = "go"
     session: str
     attempt: int
+
+
+@dataclass(frozen=True)
+class Claimed(Message):
+    """A caller has claimed this session, whose bot is in its room already."""
+
+    type: ClassVar[str] = "claimed"
+    session: str
+    body: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -218,6 +228,7 @@ MESSAGES: dict[str, type[Message]] = {
         Start,
         Started,
         Go,
+        Claimed,
         Joined,
         CallerJoined,
         FirstAudio,

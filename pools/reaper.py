@@ -14,7 +14,15 @@ from django.db.models.functions import Now
 from pools import tally
 from pools.meeting_tokens import bot_user_ids
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
-from pools.sessions import NOT_STARTED, OnSessionEnded, Result, end_session, hand_off_failed
+from pools.sessions import (
+    HOT_PAIR_LOST,
+    NOT_STARTED,
+    OnSessionEnded,
+    Result,
+    end_session,
+    end_unclaimed,
+    hand_off_failed,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +66,7 @@ def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
     pod.end(reason)
     assigned = VoiceSession.objects.assigned().filter(agent_process__pod=pod)
     _hand_back(assigned, f"its pod: {reason}", on_session_ended)
+    end_unclaimed(VoiceSession.objects.filter(agent_process__pod=pod), HOT_PAIR_LOST, on_session_ended)
     AgentProcess.objects.current().filter(pod=pod).exclude(voice_session__status=SessionStatus.ACTIVE).update(
         status=StockStatus.ENDED, ended_at=Now(), end_reason=f"pod: {reason}"
     )  # which has waited for claims that had taken one of them and were about to commit

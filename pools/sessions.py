@@ -17,11 +17,13 @@ from django.db.models.functions import Extract, Now
 
 from pools import notifications, planner, tally, traces
 from pools.models import SessionStatus, VoiceSession
+from pools.models.voice_sessions import VoiceSessionQuerySet
 from pools.protocol import Ended
 
 events = logging.getLogger("pools.events")
 
 NOT_STARTED = "not_started"
+HOT_PAIR_LOST = "hot_pair_lost"
 NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
 OnSessionEnded = Callable[[VoiceSession], None]
 
@@ -78,6 +80,9 @@ def hand_off_failed(
         )
         if session is None:
             return False
+        if session.unclaimed:
+            _end(session, Result(HOT_PAIR_LOST, detail={"problem": problem}), on_session_ended)
+            return True
         if session.stop_reason:
             _end(session, Result(session.stop_reason, detail={"problem": problem}), on_session_ended)
             return True
@@ -152,7 +157,18 @@ def ask_to_end(uuid: UUID, reason: str, on_session_ended: OnSessionEnded) -> Voi
     return session
 
 
+def end_unclaimed(sessions: VoiceSessionQuerySet, reason: str, on_session_ended: OnSessionEnded) -> list[int]:
+    """Give up hot pairs that nobody has claimed up to now; their primary keys. They were no calls."""
+    with transaction.atomic():
+        unclaimed = sessions.unclaimed().select_for_update(skip_locked=True, of=("self",)).select_related("room")
+        ended = list(unclaimed)
+        for session in ended:
+            _end(session, Result(reason), on_session_ended)
+    return [session.pk for session in ended]
+
+
 def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded) -> None:
+    never_claimed, session.unclaimed = session.unclaimed, False
     session.status = SessionStatus.ENDED
     session.end_reason = result.reason[:100]
     session.outcome = result.outcome[:50]
@@ -170,10 +186,13 @@ def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded
             "detail",
             "failed_handoffs",
             "request_key",
+            "unclaimed",
             "ended_at",
         ]
     )
     session.room.end(f"session {result.reason}")
+    if never_claimed:
+        return
     on_session_ended(session)
     tally.count_session(session)
     ids = session.uuid, session.reference

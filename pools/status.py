@@ -32,6 +32,7 @@ class Stock:
     in_use: int = 0
     warming: int = 0
     on_demand: int = 0  # of those in use: made for a waiting session
+    hot: int = 0  # in a pair whose bot has joined and that nobody has claimed: neither available alone nor in use
 
     def __add__(self, other: "Stock") -> "Stock":
         mine, theirs = vars(self), vars(other)
@@ -192,6 +193,16 @@ def _count_rooms(states: dict[int, PodState], *, stored_tokens: bool) -> Stock:
             case StockStatus.WARMING if state and state.live and not row["reserved"]:
                 stock.warming += row["n"]
     return unowned
+
+
+def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
+    """Hot pairs are stock: what counts as in use by its own row is not."""
+    pairs = VoiceSession.objects.unclaimed().values_list("agent_process__pod_id", "room__pod_id")
+    for agents_pod, rooms_pod in pairs:
+        agents = states[agents_pod].agents if agents_pod in states else Stock()
+        rooms = states[rooms_pod].rooms if rooms_pod in states else unowned
+        for stock in (agents, rooms):
+            stock.in_use, stock.hot = max(0, stock.in_use - 1), stock.hot + 1
 
 
 def _oldest_transaction() -> float | None:

@@ -25,6 +25,7 @@ from pools.drain import Drain
 from pools.ear import Ear
 from pools.handoff import HandOffs
 from pools.heartbeat import Heartbeat
+from pools.hot_pairs import HotPairs
 from pools.leftovers import end_leftovers
 from pools.metrics.pod import LATE, TURN_SECONDS, PodGauges
 from pools.out_of_service import OutOfService
@@ -111,6 +112,7 @@ class Supervisor:
         self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
         self.targets = PodTargets(self._config, self.pod, self.agents, self.rooms)
         self.handoffs = HandOffs(self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended)
+        self.hot = HotPairs(self._config, self.pod, self.agents, self._on_session_ended)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
         self._warmth = Warmth(self.agents, self.rooms)
@@ -271,6 +273,7 @@ class Supervisor:
                 self._out_of_service.look()
             if looking:
                 self.handoffs.look(now, draining=self._drain.begun or self._out_of_service.in_force)
+                self.hot.deliver()
             if self._ear.ordered or polling:
                 self.targets.look(now)
                 self._ear.ordered = False
@@ -302,16 +305,20 @@ class Supervisor:
 
     def _level(self, now: float) -> None:
         if self._drain.begun:
+            self.hot.give_up()
             self._drain.step(now)
             return
         if self._config.max_processes:
             self.agents.zygote.tend(now)
         if self._out_of_service.in_force:
+            self.hot.give_up()
             self._out_of_service.step()
             return
         if self._config.max_processes:
             self.agents.replenish(now)
         self.rooms.replenish(now)
+        if self.hot.replenish(now):
+            self._woken = True  # there is something to hand off
 
     def _poll(self, now: float) -> None:
         if now >= self._check_due:
@@ -346,7 +353,7 @@ class Supervisor:
     def _abandon(self) -> None:
         """We have been reaped: what is idle or unacknowledged is others' business now; calls are let finish."""
         for agent in self.agents.agents.values():
-            if agent.handoff is None or agent.handoff.go is None:
+            if agent.handoff is None or agent.handoff.go is None or agent.handoff.unclaimed:
                 agent.condemn("pod was reaped")
 
     def _forgive(self, now: float, late: float) -> None:

@@ -41,6 +41,12 @@ def warm(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     yield from _timeline("voice_warm", "warm pair", calls)
 
 
+def hot(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
+    calls = _calls(world, Sizes(processes=3, rooms=5, hot=2), rounds, progress)
+    yield _first_word("voice_hot", "hot pair", calls, {"p50": HOT_AIM_MS})
+    yield from _timeline("voice_hot", "hot pair", calls)
+
+
 def process_cold(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     calls = _calls(world, Sizes(0, 5), rounds, progress)
     yield _first_word("voice_process_cold", "process pool empty", calls)

@@ -36,7 +36,8 @@ def runner_arguments(start: Start, local_call: Any = None) -> Any:
             room_url=start.room_url, token=start.token, body=start.body, session_id=start.session
         )
     arguments.handle_sigint = arguments.handle_sigterm = False  # signals are the supervisor's business
-    arguments.pipeline_idle_timeout_secs = start.idle_timeout
+    # A bot that waits to be claimed is idle, and is to stay so; whoever leaves it later, the shell ends.
+    arguments.pipeline_idle_timeout_secs = None if start.prejoin else start.idle_timeout
     return arguments
 
 

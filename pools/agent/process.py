@@ -23,6 +23,7 @@ from pools.agent.spool import SpoolFile
 from pools.agent.warmup import WarmBot
 from pools.log_format import JSON, form_of_environment
 from pools.protocol import (
+    Claimed,
     Ended,
     FrameReader,
     Go,
@@ -97,6 +98,9 @@ class Agent(asyncio.Protocol):
             self._accept(message)
         elif isinstance(message, Go) and self._start is not None and self._session is None:
             self._go(message, self._start)
+        elif isinstance(message, Claimed) and self._session is not None:
+            self._limit(self._session_limit)
+            self._session.claimed(message.body)
         else:
             raise ProtocolError(f"{message.type} out of turn")
 
@@ -145,6 +149,8 @@ class Agent(asyncio.Protocol):
         self._drained.set()
         if self._session is None:
             self._exit(0)
+        if not self._session.is_claimed:  # nobody could ever claim it any more
+            self._session.stop("supervisor_gone", 1.0)
         self._transport.close()
 
     def loop_interrupted(self, error: BaseException) -> None:
@@ -160,13 +166,19 @@ class Agent(asyncio.Protocol):
         """From now on the call must end, and end in a report, even if nobody is left to see to it."""
         # The kernel's own clock, for a bot that blocks the loop in a process without a supervisor.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, start.session_limit + _OVERTIME_SECONDS)
+        self._session_limit = start.session_limit
+        if not start.prejoin:
+            self._limit(start.session_limit)
         if self._config.spool_dir is None:
             return
         try:
             self._spool = SpoolFile(self._config.spool_dir, start.session, start.attempt)
         except (OSError, ValueError) as error:  # not worth the call: only an orphan's report is at stake
             logger.error("session=%s no spool file error=%s", start.session, error)
+
+    @staticmethod
+    def _limit(seconds: float) -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds + _OVERTIME_SECONDS)
 
     async def _run(self, session: Session) -> None:
         try:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pools import phone_words
-from pools.agent import local_call, observe
+from pools.agent import local_call, observe, prejoin
 from pools.agent.arguments import runner_arguments
 from pools.agent.redaction import Redactor
 from pools.agent.reporting import current_report
@@ -57,13 +57,18 @@ class Session:
         self._joined = self._caller_came = self._spoke = False
         self._callers: set[str] = set()
         self._waiting: asyncio.TimerHandle | None = None
+        self._limit: asyncio.TimerHandle | None = None
+        self.is_claimed = not start.prejoin
 
     # --- from outside ------------------------------------------------------------------------------------
 
     async def run(self) -> Ended:
         """Call the bot; returns when it is over, with the bot cancelled and the room left."""
         observe.listen(self)
-        limit = self._loop.call_later(self._start.session_limit, self._decide, "session_limit")
+        if self.is_claimed:
+            self._limit_begins()
+        else:
+            prejoin.begin()
         if is_sandbox(self._start.room_url) or observe.sees_joins():
             self._expect(self._start.join_timeout, "join_timeout")
         hosting = self._loop.create_task(self._host())
@@ -75,11 +80,24 @@ class Session:
             # A bot that is not in the room has nobody to part from, and may hang in its attempt to join.
             grace = self._grace if self._joined else min(self._grace, CANCEL_UNJOINED_SECONDS)
             await asyncio.wait({hosting}, timeout=grace)
-        limit.cancel()
+        if self._limit is not None:
+            self._limit.cancel()
         self._stop_waiting()
         if self._room is not None:
             await self._room.leave()
         return self._ended(self._decided.result())
+
+    def claimed(self, body: dict[str, Any]) -> None:
+        """The bot is in its room already; now somebody is to come."""
+        if not self.is_claimed:
+            self.is_claimed = True
+            self._limit_begins()
+            prejoin.deliver(body)
+            if self._joined:
+                self._expect(self._start.caller_timeout, "caller_never_joined")
+
+    def _limit_begins(self) -> None:
+        self._limit = self._loop.call_later(self._start.session_limit, self._decide, "session_limit")
 
     def stop(self, reason: str, deadline: float) -> None:
         """End it within `deadline` seconds."""
@@ -97,7 +115,9 @@ class Session:
         if not self._joined:
             self._joined = True
             self._send(Joined(self._start.session))
-            self._expect(self._start.caller_timeout, "caller_never_joined")
+            self._stop_waiting()
+            if self.is_claimed:
+                self._expect(self._start.caller_timeout, "caller_never_joined")
 
     def caller_joined(self, caller: str) -> None:
         self.bot_joined()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pools.agent import observe
+from pools.agent import observe, prejoin
 from pools.agent.config import AgentConfig
 from pools.agent.environment import is_forbidden
 from pools.agent.preload import preload
@@ -40,7 +40,7 @@ def warm_up(config: AgentConfig) -> WarmBot:
     run = _import_bot(config.bot)
     imported = time.monotonic()
     _forget_secrets()
-    facts: dict[str, Any] = {"import_ms": _milliseconds(imported - started)}
+    facts: dict[str, Any] = {"import_ms": _milliseconds(imported - started), "prejoin": _may_prejoin(config.bot)}
     if "pipecat" in sys.modules:
         facts |= _warm_pipecat()
     preload()
@@ -69,6 +69,10 @@ def _import_bot(name: str) -> Bot:
         raise WarmupError(f"bot module {name} has no `async def bot(runner_args)`")
     run: Bot = bot
     return run
+
+
+def _may_prejoin(name: str) -> bool:
+    return getattr(sys.modules[name], prejoin.DECLARATION, False) is True
 
 
 def _warm_pipecat() -> dict[str, Any]:

@@ -20,6 +20,7 @@ class SessionStatus(models.TextChoices):
 
 
 class StartKind(models.TextChoices):
+    HOT = "hot"  # both from stock, and the bot was in the room already
     WARM = "warm"  # room and process from stock
     PARTIAL = "partial"  # one of them
     COLD = "cold"  # none
@@ -38,6 +39,10 @@ class VoiceSessionQuerySet(models.QuerySet["VoiceSession"]):
     def current(self) -> Self:
         return self.exclude(status=SessionStatus.ENDED)
 
+    def unclaimed(self) -> Self:
+        """Hot pairs in stock: no calls."""
+        return self.filter(unclaimed=True)
+
     def to_be_stopped(self) -> Self:
         return self.active().exclude(stop_reason="")
 
@@ -53,6 +58,9 @@ class VoiceSession(models.Model):
     status = models.CharField(max_length=10, choices=SessionStatus)
     start_kind = models.CharField(max_length=10, choices=StartKind)
     start_reason = models.CharField(max_length=200, blank=True, help_text="Why the start was not warm.")
+    unclaimed = models.BooleanField(
+        default=False, db_default=False, help_text="A hot pair: its bot is in the room, and nobody has wanted it yet."
+    )
     outbound = models.BooleanField(
         default=False, db_default=False, help_text="Its caller is a telephone that is dialled once the bot is there."
     )
@@ -116,6 +124,9 @@ class VoiceSession(models.Model):
                 name="session_handed_out_has_process",
             ),
             models.CheckConstraint(
+                condition=Q(unclaimed=False) | Q(status__in=["assigned", "active"]), name="session_unclaimed_is_there"
+            ),
+            models.CheckConstraint(
                 condition=~Q(status="active") | Q(active_at__isnull=False), name="session_active_was_acknowledged"
             ),
         ]
@@ -124,6 +135,7 @@ class VoiceSession(models.Model):
             models.Index(fields=["status"], condition=~Q(status="ended"), name="session_current"),
             # Why were starts not warm? Only those that were not pay for it.
             models.Index(fields=["-created_at"], condition=~Q(start_kind="warm"), name="session_missed"),
+            models.Index(fields=["id"], condition=Q(unclaimed=True), name="session_unclaimed"),
         ]
 
     def __str__(self) -> str:

@@ -9,18 +9,20 @@ or else espeak-ng's. In stream mode there is no language model: the client's `tt
 It ends when the caller leaves, when it has said goodbye, or after the idle time that it was given.
 """
 
+import asyncio
 from typing import Any
 
 from loguru import logger
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
 from pipecat.audio.vad.silero import SileroVADAnalyzer
-from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.frames.frames import LLMUpdateSettingsFrame, TTSSpeakFrame, TTSUpdateSettingsFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.runner.types import RunnerArguments, SmallWebRTCRunnerArguments
+from pipecat.services.settings import LLMSettings, TTSSettings
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 from pipecat.transports.daily.transport import DailyParams, DailyTransport
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
@@ -28,7 +30,7 @@ from pipecat.turns.user_stop import TurnAnalyzerUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
-from pools.agent import report
+from pools.agent import claimed_body, report
 from pools.agent.bots import ending, offline, providers
 from pools.agent.bots.espeak import EspeakTTSService
 from pools.agent.bots.script import Script
@@ -37,10 +39,13 @@ from pools.agent.bots.transcript import Transcript
 BOT_NAME = "Breeze Buddy"
 SILENCE_S = 30.0  # after so long without a word the offline bot asks whether anybody is there
 SPEAK = "tts-speak"
+PREJOIN = True  # it can join before anybody has claimed it
 
 
 async def bot(runner_args: RunnerArguments) -> None:
-    script, transcript = Script.from_body(runner_args.body), Transcript()
+    claim = asyncio.ensure_future(claimed_body(runner_args))
+    await asyncio.sleep(0)  # a body that is there already is there now
+    script, transcript = Script.from_body(claim.result() if claim.done() else None), Transcript()
     transport = _transport(runner_args)
     stt, llm = providers.speech_to_text(script), None if script.stream else providers.language_model(script)
     listener = None
@@ -48,9 +53,6 @@ async def bot(runner_args: RunnerArguments) -> None:
         logger.info("no keys for speech to text and a language model: this is the offline bot, it recognises no words")
         stt, llm, listener = None, None, offline.Listener(transcript.heard)
     tts = providers.voice(script) or EspeakTTSService(script.language)
-    greeting = _greeting(script, listener)
-    if isinstance(tts, EspeakTTSService) and greeting:
-        tts.prepare(greeting)  # while the caller's connection is being made
     context = LLMContext(tools=ending.tools(script)) if llm else LLMContext()
     aggregators = LLMContextAggregatorPair(context, user_params=_turns(words=stt is not None, listener=listener))
     if llm is not None:
@@ -68,13 +70,35 @@ async def bot(runner_args: RunnerArguments) -> None:
         transcript.follow_caller(aggregators)
         transcript.follow_voice(tts)
     report(outcome="completed")  # unless the model finds a better word
-    _answer_events(transport, worker, runner, greeting, phone=script.phone)
+
+    async def greeting() -> str:
+        """What is said first; whatever it takes is done at the claim, while the caller connects."""
+        late = not claim.done()
+        said = Script.from_body(await claim)
+        if late:
+            await _take_over(said, worker, context, talks=llm is not None)
+        text = _first_words(said, listener)
+        if isinstance(tts, EspeakTTSService) and text:
+            tts.prepare(text, said.language)
+        return text
+
+    _answer_events(transport, worker, runner, asyncio.ensure_future(greeting()), phone=script.phone)
     if listener is not None:
         _mind_silence(aggregators, listener)
     if script.stream:
         _speak_for_the_client(worker)
     await runner.add_workers(worker)
     await runner.run()
+
+
+async def _take_over(script: Script, worker: PipelineWorker, context: LLMContext, *, talks: bool) -> None:
+    """The session is claimed, and its pipeline is running: the services stay, what they are told changes."""
+    if talks:
+        context.set_tools(ending.tools(script))
+        llm = LLMSettings(system_instruction=script.prompt, **providers.given(model=script.llm.model))
+        await worker.queue_frame(LLMUpdateSettingsFrame(delta=llm))
+    if script.tts.voice:
+        await worker.queue_frame(TTSUpdateSettingsFrame(delta=TTSSettings(voice=script.tts.voice)))
 
 
 def _transport(runner_args: RunnerArguments) -> BaseTransport:
@@ -86,7 +110,7 @@ def _transport(runner_args: RunnerArguments) -> BaseTransport:
     return DailyTransport(runner_args.room_url, runner_args.token, BOT_NAME, params)  # type: ignore[attr-defined]
 
 
-def _greeting(script: Script, listener: FrameProcessor | None) -> str:
+def _first_words(script: Script, listener: FrameProcessor | None) -> str:
     if script.stream:
         return ""
     return f"{script.first_message} {offline.EXPLANATION}" if listener else script.first_message
@@ -106,7 +130,7 @@ def _turns(*, words: bool, listener: FrameProcessor | None) -> LLMUserAggregator
 
 
 def _answer_events(
-    transport: BaseTransport, worker: PipelineWorker, runner: WorkerRunner, greeting: str, *, phone: bool
+    transport: BaseTransport, worker: PipelineWorker, runner: WorkerRunner, greeting: asyncio.Task[str], *, phone: bool
 ) -> None:
     greeted = False
     rings_first = phone and isinstance(transport, DailyTransport)  # a telephone is in Daily's room while it rings
@@ -114,9 +138,10 @@ def _answer_events(
     @transport.event_handler("on_dialout_answered" if rings_first else "on_client_connected")
     async def greet(_transport: BaseTransport, _client: Any) -> None:
         nonlocal greeted
-        if greeting and not greeted:  # a caller who comes back has been greeted
-            await worker.queue_frame(TTSSpeakFrame(greeting))
-        greeted = True
+        if not greeted:  # a caller who comes back has been greeted
+            greeted = True
+            if first_words := await greeting:
+                await worker.queue_frame(TTSSpeakFrame(first_words))
 
     @transport.event_handler("on_client_disconnected")
     async def hang_up(_transport: BaseTransport, _client: Any) -> None:

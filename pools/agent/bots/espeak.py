@@ -71,8 +71,9 @@ class EspeakTTSService(TTSService):
     def can_generate_metrics(self) -> bool:
         return True
 
-    def prepare(self, text: str) -> None:
-        """Begin to synthesise what will be said."""
+    def prepare(self, text: str, language: str = "") -> None:
+        """Begin to synthesise what will be said; `language` is that of all that follows."""
+        self._spoken_language = language or self._spoken_language
         self._prepared[text] = asyncio.get_running_loop().create_task(self._speak(text))
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:

@@ -30,50 +30,50 @@ S = TypeVar("S", bound=FrameProcessor)
 Maker = Callable[[ServiceChoice, str, Script], S]
 
 
-def _given(**values: Any) -> dict[str, Any]:
+def given(**values: Any) -> dict[str, Any]:
     """Only what has been chosen: an empty text is the provider's default."""
     return {name: value for name, value in values.items() if value not in ("", None)}
 
 
 def _openai(**values: Any) -> dict[str, Any]:
-    return _given(base_url=os.environ.get("OPENAI_BASE_URL", ""), **values)
+    return given(base_url=os.environ.get("OPENAI_BASE_URL", ""), **values)
 
 
 def _deepgram_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
-    settings = DeepgramSTTService.Settings(**_given(model=choice.model, language=script.language))
+    settings = DeepgramSTTService.Settings(**given(model=choice.model, language=script.language))
     return DeepgramSTTService(api_key=key, settings=settings)
 
 
 def _cartesia_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
-    settings = CartesiaSTTService.Settings(**_given(model=choice.model, language=script.language))
+    settings = CartesiaSTTService.Settings(**given(model=choice.model, language=script.language))
     return CartesiaSTTService(api_key=key, settings=settings)
 
 
 def _openai_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
-    settings = OpenAISTTService.Settings(**_given(model=choice.model, language=script.language))
+    settings = OpenAISTTService.Settings(**given(model=choice.model, language=script.language))
     return OpenAISTTService(settings=settings, **_openai(api_key=key))
 
 
 def _openai_llm(choice: ServiceChoice, key: str, script: Script) -> LLMService[Any]:
     settings = OpenAILLMService.Settings(
-        system_instruction=script.prompt, **_given(model=choice.model, temperature=choice.temperature)
+        system_instruction=script.prompt, **given(model=choice.model, temperature=choice.temperature)
     )
     return OpenAILLMService(settings=settings, **_openai(api_key=key))
 
 
 def _cartesia_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService:
     voice = choice.voice or os.environ.get("CARTESIA_VOICE_ID", "") or DEFAULT_VOICE
-    settings = CartesiaTTSService.Settings(voice=voice, **_given(model=choice.model, language=script.language))
+    settings = CartesiaTTSService.Settings(voice=voice, **given(model=choice.model, language=script.language))
     return CartesiaTTSService(api_key=key, settings=settings)
 
 
 def _deepgram_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService:
-    settings = DeepgramTTSService.Settings(**_given(voice=choice.voice, model=choice.model))
+    settings = DeepgramTTSService.Settings(**given(voice=choice.voice, model=choice.model))
     return DeepgramTTSService(api_key=key, settings=settings)
 
 
 def _openai_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService:
-    settings = OpenAITTSService.Settings(**_given(voice=choice.voice, model=choice.model))
+    settings = OpenAITTSService.Settings(**given(voice=choice.voice, model=choice.model))
     return OpenAITTSService(settings=settings, **_openai(api_key=key))
 
 

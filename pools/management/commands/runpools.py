@@ -160,6 +160,7 @@ class Command(BaseCommand):
             waiting_timeout=settings.WAITING_SESSION_TIMEOUT,
             session_limit=settings.MAX_DAILY_SESSION_LIMIT,
             drain_timeout=settings.DRAIN_TIMEOUT,
+            prejoin=0 if options["once"] else settings.VOICE_AGENT_PREJOIN,
             room_prefix=settings.DAILY_ROOM_PREFIX,
             room_geo=settings.DAILY_ROOM_GEO,
             room_dialout=settings.DIALLING,

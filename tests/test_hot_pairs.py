@@ -1,0 +1,136 @@
+"""Hot pairs: the bot has joined before anybody wants it; stock until the claim, a call from then on."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+
+from pools.claims import SessionRequest, claim
+from pools.models import AgentProcess, Room, SessionStatus, VoiceSession
+from pools.sessions import HOT_PAIR_LOST, end_unclaimed, hand_off_failed
+from tests.make import make_agent_process, make_pod, make_room
+from tests.service import run_until
+
+LIFE = timedelta(seconds=1800)
+PREJOINER = """
+import asyncio
+from pools.agent import claimed_body, report
+from pools.agent.sandbox_room import current_room
+PREJOIN = True
+async def bot(runner_args):
+    assert runner_args.body == {} and runner_args.pipeline_idle_timeout_secs is None
+    body = await claimed_body(runner_args)
+    left = asyncio.Event()
+    current_room().subscribe(lambda event, participant: left.set() if event == "left" else None)
+    await left.wait()
+    report(outcome=body["payload"]["word"])
+"""
+
+
+def make_hot_pair(**values) -> VoiceSession:
+    pod = values.pop("pod", None) or make_pod()
+    life = values.pop("life", 5400)
+    return VoiceSession.objects.create(
+        room=make_room("in_use", pod=pod, life=life),
+        agent_process=make_agent_process(pod, "in_use"),
+        **{
+            "status": SessionStatus.ACTIVE,
+            "active_at": "2026-01-01T00:00Z",
+            "bot_joined_at": "2026-01-01T00:00Z",
+            "start_kind": "hot",
+            "unclaimed": True,
+            **values,
+        },
+    )
+
+
+def claimed(hot: bool = True) -> VoiceSession:
+    with transaction.atomic():
+        return claim(SessionRequest(body={"payload": {}}, life=LIFE, hot=hot))
+
+
+@pytest.mark.django_db
+def test_a_hot_pair_is_claimed_as_one_with_the_times_of_the_claim():
+    hot = make_hot_pair()
+    session = claimed()
+    assert session.pk == hot.pk
+    session.refresh_from_db()
+    assert (session.unclaimed, session.body, session.start_kind) == (False, {"payload": {}}, "hot")
+    assert session.created_at == session.active_at == session.bot_joined_at
+    assert session.created_at.year > 2025 and session.created_at != hot.bot_joined_at
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"status": SessionStatus.ASSIGNED, "active_at": None},
+        {"bot_joined_at": None},
+        {"life": 900},
+        {"stop_reason": "ended_by_operator"},
+        {"unclaimed": False},
+    ],
+    ids=["not acknowledged", "not joined", "room too old", "to be stopped", "claimed"],
+)
+def test_only_a_pair_that_is_ready_is_claimed_hot(values):
+    make_hot_pair(**values)
+    pod = make_pod()
+    process, room = make_agent_process(pod), make_room(pod=pod)
+    session = claimed()
+    assert (session.agent_process_id, session.room_id, session.start_kind) == (process.pk, room.pk, "warm")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("pod", [{"draining": True}, {"silent_for": 4}], ids=["draining", "silent"])
+def test_a_hot_pair_of_a_pod_that_takes_nothing_is_left(pod):
+    make_hot_pair(pod=make_pod(**pod))
+    make_agent_process(make_pod()), make_room()
+    assert claimed().start_kind == "warm"
+
+
+@pytest.mark.django_db
+def test_without_hot_pairs_the_claim_is_as_many_statements_as_before(django_assert_num_queries):
+    make_hot_pair()
+    make_agent_process(make_pod()), make_room()
+    with django_assert_num_queries(5), transaction.atomic():  # savepoint, process, room, session, release
+        assert claim(SessionRequest(body={}, life=LIFE)).start_kind == "warm"
+
+
+@pytest.mark.django_db
+def test_a_pair_that_nobody_claimed_ends_without_having_been_a_call():
+    hot, told = make_hot_pair(), []
+    assert end_unclaimed(VoiceSession.objects.all(), "hot_pair_given_up", told.append) == [hot.pk]
+    hot.refresh_from_db()
+    assert (hot.status, hot.end_reason, hot.unclaimed, told) == ("ended", "hot_pair_given_up", False, [])
+    assert Room.objects.get().status == "ended"
+
+
+@pytest.mark.django_db
+def test_the_death_of_an_unclaimed_pair_hands_nothing_on_and_that_of_a_claimed_one_does():
+    lost, called = make_hot_pair(), make_hot_pair(unclaimed=False)
+    assert hand_off_failed(lost.pk, 1, "it died", lambda session: None)
+    assert hand_off_failed(called.pk, 1, "it died", lambda session: None)
+    lost.refresh_from_db(), called.refresh_from_db()
+    assert (lost.status, lost.end_reason, called.status) == ("ended", HOT_PAIR_LOST, "waiting")
+
+
+def test_a_pod_keeps_hot_pairs_which_are_stock_until_they_are_claimed_and_then_get_their_body(pods, sandbox, tmp_path):
+    (tmp_path / "prejoiner.py").write_text(PREJOINER)
+    pod = pods.start(agent_target=1, room_target=1, prejoin=1, bot="prejoiner", bot_dir=tmp_path)
+    run_until(pod, lambda: VoiceSession.objects.unclaimed().filter(bot_joined_at__isnull=False).exists())
+    hot = VoiceSession.objects.get()
+    assert [person["owner"] for person in sandbox.participants(hot.room.name)] == [True]
+    with transaction.atomic():
+        session = claim(SessionRequest(body={"payload": {"word": "HOT"}}, life=LIFE, hot=True))
+    assert session.pk == hot.pk
+    token = sandbox.token(hot.room.name, user_id="caller")
+    caller = sandbox.join(hot.room.name, token)
+    run_until(pod, lambda: VoiceSession.objects.get(pk=hot.pk).caller_joined_at)
+    sandbox.leave(hot.room.name, caller)
+    run_until(pod, lambda: VoiceSession.objects.get(pk=hot.pk).status == SessionStatus.ENDED)
+    assert VoiceSession.objects.get(pk=hot.pk).outcome == "HOT"
+    run_until(pod, lambda: VoiceSession.objects.unclaimed().filter(bot_joined_at__isnull=False).exists())
+
+    pod.drain(20)
+    run_until(pod, lambda: pod.finished)
+    assert not VoiceSession.objects.current().exists() and not AgentProcess.objects.current().exists()
