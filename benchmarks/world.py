@@ -112,19 +112,35 @@ class World:
         self.manage("migrate", "--verbosity=0")
         seeded = json.loads(self.manage("seeddemo", "--force"))
         self._token, self.admin = seeded["token"], (seeded["admin_user"], seeded["admin_password"])
+        self._start_gunicorn()
+
+    @contextmanager
+    def other_api(self, **variables: str) -> Iterator[None]:
+        """Until the block ends, `api()` is that of another gunicorn, with these variables in its environment."""
+        address = self._api_address
+        program = self._start_gunicorn(**variables)
+        try:
+            yield
+        finally:
+            self._api_address = address
+            self._end(program)
+
+    def _start_gunicorn(self, **variables: str) -> Program:
         environment = {
             **self._environment,
             "PORT": "0",
             "WEB_CONCURRENCY": str(WORKERS),
             "WEB_THREADS": str(THREADS),
             "DATABASE_POOL_SIZE": str(THREADS),
-            "VOICE_AGENT_PREJOIN": "1",  # hot pairs are taken where a pod has some
+            **variables,
         }
         command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
-        program = self._foreground.start("gunicorn", command, environment)
+        name = "gunicorn-other" if variables else "gunicorn"
+        program = self._foreground.start(name, command, environment)
         host, port = self._announced(program, r"Listening at: http://([\d.]+):(\d+)")
         self._api_address = (host, int(port))
         self.wait_for("gunicorn ready", self._answers, START_S)
+        return program
 
     def _answers(self) -> bool:
         """Every worker has connected to the database (it does so before it serves)."""

@@ -21,10 +21,10 @@ KEEP = timedelta(days=7)
 
 # Sessions with keys in a range; the time is from the claim to the acknowledgement.
 STARTS = """
-SELECT count(*) FILTER (WHERE start_kind = 'warm'), count(*) FILTER (WHERE start_kind = 'partial'),
+SELECT count(*) FILTER (WHERE start_kind IN ('hot', 'warm')), count(*) FILTER (WHERE start_kind = 'partial'),
 count(*) FILTER (WHERE start_kind = 'cold'), count(active_at),
 percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM active_at - created_at) * 1000)
-FROM pools_voicesession WHERE id > %s AND id <= %s"""
+FROM pools_voicesession WHERE id > %s AND id <= %s AND NOT unclaimed"""
 NEWEST_KEY = 2**63 - 1
 
 

@@ -42,7 +42,8 @@ def warm(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
 
 
 def hot(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
-    calls = _calls(world, Sizes(processes=3, rooms=5, hot=2), rounds, progress)
+    with world.other_api(VOICE_AGENT_PREJOIN="2"):
+        calls = _calls(world, Sizes(processes=3, rooms=5, hot=2), rounds, progress)
     yield _first_word("voice_hot", "hot pair", calls, {"p50": HOT_AIM_MS})
     yield from _timeline("voice_hot", "hot pair", calls)
 
