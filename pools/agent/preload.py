@@ -33,6 +33,8 @@ LAZY_MODULES: dict[str, tuple[str, ...]] = {
         "httpcore._backends.auto",
         "certifi",
     ),
+    "aiortc": ("cryptography.hazmat.primitives.serialization",),
+    "pipecat.services.openai.tts": ("openai.resources.audio.audio",),
     "websockets": ("websockets.legacy.client", "websockets.sync.client"),
     "numpy": ("numpy.random",),
 }
