@@ -110,7 +110,8 @@ def test_the_death_of_an_unclaimed_pair_hands_nothing_on_and_that_of_a_claimed_o
     lost, called = make_hot_pair(), make_hot_pair(unclaimed=False)
     assert hand_off_failed(lost.pk, 1, "it died", lambda session: None)
     assert hand_off_failed(called.pk, 1, "it died", lambda session: None)
-    lost.refresh_from_db(), called.refresh_from_db()
+    lost.refresh_from_db()
+    called.refresh_from_db()
     assert (lost.status, lost.end_reason, called.status) == ("ended", HOT_PAIR_LOST, "waiting")
 
 
