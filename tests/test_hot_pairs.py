@@ -98,7 +98,8 @@ def test_without_hot_pairs_the_claim_is_as_many_statements_as_before(django_asse
 
 @pytest.mark.django_db
 def test_a_pair_that_nobody_claimed_ends_without_having_been_a_call():
-    hot, told = make_hot_pair(), []
+    hot = make_hot_pair()
+    told: list[VoiceSession] = []
     assert end_unclaimed(VoiceSession.objects.all(), "hot_pair_given_up", told.append) == [hot.pk]
     hot.refresh_from_db()
     assert (hot.status, hot.end_reason, hot.unclaimed, told) == ("ended", "hot_pair_given_up", False, [])
