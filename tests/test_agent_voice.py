@@ -80,6 +80,7 @@ def test_a_caller_who_comes_back_in_time_goes_on_with_the_call(agents: Agents, s
         async with VoiceCaller() as again:
             await call.join(again, resume=caller.id)
             assert again.id == caller.id
+            again.say(speech("I am back."))  # what the bot said meanwhile is lost
             await again.until_heard()
 
     call.play(scenario)
