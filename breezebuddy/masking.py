@@ -1,6 +1,7 @@
 """Phone numbers and secrets in JSON that people look at: masked, the rest as it is.
 
-"+919876501234" -> "+91******1234"
+"+919876501234"                    -> "+91******1234"
+"https://example.com/hook?key=abc" -> "https://example.com/hook?******"
 """
 
 import re
@@ -18,6 +19,9 @@ _WORDS = re.compile(
     r"|(?P<phone>(?<![0-9A-Za-z.])\+?\(?\d(?:[ ().\-]{0,2}\d){8,14}(?![0-9A-Za-z]))",
     re.I,
 )
+_ADDRESS = re.compile(
+    r"\b[a-z][a-z0-9+.\-]*://(?:(?P<login>[^\s/?#@]*)@)?[^\s?#\"'<>]*(?P<query>[?#][^\s\"'<>]*)?", re.I
+)
 
 
 def masked(value: Any) -> Any:
@@ -34,7 +38,8 @@ def masked(value: Any) -> Any:
 
 
 def mask_text(text: str) -> str:
-    """The text with its phone numbers masked."""
+    """The text with its phone numbers masked, and in addresses who logs in and the query, which often hold a secret."""
+    text = _ADDRESS.sub(_masked_address, text)
     return _WORDS.sub(lambda found: found["other"] or mask_phone(found["phone"]), text)
 
 
@@ -45,6 +50,15 @@ def mask_phone(number: str) -> str:
     if len(digits) < MIN_DIGITS:
         return f"{plus}******{digits[-2:]}"
     return f"{plus}{digits[:2]}******{digits[-4:]}"
+
+
+def _masked_address(found: re.Match[str]) -> str:
+    address, start = found[0], found.start()
+    if found["query"]:
+        address = address[: found.start("query") + 1 - start] + "******"
+    if found["login"]:
+        address = address[: found.start("login") - start] + "******" + address[found.end("login") - start :]
+    return address
 
 
 def _masked_member(key: str, value: Any) -> Any:

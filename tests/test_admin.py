@@ -57,14 +57,22 @@ def make_some_of_everything(silent=0.0):
     make_session(SessionStatus.WAITING), make_session(SessionStatus.ASSIGNED, pod=pod)
     ended = make_session(SessionStatus.ENDED, pod=pod)
     template = make_template()
-    lead = make_lead(LeadStatus.PROCESSING, template=template, voice_session=active, payload={"contact": PHONE})
+    hook = "https://hooks.example.com/lead?key=receiver-secret"
+    payload = {"contact": PHONE, "reporting_webhook_url": hook}
+    lead = make_lead(
+        LeadStatus.PROCESSING,
+        template=template,
+        voice_session=active,
+        payload=payload,
+        reporting_webhook_url=hook,
+    )
     active.reference = lead.uuid
     active.save()
     make_lead(template=template), make_lead(LeadStatus.FINISHED, template=template, voice_session=ended)
     make_user("reseller", reseller_ids=["acme"])
     WebhookDelivery.objects.create(
         lead=lead,
-        url="https://hooks.example.com/lead?key=receiver-secret",
+        url=hook,
         host="hooks.example.com",
         body=json.dumps({"transcription": said}),
         give_up_at=datetime.now(UTC),
@@ -190,6 +198,24 @@ def test_a_template_can_be_made_and_edited(admin_client):
     assert template.configurations == {"prompt": "Hi"}
 
 
+def test_a_template_says_what_payloads_must_be(admin_client):
+    template = make_template(expected_payload_schema=None)
+    address = page(Template, "change", template.pk)
+    fields = {"name", "reseller_id", "initial_offset", "max_attempts", "retry_offset", "time_zone"}
+    form = {name: getattr(template, name) for name in fields} | {"active": "on", "configurations": "{}"}
+    schema = {"type": "object", "required": ["customer_name"]}
+    assert 'name="expected_payload_schema"' in admin_client.get(address).content.decode()
+    for typed, stored in ((json.dumps(schema), schema), ("{}", {}), ("", None), (json.dumps(schema), schema)):
+        assert admin_client.post(address, form | {"expected_payload_schema": typed}).status_code == 302
+        template.refresh_from_db()
+        assert template.expected_payload_schema == stored
+    refused = admin_client.post(address, form | {"expected_payload_schema": '{"type": "objekt"}'})
+    assert "is no usable JSON Schema" in refused.content.decode()
+    assert "objekt" in refused.content.decode()  # what was typed is still there
+    template.refresh_from_db()
+    assert template.expected_payload_schema == schema
+
+
 def test_a_template_that_leads_were_made_from_cannot_be_deleted(admin_client):
     template = make_lead().template
     assert admin_client.post(page(Template, "delete", template.pk), {"post": "yes"}).status_code == 200
@@ -209,6 +235,11 @@ def test_a_template_that_leads_were_made_from_cannot_be_deleted(admin_client):
         {"configurations": "1"},
         {"configurations": '{"a": "\\ud800"}'},
         {"configurations": "[" * 9999},
+        {"expected_payload_schema": "{"},
+        {"expected_payload_schema": "[]"},
+        {"expected_payload_schema": "null"},
+        {"expected_payload_schema": '{"type": "objekt"}'},
+        {"expected_payload_schema": '{"$ref": "https://example.com/schema"}'},
     ],
 )
 def test_a_template_that_cannot_be_stored_is_refused_in_the_form(values, admin_client):

@@ -12,6 +12,7 @@ from breezebuddy import strict_json
 from breezebuddy.admin_columns import search_link
 from breezebuddy.errors import ShapeError
 from leads.models import Template
+from leads.payload_schema import BadSchema, PayloadSchema
 
 CALL_EXECUTION = (
     "initial_offset",
@@ -42,12 +43,40 @@ class ObjectField(forms.JSONField):
         return InvalidJSONInput(data)
 
 
+class PayloadSchemaField(ObjectField):
+    """A JSON Schema, checked as over the API; empty for none."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+    def to_python(self, value: Any) -> Any:
+        if not (value or "").strip():
+            return None
+        schema = super().to_python(value)
+        try:
+            PayloadSchema(schema)
+        except BadSchema as bad:
+            raise forms.ValidationError(f"is no usable JSON Schema: {bad}") from None
+        return schema
+
+
 class TemplateForm(forms.ModelForm):
+    expected_payload_schema = PayloadSchemaField(
+        required=False, help_text="JSON Schema; a push that violates it is refused. Empty: any object will do."
+    )
     configurations = ObjectField(required=False, help_text="Given to the bot with the payload.")
 
     class Meta:
         model = Template
-        fields = ["name", "reseller_id", "merchant_id", "active", "configurations", *CALL_EXECUTION]
+        fields = [
+            "name",
+            "reseller_id",
+            "merchant_id",
+            "active",
+            "expected_payload_schema",
+            "configurations",
+            *CALL_EXECUTION,
+        ]
 
 
 @admin.register(Template)
@@ -58,6 +87,7 @@ class TemplateAdmin(ModelAdmin):
     search_fields = ["name", "uuid", "reseller_id", "merchant_id"]
     fieldsets = [
         (None, {"fields": ["name", "uuid", "reseller_id", "merchant_id", "active", "created_at", "updated_at"]}),
+        ("Payload", {"fields": ["expected_payload_schema"]}),
         ("Bot", {"fields": ["configurations"]}),
         ("Telephony", {"fields": CALL_EXECUTION}),
     ]

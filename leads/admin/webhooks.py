@@ -1,7 +1,6 @@
 """Reporting webhooks on their way: what was told to whom, what went wrong, and sending again."""
 
 import json
-from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -10,6 +9,7 @@ from django.utils.safestring import SafeString
 
 from breezebuddy.admin_columns import ReadOnlyAdmin, json_block, link, short
 from breezebuddy.durations import NONE, since
+from breezebuddy.masking import mask_text
 from leads.models import DeliveryStatus, WebhookDelivery
 from pools import notifications
 
@@ -74,14 +74,9 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         pending = delivery.status == DeliveryStatus.PENDING
         return f"{delivery.next_attempt_at:%Y-%m-%d %H:%M:%S}" if pending else NONE
 
-    @admin.display(description="url (without its query)")
+    @admin.display(description="url (query masked)")
     def address(self, delivery: WebhookDelivery) -> str:
-        """A query often holds the receiver's secret."""
-        try:
-            parts = urlsplit(delivery.url)
-        except ValueError:
-            return delivery.host or NONE
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return mask_text(delivery.url)
 
     @admin.display(description="body (numbers masked)")
     def masked_body(self, delivery: WebhookDelivery) -> SafeString:
