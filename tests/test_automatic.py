@@ -3,6 +3,7 @@
 import pytest
 
 from leads.models import Lead
+from pools.metrics.claims import CONNECTS_REFUSED
 from pools.models import VoiceSession
 from tests.api import AUTOMATIC, check_problem, post, rows
 from tests.make import bearer, make_agent_process, make_daily_account, make_room
@@ -98,3 +99,12 @@ def test_without_capacity_the_caller_is_told_when_to_come_back():
     answer = post(AUTOMATIC, {}, bearer())
     check_problem(answer, 503)
     assert int(answer["Retry-After"]) > 0
+
+
+def test_a_refusal_is_counted_as_that_of_a_connect_is():
+    def refused() -> float:
+        return sum(sample.value for metric in CONNECTS_REFUSED.collect() for sample in metric.samples)
+
+    before = refused()
+    check_problem(post(AUTOMATIC, {}, bearer()), 503)
+    assert refused() == before + 1

@@ -1,5 +1,6 @@
 """Taking leads whose telephones are to be dialled: rows only, no telephone yet."""
 
+import json
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from django.utils import timezone
 from leads import dialling
 from leads.dialling import DiallingConfig, begin_calls
 from leads.dialling_plan import Reserve
-from leads.models import ExecutionMode, Lead, LeadStatus, Template
+from leads.models import ExecutionMode, Lead, LeadStatus, Template, WebhookDelivery
 from leads.outcomes import session_ended
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions import NOT_STARTED, Result, end_session
@@ -164,11 +165,15 @@ class TestNumbers:
     @pytest.mark.parametrize("number", ["98765", "+91 98765 43210", 919876543210, ["+919876543210"]])
     def test_a_number_that_cannot_be_dialled_ends_its_lead(self, number, caplog):
         make_stock(1)
-        lead = make_call(payload={"customer_mobile_number": number})
+        lead = make_call(
+            payload={"customer_mobile_number": number}, reporting_webhook_url="https://hooks.example.com/lead"
+        )
         assert begin_calls(CONFIG)[0] == 0
         lead.refresh_from_db()
         assert (lead.status, lead.outcome, lead.platform_status) == ("FINISHED", "INVALID_PHONE", "NOT_INITIATED")
         assert "98765" not in caplog.text
+        told = json.loads(WebhookDelivery.objects.get(lead=lead).body)
+        assert (told["outcome"], told["failureReason"]) == ("INVALID_PHONE", "INVALID_PHONE")
 
 
 class TestEnds:

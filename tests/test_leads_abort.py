@@ -1,10 +1,12 @@
 """Cancelling: `POST .../lead/abort` with a result for each, `DELETE .../leads/{id}` for one."""
 
+import json
+
 import pytest
 
-from leads.models import LeadStatus
-from tests.api import ABORT, LEADS, UNKNOWN, check_problem, delete, post, rows
-from tests.make import bearer, make_lead
+from leads.models import LeadStatus, WebhookDelivery
+from tests.api import ABORT, LEADS, UNKNOWN, check_problem, delete, lead_body, post, rows
+from tests.make import bearer, make_lead, make_template
 
 pytestmark = pytest.mark.django_db
 
@@ -124,3 +126,27 @@ def test_an_unknown_one_is_not_found(lead_id):
 
 def test_a_reason_that_is_too_long_is_refused():
     check_problem(delete(f"{LEADS}/{make_lead().uuid}?cancellation_reason={'x' * 501}", bearer()), 422)
+
+
+@pytest.mark.parametrize("field", ["reporting_webhook_url", "payload"])
+@pytest.mark.parametrize("way", ["abort", "delete"])
+def test_whoever_pushed_a_lead_is_told_that_it_was_cancelled(way, field):
+    make_template("demo")
+    url = "https://hooks.example.com/lead?key=1"
+    given = url if field == "reporting_webhook_url" else {"reporting_webhook_url": url}
+    lead_id = post(LEADS, lead_body(**{field: given}), bearer()).json()["lead_call_tracker_id"]
+    assert not WebhookDelivery.objects.exists()
+    for _ in range(2):  # the second time it is over already
+        if way == "abort":
+            abort(lead_id)
+        else:
+            delete(f"{LEADS}/{lead_id}?cancellation_reason=reason%200", bearer())
+    delivery = WebhookDelivery.objects.get()
+    assert (delivery.url, delivery.status) == (url, "pending")
+    assert json.loads(delivery.body) == {
+        "orderId": "order-1",
+        "leadId": lead_id,
+        "outcome": "ABORT",
+        "attemptCount": 1,
+        "failureReason": "reason 0",
+    }

@@ -1,12 +1,15 @@
 """POST .../leads/bulk: what is right is made, what is wrong is reported, with few statements."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from leads.models import Lead
+from leads.push import AT_ONCE
 from tests.api import BULK, LEADS, check_problem, lead_body, post
 from tests.make import bearer, make_template
 
@@ -67,6 +70,40 @@ def test_a_thousand_leads_take_few_statements():
     assert statements(10) == statements(100) <= 6
     assert statements(1000) <= 10
     assert Lead.objects.count() == 1111
+
+
+@contextmanager
+def insert_fails_at(request_id: str) -> Iterator[None]:
+    """PostgreSQL gives up at one row, as when it takes too long."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE EXCEPTION 'canceling statement' USING ERRCODE = 'query_canceled'; END$$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER give_up BEFORE INSERT ON leads_lead FOR EACH ROW "
+            f"WHEN (NEW.request_id = '{request_id}') EXECUTE FUNCTION give_up()"
+        )
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION give_up CASCADE")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "campaign-7"}], ids=["without key", "with key"])
+def test_a_failure_in_the_middle_leaves_no_lead_and_the_same_request_can_be_sent_again(key):
+    make_template("demo")
+    headers = bearer() | key
+    body = {"leads": [lead_body(request_id=f"order-{n}") for n in range(2 * AT_ONCE + 1)]}
+    with insert_fails_at(f"order-{AT_ONCE + 1}"):  # in the second of three statements
+        answer = post(BULK, body, headers)
+    assert check_problem(answer, 503) == "The database is not available."
+    assert int(answer["Retry-After"]) > 0
+    assert not Lead.objects.exists()
+    assert post(BULK, body, headers).json()["queued"] == len(body["leads"])
+    assert Lead.objects.count() == len(body["leads"])
 
 
 @pytest.mark.parametrize("leads", [[], None, {}, "x", [lead_body()] * 1001])

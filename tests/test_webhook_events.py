@@ -11,11 +11,12 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from leads.abort import abort
-from leads.models import Lead, LeadStatus, WebhookDelivery
+from leads.models import ExecutionMode, Lead, LeadStatus, WebhookDelivery
 from leads.outcomes import session_ended
 from leads.webhooks import retries, signing
 from leads.webhooks.outbox import lead_finished
 from leads.webhooks.payload import failure_reason, payload_of
+from pools.metrics.fleet import END_REASONS
 from pools.models import SessionStatus
 from pools.sessions import Result, ask_to_end, end_session
 from tests.make import make_lead, make_session, make_template
@@ -89,6 +90,7 @@ def test_the_end_of_a_call_is_an_event_in_the_published_form():
         (Result("caller_never_joined"), "NO_ANSWER", "caller_never_joined"),
         (Result("agent_lost"), "UNKNOWN", "agent_lost"),
         (Result("bot_error"), "UNKNOWN", "bot_error"),
+        (Result("pod_stopped"), "UNKNOWN", "pod_stopped"),
     ],
 )
 def test_a_call_that_came_to_nothing_is_an_event_of_the_other_form(result, outcome, reason):
@@ -102,6 +104,59 @@ def test_a_call_that_came_to_nothing_is_an_event_of_the_other_form(result, outco
         "attemptCount": 3,
         "failureReason": reason,
     }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("reason", [reason for reason in END_REASONS if reason != "not_started"])
+@pytest.mark.parametrize("outbound", [False, True], ids=["web", "telephone"])
+def test_however_a_call_ends_there_is_one_event_that_says_what_the_lead_says(reason, outbound):
+    mode = ExecutionMode.TELEPHONY if outbound else ExecutionMode.DAILY
+    session = make_session(outbound=outbound)
+    lead = lead_in_call(execution_mode=mode, voice_session=session, phone_session="phone" if outbound else "")
+    end(lead, Result(reason))
+    lead.refresh_from_db()
+    assert lead.status == LeadStatus.FINISHED
+    body = said(lead)
+    assert set(body) in (SUCCESS, FAILURE)
+    assert (body["leadId"], body["outcome"]) == (str(lead.uuid), lead.outcome) and lead.outcome
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("reason", "outcome", "why"),
+    [
+        ("phone_busy", "BUSY", "BUSY"),
+        ("phone_no_answer", "NO_ANSWER", "NO_ANSWER"),
+        ("phone_failed", "NO_ANSWER", "FAILED"),
+        ("caller_never_joined", "NO_ANSWER", "TIMEOUT"),
+        ("ended_by_operator", "ABORTED", "CANCELED"),
+        ("number_refused", "INVALID_PHONE", "INVALID_PHONE"),
+        ("dial_refused", "PRECHECK_FAILED", "PRECHECK_FAILED"),
+        ("agent_lost", "UNKNOWN", "agent_lost"),
+    ],
+)
+def test_a_telephone_that_nobody_spoke_on_is_told_with_the_carriers_word(reason, outcome, why):
+    lead = lead_in_call(
+        execution_mode=ExecutionMode.TELEPHONY, voice_session=make_session(outbound=True), phone_session="phone"
+    )
+    end(lead, Result(reason))
+    assert set(said(lead)) == FAILURE
+    assert (said(lead)["outcome"], said(lead)["failureReason"]) == (outcome, why)
+
+
+@pytest.mark.django_db
+def test_each_attempt_is_told_of_by_itself_and_its_retry_will_be_too():
+    lead = lead_in_call(
+        template=make_template(max_attempts=2),
+        execution_mode=ExecutionMode.TELEPHONY,
+        voice_session=make_session(outbound=True),
+        phone_session="phone",
+    )
+    end(lead, Result("phone_busy"))
+    again = Lead.objects.get(previous_attempt=lead)
+    assert WebhookDelivery.objects.get().lead == lead
+    abort(Lead.objects.all(), [(again.uuid, "sold out")])
+    assert (said(lead)["attemptCount"], said(again)["attemptCount"]) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +261,7 @@ def test_a_call_ended_by_an_operator_is_told_too():
     lead = lead_in_call(voice_session=make_session(SessionStatus.WAITING))
     assert lead.voice_session is not None
     ask_to_end(lead.voice_session.uuid, "ended_by_operator", session_ended)
-    assert said(lead)["outcome"] == "UNKNOWN"
+    assert (said(lead)["outcome"], said(lead)["failureReason"]) == ("UNKNOWN", "ended_by_operator")
 
 
 @pytest.mark.django_db

@@ -1,6 +1,7 @@
 """Sending: what is due goes out signed, at least once, until it is taken or a day is over."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,6 +90,15 @@ def test_an_event_is_sent_signed_with_every_key(driven, receiver):
     expected = [signing.signature(secret, str(delivery.event_id), timestamp, one.body) for secret in secrets]
     assert one.headers["webhook-signature"].split() == expected
     assert (delivery.attempts, delivery.last_status, delivery.last_problem) == (1, 200, "")
+
+
+def test_no_line_of_the_log_holds_more_of_the_address_than_its_host(driven, receiver, caplog):
+    caplog.set_level(logging.DEBUG)
+    receiver.answer = lambda received: Answer(204 if "good" in received.path else 410)
+    good, bad = (make_delivery(f"{receiver.url}/{which}-path?key=secret-of-theirs") for which in ("good", "bad"))
+    driven.until(lambda: again(good).ended_at and again(bad).ended_at)
+    assert "event=webhook_delivered" in caplog.text and "event=webhook_given_up" in caplog.text
+    assert "secret-of-theirs" not in caplog.text and "-path" not in caplog.text
 
 
 def test_one_that_fails_is_tried_again_with_the_same_id_and_body(driven, receiver):

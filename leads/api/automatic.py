@@ -1,6 +1,5 @@
 """`POST /agent/voice/automatic`: a room, a token and a bot at once, without a lead."""
 
-import time
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -9,16 +8,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from breezebuddy.errors import Conflict, Unavailable
+from breezebuddy.arrival import arrival_of
 from breezebuddy.openapi import BODY_PROBLEMS, IDEMPOTENCY, UNAUTHENTICATED, problem
 from breezebuddy.strict_json import StrictJSONParser
 from leads.api.examples import EXAMPLE_SESSION
 from leads.api.fields import TextField
 from leads.api.request import checked, idempotency_key
+from leads.api.start_problems import answered
 from leads.auth import READ_ONLY, MayChange, scope_of
 from leads.automatic import start_automatic
-from leads.start import IdempotencyConflict
-from pools.claims import PoolExhausted
 
 
 def optional_text() -> TextField:
@@ -103,17 +101,15 @@ class AutomaticView(APIView):
         ],
     )
     def post(self, request: Request) -> Response:
-        arrived = time.monotonic()
         values = checked(AutomaticSerializer, request)
         body = dict(request.data)
         if mode := values.get("mode"):
             body["mode"] = mode.upper()
-        try:
+        with answered():
             started = start_automatic(
-                scope_of(request), body, idempotency_key=idempotency_key(request), arrived=arrived
+                scope_of(request),
+                body,
+                idempotency_key=idempotency_key(request),
+                arrived=arrival_of(request.META),
             )
-        except IdempotencyConflict as error:
-            raise Conflict(str(error)) from None
-        except PoolExhausted as error:
-            raise Unavailable(error.reason, error.retry_after) from None
         return Response({"room_url": started.room_url, "token": started.token, "session_id": str(started.session_id)})

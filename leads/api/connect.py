@@ -11,18 +11,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from breezebuddy.arrival import arrival_of
-from breezebuddy.errors import Conflict, StateError, Unavailable
+from breezebuddy.errors import StateError
 from breezebuddy.openapi import BODY_PROBLEMS, IDEMPOTENCY, UNAUTHENTICATED, problem
 from breezebuddy.strict_json import StrictJSONParser
 from leads.api.examples import EXAMPLE_LEAD, EXAMPLE_SESSION
 from leads.api.fields import UUIDField
 from leads.api.request import checked, idempotency_key
+from leads.api.start_problems import answered
 from leads.auth import MayChange, scope_of
 from leads.connect import Connected, LeadNotConnectable, connect
 from leads.models import Lead
-from leads.start import IdempotencyConflict
-from pools.claims import PoolExhausted
-from pools.metrics.claims import count_refused
 
 
 class ConnectSerializer(serializers.Serializer[Any]):
@@ -87,19 +85,15 @@ class ConnectView(APIView):
     def _connect(self, request: Request, lead_uuid: uuid.UUID) -> Connected:
         scope = scope_of(request)
         try:
-            return connect(
-                lead_uuid=lead_uuid,
-                leads=scope.leads(),
-                holder=scope.holder,
-                idempotency_key=idempotency_key(request),
-                arrived=arrival_of(request.META),
-            )
+            with answered():
+                return connect(
+                    lead_uuid=lead_uuid,
+                    leads=scope.leads(),
+                    holder=scope.holder,
+                    idempotency_key=idempotency_key(request),
+                    arrived=arrival_of(request.META),
+                )
         except Lead.DoesNotExist:
             raise NotFound(f"Lead not found with id: {lead_uuid}") from None
         except LeadNotConnectable as error:
             raise StateError(str(error)) from None
-        except IdempotencyConflict as error:
-            raise Conflict(str(error)) from None
-        except PoolExhausted as error:
-            count_refused(error.reason)
-            raise Unavailable(error.reason, error.retry_after) from None

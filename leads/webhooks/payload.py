@@ -10,8 +10,11 @@ from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
 
 # Nobody was reached.
 UNREACHED = frozenset({"NO_ANSWER", "BUSY"})
-# The call went wrong, unless its bot had come to an outcome before.
-FAULTS = frozenset({"agent_lost", "bot_error", "join_failed", "room_lost", "supervisor_lost", "no_meeting_token"})
+# The call was cut off, unless its bot had come to an outcome before.
+FAULTS = frozenset(
+    {"agent_lost", "bot_error", "join_failed", "room_lost", "supervisor_lost", "no_meeting_token"}
+    | {"ejected", "ended_by_operator", "pod_stopped"}
+)
 UNKNOWN = "UNKNOWN"
 
 

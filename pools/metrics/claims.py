@@ -12,7 +12,7 @@ CLAIM_SECONDS = Histogram(
 )
 CONNECTS_REFUSED = Counter(
     "breeze_buddy_connects_refused",
-    "Connects answered 503, by what could not be had.",
+    "Connects, with or without a lead, answered 503, by what could not be had.",
     ["reason"],
 )
 # Every reason of PoolExhausted. Those that have not occurred are there as 0: the first one must be a rise.

@@ -1,0 +1,21 @@
+"""What a start that cannot be had is for its caller, and for our counts: with a lead and without one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from breezebuddy.errors import Conflict, Unavailable
+from leads.start import IdempotencyConflict
+from pools.claims import PoolExhausted
+from pools.metrics.claims import count_refused
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """409 for a key that was used for something else, 503 with Retry-After for want of capacity."""
+    try:
+        yield
+    except IdempotencyConflict as error:
+        raise Conflict(str(error)) from None
+    except PoolExhausted as error:
+        count_refused(error.reason)
+        raise Unavailable(error.reason, error.retry_after) from None
