@@ -7,25 +7,8 @@ from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from pools.end_reasons import END_REASONS
 from pools.misses import Cause
-
-END_REASONS = (
-    "caller_left",
-    "bot_ended",
-    "caller_never_joined",
-    "idle_timeout",
-    "session_limit",
-    "ejected",
-    "bot_error",
-    "join_failed",
-    "room_lost",
-    "agent_lost",
-    "supervisor_lost",
-    "ended_by_operator",
-    "pod_stopped",
-    "no_meeting_token",
-    "not_started",
-)
 
 
 def one_of(field: str, title_: str, choices: Iterable[str]) -> type[SimpleListFilter]:

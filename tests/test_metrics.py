@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 from prometheus_client.parser import text_string_to_metric_families
 
 from pools import tally
+from pools.end_reasons import END_REASONS
 from pools.metrics import fleet
 from pools.metrics.pod import PodGauges
 from pools.models import DailyAccount, SessionStatus, StartKind
@@ -118,7 +119,7 @@ def test_the_end_reasons_are_those_of_the_glossary():
     rows = text.partition("## How a voice session ends")[2].partition("\n## ")[0]
     first_cells = [line.split("|")[1] for line in rows.splitlines() if "|" in line]
     reasons = {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
-    assert reasons == set(fleet.END_REASONS)
+    assert reasons == set(END_REASONS)
 
 
 def test_a_word_that_is_no_end_reason_makes_no_label_of_its_own():

@@ -16,7 +16,7 @@ from leads.outcomes import session_ended
 from leads.webhooks import retries, signing
 from leads.webhooks.outbox import lead_finished
 from leads.webhooks.payload import failure_reason, payload_of
-from pools.metrics.fleet import END_REASONS
+from pools.end_reasons import END_REASONS
 from pools.models import SessionStatus
 from pools.sessions import Result, ask_to_end, end_session
 from tests.make import make_lead, make_session, make_template

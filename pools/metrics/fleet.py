@@ -13,33 +13,10 @@ from django.db import connection
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from pools.daily.budget import SLICES, Group
+from pools.end_reasons import END_REASONS
 from pools.misses import Cause
 from pools.models import HANDOFF_LEASE, StartKind
 from pools.tally import Event
-
-# The end reasons of the glossary; a word that is none of them (whatever wrote it) is counted as `other`.
-END_REASONS = (
-    "caller_left",
-    "bot_ended",
-    "caller_never_joined",
-    "phone_busy",
-    "phone_no_answer",
-    "phone_failed",
-    "number_refused",
-    "dial_refused",
-    "idle_timeout",
-    "session_limit",
-    "ejected",
-    "bot_error",
-    "join_failed",
-    "room_lost",
-    "agent_lost",
-    "supervisor_lost",
-    "ended_by_operator",
-    "pod_stopped",
-    "no_meeting_token",
-    "not_started",
-)
 
 NOW = """
 WITH pod AS MATERIALIZED (

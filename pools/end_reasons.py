@@ -1,0 +1,24 @@
+"""How a voice session ends: the words of the glossary. What is none of them (whatever wrote it) is shown as `other`."""
+
+END_REASONS = (
+    "caller_left",
+    "bot_ended",
+    "caller_never_joined",
+    "phone_busy",
+    "phone_no_answer",
+    "phone_failed",
+    "number_refused",
+    "dial_refused",
+    "idle_timeout",
+    "session_limit",
+    "ejected",
+    "bot_error",
+    "join_failed",
+    "room_lost",
+    "agent_lost",
+    "supervisor_lost",
+    "ended_by_operator",
+    "pod_stopped",
+    "no_meeting_token",
+    "not_started",
+)
