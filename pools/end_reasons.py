@@ -21,4 +21,6 @@ END_REASONS = (
     "pod_stopped",
     "no_meeting_token",
     "not_started",
+    "hot_pair_given_up",
+    "hot_pair_lost",
 )
