@@ -21,6 +21,14 @@ class NoRecording(Exception):
     """There is none, or it is not finished."""
 
 
+class NoSuchRange(Exception):
+    """`size`: what the storage says of the whole, as the header Content-Range has it."""
+
+    def __init__(self, size: str) -> None:
+        super().__init__("the file has no such range")
+        self.size = size
+
+
 class DownloadFailed(Exception):
     """There may be one, but Daily does not give it now."""
 
@@ -57,7 +65,7 @@ class OpenRecording:
 def open_recording(client: DailyClient, room_name: str, recording_id: str = "", range_: str = "") -> OpenRecording:
     """`recording_id` if it is known, else the newest finished one of the room; `range_` as in the header of a request.
 
-    Raises NoRecording, DownloadFailed, BudgetUsed.
+    Raises NoRecording, NoSuchRange, DownloadFailed, BudgetUsed.
     """
     try:
         _take(budget.Group.GENERAL)
@@ -73,8 +81,10 @@ def open_recording(client: DailyClient, room_name: str, recording_id: str = "", 
     except requests.RequestException as error:
         logger.warning("event=recording_failed room=%s problem=%s", room_name, type(error).__name__)
         raise DownloadFailed("its storage does not answer") from None
-    if response.status_code not in (200, 206, 416):
+    if response.status_code not in (200, 206):
         response.close()
+        if response.status_code == 416:
+            raise NoSuchRange(response.headers.get("Content-Range", ""))
         logger.warning("event=recording_failed room=%s status=%d", room_name, response.status_code)
         raise DownloadFailed("its storage refuses")
     return OpenRecording(response)

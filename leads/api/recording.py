@@ -6,19 +6,21 @@ from collections.abc import Iterator
 
 from django.http import HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from breezebuddy.errors import Unavailable
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.auth import scope_of
 from pools.daily_account import daily_client
-from pools.recordings import BudgetUsed, DownloadFailed, NoRecording, OpenRecording, open_recording
+from pools.recordings import BudgetUsed, DownloadFailed, NoRecording, NoSuchRange, OpenRecording, open_recording
 
 CALL_SID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # a room's name
 AT_ONCE = threading.BoundedSemaphore(4)  # half of the threads of a gunicorn worker: a slow listener holds one
+NO_SUCH_RANGE = "The recording has no such range of bytes."
 
 
 class DownloadProblem(APIException):
@@ -59,7 +61,7 @@ class RecordingView(APIView):
                 "No such call in this scope, or no recording of it (yet)",
                 "Recording not found for call_sid: bb-01k9zq3v7t",
             ),
-            416: OpenApiResponse(description="The file has no such range"),
+            416: problem("The file has no such range", NO_SUCH_RANGE),
             502: problem("Daily does not give it", DownloadProblem.default_detail),
             **UNAUTHENTICATED,
             **UNAVAILABLE,
@@ -84,6 +86,9 @@ class RecordingView(APIView):
             match error:
                 case NoRecording():
                     raise not_found from None
+                case NoSuchRange():
+                    size = {"Content-Range": error.size} if error.size else None
+                    return Response({"detail": NO_SUCH_RANGE}, status=416, headers=size)
                 case DownloadFailed():
                     raise DownloadProblem from None
                 case BudgetUsed():
