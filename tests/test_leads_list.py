@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from leads.models import Lead
-from tests.api import LEADS, check_problem, get
+from tests.api import ABORT, LEADS, check_problem, get, post
 from tests.make import bearer, make_lead, make_template
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +58,16 @@ def test_pages_show_every_lead_once_while_others_come_in():
         seen += [one["id"] for one in page["results"]]
         cursor = page["next_cursor"]
         make_lead()
+    assert seen == [str(lead.uuid) for lead in reversed(leads)]
+
+
+def test_pages_go_on_where_the_last_lead_has_gone_on_and_passes_the_filter_no_more():
+    leads = [make_lead() for _ in range(4)]
+    headers = bearer()
+    first = get(f"{LEADS}?status=BACKLOG&limit=2", headers).json()
+    assert post(ABORT, {"leads": [{"lead_id": first["next_cursor"], "cancellation_reason": "x"}]}, headers).json()
+    second = get(f"{LEADS}?status=BACKLOG&limit=2&cursor={first['next_cursor']}", headers).json()
+    seen = [one["id"] for one in first["results"] + second["results"]]
     assert seen == [str(lead.uuid) for lead in reversed(leads)]
 
 

@@ -66,7 +66,7 @@ def test_one_range_of_it_may_be_asked_for(daily):
 def test_a_range_that_it_does_not_have_is_refused_in_our_words(daily):
     lead = recorded_call(daily)
     known = daily.call("GET", "/recordings").json()["data"][0]["id"]
-    VoiceSession.objects.filter(pk=lead.voice_session_id).update(recording_id=known)
+    VoiceSession.objects.filter(lead=lead).update(recording_id=known)
     for _ in range(5):  # one more than are sent at once: each gives its place back
         response = fetch("bb-recorded", Range="bytes=9999999-")
         assert check_problem(response, 416) == "The recording has no such range of bytes."

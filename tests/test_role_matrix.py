@@ -124,6 +124,7 @@ WITHOUT_ROLES = {
     "admin/": "has users and permissions of its own",
     "docs": "documentation, for everybody",
     "openapi.json": "documentation, for everybody",
+    "talk": "for development, not there without TALK_PAGE: a call with the template `demo`",
     "webhooks/daily": "Daily alone, which signs what it sends",
 }
 

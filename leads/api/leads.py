@@ -183,7 +183,7 @@ class LeadsView(APIView):
         query = query_of(LeadsQuery, request)
         leads = scope_of(request).leads().select_related("template", "voice_session__room")
         filters = {FILTERS[name]: value for name, value in query.items() if name in FILTERS}
-        page, cursor = page_of(leads.filter(**filters), query)
+        page, cursor = page_of(leads, query, **filters)
         return Response({"results": LeadSerializer(page, many=True).data, "next_cursor": cursor})
 
 

@@ -36,14 +36,15 @@ def query_of(serializer_class: type[PageQuery], request: Request) -> dict[str, A
     return serializer.validated_data
 
 
-def page_of(rows: QuerySet[Row], query: dict[str, Any]) -> tuple[list[Row], str | None]:
-    """The rows of this page, and the cursor of the next one, which is the public id of the last row."""
-    later = rows
+def page_of(rows: QuerySet[Row], query: dict[str, Any], **filters: Any) -> tuple[list[Row], str | None]:
+    """Of `rows` (all that the caller may see) those of this page that pass the filters, and the cursor of the next one,
+    which is the public id of the last row. That row may not pass them any more when it comes back: leads go on."""
+    later = rows.filter(**filters)
     if cursor := query.get("cursor"):
         last = rows.model._default_manager.filter(pk__in=rows.values("pk"), uuid=cursor).values_list("pk").first()
         if last is None:
-            raise ShapeError(["query", "cursor"], "is of no row of this list", "invalid")
-        later = rows.filter(pk__lt=last[0])
+            raise ShapeError(["query", "cursor"], "is of no row that you may see", "invalid")
+        later = later.filter(pk__lt=last[0])
     found = list(later.order_by("-pk")[: query["limit"] + 1])
     page = found[: query["limit"]]
     return page, str(page[-1].uuid) if len(found) > len(page) else None

@@ -143,7 +143,7 @@ class TemplatesView(APIView):
     def get(self, request: Request) -> Response:
         query = query_of(TemplatesQuery, request)
         filters = {name: query[name] for name in ("name", "reseller_id", "merchant_id") if name in query}
-        page, cursor = page_of(scope_of(request).templates().filter(**filters), query)
+        page, cursor = page_of(scope_of(request).templates(), query, **filters)
         return Response({"results": [shown(template) for template in page], "next_cursor": cursor})
 
     @extend_schema(
