@@ -14,13 +14,13 @@ from tests.make import bearer
 
 UNKNOWN = ["/nothing", "/agent/voice/breeze-buddy/", LEADS + "/", "/health/", "/%00", "/\u202e", "/" + "x" * 5000]
 METHODS = {
-    LEADS: "POST",
-    LEADS + "/5f0c3c52-9d0e-4a55-8c2e-3b1f0a8f2a11": "GET",
-    CONNECT: "POST",
-    POOL_STATUS: "GET",
-    ROOM_POOL_STATUS: "GET",
-    "/health": "GET",
-    "/health/ready": "GET",
+    LEADS: {"GET", "POST"},
+    LEADS + "/5f0c3c52-9d0e-4a55-8c2e-3b1f0a8f2a11": {"GET", "DELETE"},
+    CONNECT: {"POST"},
+    POOL_STATUS: {"GET"},
+    ROOM_POOL_STATUS: {"GET"},
+    "/health": {"GET"},
+    "/health/ready": {"GET"},
 }
 
 
@@ -33,12 +33,12 @@ def test_an_unknown_path_is_answered_in_json(path):
 @pytest.mark.parametrize("path", METHODS)
 def test_a_method_that_a_path_does_not_have_is_refused(path):
     headers = bearer()
-    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} - {METHODS[path]}:
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} - METHODS[path]:
         response = Client(raise_request_exception=False).generic(
             method, path, b"{", "application/json", headers=headers
         )
         check_problem(response, 405)
-        assert METHODS[path] in response["Allow"]
+        assert METHODS[path] <= set(response["Allow"].split(", "))
 
 
 @pytest.mark.django_db

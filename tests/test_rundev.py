@@ -91,7 +91,7 @@ def running(data_dir: Path, **environment: str) -> Iterator[Run]:
     ):
         run = Run(process, data_dir, port)
         try:
-            wait_until(lambda: "Try it" in run.output or process.poll() is not None, START_DEADLINE)
+            wait_until(lambda: "Talk to it" in run.output or process.poll() is not None, START_DEADLINE)
             assert process.returncode is None, run.output
             yield run
         finally:

@@ -81,7 +81,8 @@ def test_a_secret_of_ours_is_not_given_to_a_bot(settings):
     ],
 )
 def test_a_wrong_setting_stops_the_start_in_one_line(sandbox, tmp_path, variable, value, allowed):
-    with running_runpools(sandbox, tmp_path, **{variable: value}) as runpools:
+    sizes = {"VOICE_AGENT_MAX_POOL_SIZE": "3"}
+    with running_runpools(sandbox, tmp_path, **sizes | {variable: value}) as runpools:
         assert runpools.wait() != 0
         assert allowed in runpools.output()
         assert "Traceback" not in runpools.output()

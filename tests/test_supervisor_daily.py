@@ -249,12 +249,14 @@ def test_a_room_that_is_made_after_it_was_deleted_is_deleted_again(pods, sandbox
 
 
 def test_rooms_that_daily_does_not_have_are_replaced(pods, sandbox):
-    pod = pods.start_full(room_target=0, **NO_AGENTS)
+    pod = pods.start(room_target=1, **NO_AGENTS)
     gone = make_room(pod=pod.pod, available_at=datetime.now(UTC) - timedelta(minutes=5))
+    run_until(pod, lambda: pod.rooms.verified)
     reconcile(pod)
     run_until(pod, lambda: not Room.objects.available().filter(pk=gone.pk).exists())
     gone.refresh_from_db()
     assert gone.end_reason == "not known to Daily"
+    run_until(pod, lambda: set(sandbox.rooms()) == room_names())
 
 
 def test_rooms_are_deleted_in_one_call_when_there_are_many(pods, sandbox):
