@@ -163,7 +163,7 @@ def _take_callable(template: int) -> Lead | None:
         number = lead.payload.get(phone_calls.NUMBER_KEY)
         if phone_calls.is_number(number):
             return lead
-        _put_aside(lead, missing=number is None or number == "")
+        _put_aside(lead, missing=phone_calls.is_missing(number))
     return None
 
 

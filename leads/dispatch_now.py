@@ -4,10 +4,12 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from breezebuddy.errors import Conflict, StateError
+from leads import phone_calls
 from leads.models import TELEPHONY_MODES, Lead, LeadStatus
 from pools import notifications
 
 BUSY = "Lead is currently being dispatched"
+NO_NUMBER = f"Lead has no number to dial: push it with payload.{phone_calls.NUMBER_KEY}"
 OVER = "Lead is finished; create a new lead for re-attempt"
 
 
@@ -15,6 +17,8 @@ def dispatch_now(leads: QuerySet[Lead], lead: Lead) -> None:
     """Raises StateError (400) for what is never dialled (again), Conflict (409) for what is being dialled."""
     if lead.execution_mode not in TELEPHONY_MODES:
         raise StateError(f"Lead is not a telephony lead. execution_mode: {lead.execution_mode}")
+    if lead.status == LeadStatus.BACKLOG and phone_calls.is_missing(lead.payload.get(phone_calls.NUMBER_KEY)):
+        raise StateError(NO_NUMBER)
     waiting = leads.filter(pk=lead.pk, status=LeadStatus.BACKLOG)
     if not waiting.update(next_attempt_at=Now(), updated_at=Now()):
         lead.refresh_from_db(fields=["status"])

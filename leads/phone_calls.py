@@ -42,6 +42,11 @@ def is_number(value: object) -> bool:
     return isinstance(value, str) and E164.fullmatch(value) is not None
 
 
+def is_missing(value: object) -> bool:
+    """No number at all: such a lead waits. Anything else that is no number is a wrong one, which ends it."""
+    return value is None or value == ""
+
+
 @dataclass(frozen=True)
 class Call:
     """What is known of a call when its session is over. `outcome`: the bot's own word; `spoke`: it has been heard."""

@@ -65,6 +65,8 @@ def make_some_of_everything(silent=0.0):
         voice_session=active,
         payload=payload,
         reporting_webhook_url=hook,
+        abort_reason=f"{PHONE} said no",
+        provider_hangup_cause=f"486 {PHONE} is busy",
     )
     active.reference = lead.uuid
     active.save()

@@ -153,7 +153,8 @@ class World:
 
     @cached_property
     def telephony_lead(self) -> object:
-        return make_lead(reseller_id="acme", merchant_id="m1", execution_mode="TELEPHONY").uuid
+        number = {"customer_mobile_number": "+919876501234"}
+        return make_lead(reseller_id="acme", merchant_id="m1", execution_mode="TELEPHONY", payload=number).uuid
 
     @cached_property
     def session(self) -> object:

@@ -5,6 +5,7 @@ from django.utils.safestring import SafeString
 
 from breezebuddy.admin_columns import ReadOnlyAdmin, json_block, link, short
 from breezebuddy.durations import NONE, since
+from breezebuddy.masking import mask_text
 from leads.models import Lead, LeadStatus
 
 
@@ -34,7 +35,7 @@ class LeadAdmin(ReadOnlyAdmin):
         "in_status_for",
         "outcome",
         "end_reason",
-        "abort_reason",
+        "masked_abort_reason",
         "execution_mode",
         "reseller_id",
         "merchant_id",
@@ -45,7 +46,7 @@ class LeadAdmin(ReadOnlyAdmin):
         "platform_reason",
         "provider_status",
         "provider_reason",
-        "provider_hangup_cause",
+        "masked_hangup_cause",
         "attempt_count",
         "previous_attempt_link",
         "next_attempt_at",
@@ -83,6 +84,14 @@ class LeadAdmin(ReadOnlyAdmin):
     @admin.display(description="previous attempt")
     def previous_attempt_link(self, lead: Lead) -> SafeString | str:
         return link(lead.previous_attempt)
+
+    @admin.display(description="abort reason (numbers masked)")
+    def masked_abort_reason(self, lead: Lead) -> str:
+        return mask_text(lead.abort_reason) or NONE
+
+    @admin.display(description="provider hangup cause (numbers masked)")
+    def masked_hangup_cause(self, lead: Lead) -> str:
+        return mask_text(lead.provider_hangup_cause) or NONE
 
     @admin.display(description="payload (numbers masked)")
     def masked_payload(self, lead: Lead) -> SafeString:

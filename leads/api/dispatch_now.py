@@ -36,7 +36,7 @@ class DispatchNowView(APIView):
         parameters=[OpenApiParameter("lead_id", uuid.UUID, OpenApiParameter.PATH)],
         responses={
             200: DispatchedSerializer,
-            400: problem("No telephony lead, or finished", OVER),
+            400: problem("No telephony lead, without a number to dial, or finished", OVER),
             403: problem("A read-only token", READ_ONLY),
             404: problem("Unknown, or outside of the token's scope", f"Lead not found for ID: {EXAMPLE_LEAD}"),
             409: problem("It is being dialled", BUSY),
