@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 RATE = 24_000
-TONE_SECONDS = 0.6
+TONE_SECONDS = 0.6  # how long each sentence is
 
 
 class FakeOpenAI(ThreadingHTTPServer):
@@ -26,6 +26,7 @@ class FakeOpenAI(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.transcript = transcript
         self.replies = replies
+        self.tone_seconds = TONE_SECONDS
         self.asked: list[dict[str, Any]] = []  # bodies of chat completions
         self.spoken: list[str] = []
 
@@ -46,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(json.dumps({"text": self.server.transcript}).encode(), "application/json")
         elif self.path.endswith("/audio/speech"):
             self.server.spoken.append(json.loads(body)["input"])
-            self._answer(_tone(), "audio/pcm")
+            self._answer(_tone(self.server.tone_seconds), "audio/pcm")
         else:
             self.server.asked.append(json.loads(body))
             self._answer(_stream(self.server.next_reply()), "text/event-stream")
@@ -78,8 +79,8 @@ def _stream(reply: str | tuple[str, dict[str, Any]]) -> bytes:
     return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode() + b"data: [DONE]\n\n"
 
 
-def _tone() -> bytes:
-    samples = (int(8000 * math.sin(2 * math.pi * 440 * n / RATE)) for n in range(int(RATE * TONE_SECONDS)))
+def _tone(seconds: float) -> bytes:
+    samples = (int(8000 * math.sin(2 * math.pi * 440 * n / RATE)) for n in range(int(RATE * seconds)))
     return b"".join(struct.pack("<h", sample) for sample in samples)
 
 

@@ -14,7 +14,7 @@ from pools.protocol import CallerJoined, Ended, FirstAudio
 from pools.sandbox.presence import RECONNECT_SECONDS
 from tests.agents import PROJECT, Agents, config, running_agents
 from tests.daily_sandbox import Sandbox, running_sandbox
-from tests.fake_openai import running_openai
+from tests.fake_openai import TONE_SECONDS, FakeOpenAI, running_openai
 from tests.speech import speech
 from tests.voice_calls import Call, spoken
 from tests.waiting import wait_until
@@ -157,10 +157,37 @@ def test_in_stream_mode_the_clients_words_are_spoken_and_nothing_else(agents: Ag
     assert [entry["content"] for entry in call.end().transcript] == ["Your words, my voice."]
 
 
+@pytest.fixture(scope="module")
+def provider() -> Iterator[FakeOpenAI]:
+    with running_openai("Yes, please.", ["Fine."]) as openai:
+        yield openai
+
+
+@pytest.fixture(scope="module")
+def talkers(provider: FakeOpenAI) -> Iterator[Agents]:
+    """Agents with a key."""
+    environ = {**os.environ, "OPENAI_API_KEY": "sk-fake", "OPENAI_BASE_URL": provider.url}
+    names = ["OPENAI_API_KEY", "OPENAI_BASE_URL"]
+    with_key = replace(config("pools.agent.bots.default", bot_dir=PROJECT), env=agent_environment(environ, names))
+    with running_agents("zygote", with_key) as agents:
+        yield agents
+
+
+@pytest.fixture
+def openai(provider: FakeOpenAI) -> FakeOpenAI:
+    provider.asked.clear()
+    provider.spoken.clear()
+    provider.tone_seconds = TONE_SECONDS
+    return provider
+
+
 def test_with_a_language_model_it_holds_the_templates_conversation_and_the_model_names_the_outcome(
-    sandbox: Sandbox,
+    talkers: Agents, openai: FakeOpenAI, sandbox: Sandbox
 ) -> None:
-    confirmed = ("end_call", {"outcome": "CONFIRMED", "goodbye": "Until tomorrow, Ada."})
+    openai.replies = [
+        "Shall it come tomorrow?",
+        ("end_call", {"outcome": "CONFIRMED", "goodbye": "Until tomorrow, Ada."}),
+    ]
     body = {
         "configurations": {
             "prompt": "Confirm order {order} with {customer_name}.",
@@ -169,22 +196,17 @@ def test_with_a_language_model_it_holds_the_templates_conversation_and_the_model
         },
         "payload": {"customer_name": "Ada", "order": 17},
     }
-    with running_openai("Yes, please.", ["Shall it come tomorrow?", confirmed]) as openai:
-        environ = {**os.environ, "OPENAI_API_KEY": "sk-fake", "OPENAI_BASE_URL": openai.url}
-        names = ["OPENAI_API_KEY", "OPENAI_BASE_URL"]
-        with_key = replace(config("pools.agent.bots.default", bot_dir=PROJECT), env=agent_environment(environ, names))
-        with running_agents("zygote", with_key) as agents:
-            call = Call(agents, sandbox, body)
+    call = Call(talkers, sandbox, body)
 
-            async def scenario(caller: VoiceCaller) -> None:
-                await call.join(caller)
-                for number in (1, 2):
-                    await caller.until_told("bot-stopped-speaking", number)
-                    caller.say(speech("Yes, please."))
-                await caller.until(caller.over.is_set)
+    async def scenario(caller: VoiceCaller) -> None:
+        await call.join(caller)
+        for number in (1, 2):
+            await caller.until_told("bot-stopped-speaking", number)
+            caller.say(speech("Yes, please."))
+        await caller.until(caller.over.is_set)
 
-            call.play(scenario)
-            ended = call.end()
+    call.play(scenario)
+    ended = call.end()
     assert (ended.reason, ended.outcome) == ("bot_ended", "CONFIRMED")
     assert openai.asked[0]["messages"][0]["content"] == "Confirm order 17 with Ada."
     assert openai.asked[0]["tools"][0]["function"]["parameters"]["properties"]["outcome"]["enum"] == [
@@ -194,3 +216,24 @@ def test_with_a_language_model_it_holds_the_templates_conversation_and_the_model
     assert openai.spoken == ["Hello Ada, about order 17?", "Shall it come tomorrow?", "Until tomorrow, Ada."]
     assert spoken(ended, "user").startswith("Yes, please.")
     assert "Shall it come tomorrow?" in spoken(ended, "assistant")
+
+
+def test_a_sentence_that_the_caller_has_heard_begin_is_in_the_transcript(
+    talkers: Agents, openai: FakeOpenAI, sandbox: Sandbox
+) -> None:
+    openai.replies, openai.tone_seconds = ["A long answer."], 20
+    call = Call(talkers, sandbox, {"configurations": {"first_message": "A long greeting."}, "payload": {}})
+
+    async def scenario(caller: VoiceCaller) -> None:
+        await call.join(caller)
+        await caller.until_heard()
+        caller.say(speech("Stop, please, I know all of this already."))
+        await caller.until_told("bot-interrupted")
+        await caller.until_told("bot-started-speaking", 2)
+        heard = caller.loud_frames
+        await caller.until(lambda: caller.loud_frames > heard + 10)  # and hangs up in the middle
+
+    call.play(scenario)
+    ended = call.end()
+    assert ended.reason == "caller_left"
+    assert [entry["content"] for entry in ended.transcript] == ["A long greeting.", "Yes, please.", "A long answer."]
