@@ -45,8 +45,8 @@ def session_ended(session: VoiceSession) -> None:
 
 
 def outcome_of(session: VoiceSession) -> str:
-    """The bot's own word; without one, the published fallbacks."""
-    return session.outcome or (NO_ANSWER if session.end_reason == "caller_never_joined" else UNKNOWN)
+    """The bot's own word, but of a call that nobody has joined; without one, the published fallbacks."""
+    return NO_ANSWER if session.end_reason == "caller_never_joined" else session.outcome or UNKNOWN
 
 
 def _phone_session_ended(session: VoiceSession) -> None:

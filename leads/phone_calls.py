@@ -21,6 +21,7 @@ NO_ANSWER = "NO_ANSWER"
 BUSY = "BUSY"
 EARLY_HANGUP = "EARLY_HANGUP"
 UNKNOWN = "UNKNOWN"
+COMPLETED = "completed"  # the default bot's word for a call that took place, unless its model has a better one
 
 NUMBER_REFUSED = "number_refused"  # end reasons of a session whose dial Daily has refused
 DIAL_REFUSED = "dial_refused"
@@ -83,7 +84,7 @@ def facts_of(call: Call) -> Facts | None:
         return never_dialled(ABORTED) if call.end_reason == "ended_by_operator" else None
     if call.answered:
         hung_up = call.end_reason == "caller_left" and not call.spoke
-        outcome = call.outcome or (EARLY_HANGUP if hung_up else UNKNOWN)
+        outcome = EARLY_HANGUP if hung_up and call.outcome in ("", COMPLETED) else call.outcome or UNKNOWN
         return _dialled(outcome, ProviderStatus.ANSWERED, ProviderReason.COMPLETED)
     certain = call.accepted or call.end_reason in phone_words.NOT_ANSWERED
     if certain and call.end_reason in _NOT_ANSWERED:

@@ -40,6 +40,13 @@ calls = st.builds(Call, st.sampled_from(ENDS), flags, flags, flags, flags, st.sa
         ),
         (Call("bot_ended", **DIALLED, answered=True, spoke=True), "UNKNOWN", "ANSWERED COMPLETED", False),
         (Call("caller_left", **DIALLED, answered=True), "EARLY_HANGUP", "ANSWERED COMPLETED", False),
+        (
+            Call("caller_left", **DIALLED, answered=True, outcome="completed"),
+            "EARLY_HANGUP",
+            "ANSWERED COMPLETED",
+            False,
+        ),
+        (Call("caller_left", **DIALLED, answered=True, outcome="SOLD"), "SOLD", "ANSWERED COMPLETED", False),
         (Call("phone_busy", **DIALLED), "BUSY", "NOT_ANSWERED BUSY", True),
         (Call("phone_no_answer", **DIALLED), "NO_ANSWER", "NOT_ANSWERED NO_ANSWER", True),
         (Call("phone_failed", **DIALLED), "NO_ANSWER", "NOT_ANSWERED FAILED", True),

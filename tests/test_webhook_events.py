@@ -88,6 +88,7 @@ def test_the_end_of_a_call_is_an_event_in_the_published_form():
     ("result", "outcome", "reason"),
     [
         (Result("caller_never_joined"), "NO_ANSWER", "caller_never_joined"),
+        (Result("caller_never_joined", outcome="completed"), "NO_ANSWER", "caller_never_joined"),
         (Result("agent_lost"), "UNKNOWN", "agent_lost"),
         (Result("bot_error"), "UNKNOWN", "bot_error"),
         (Result("pod_stopped"), "UNKNOWN", "pod_stopped"),

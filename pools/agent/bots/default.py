@@ -69,7 +69,6 @@ async def bot(runner_args: RunnerArguments) -> None:
     else:
         transcript.follow_caller(aggregators)
         transcript.follow_voice(tts)
-    report(outcome="completed")  # unless the model finds a better word
 
     async def greeting() -> str:
         """What is said first; whatever it takes is done at the claim, while the caller connects."""
@@ -140,6 +139,7 @@ def _answer_events(
         nonlocal greeted
         if not greeted:  # a caller who comes back has been greeted
             greeted = True
+            report(outcome="completed")  # unless the model finds a better word
             if first_words := await greeting:
                 await worker.queue_frame(TTSSpeakFrame(first_words))
 
