@@ -156,7 +156,8 @@ def _fits(template: Template, values: Values) -> bool:
 def _not_found_text(values: Values) -> str:
     if template_id := values.get("template_id"):
         return f"Template not found for reseller: {values['reseller_id']} (template_id={template_id})"
-    return f"Template '{values['template']}' not found for reseller: {values['reseller_id']}"
+    text = f"Template '{values['template']}' not found for reseller: {values['reseller_id']}"
+    return text if values.get("merchant_id") else f"{text}, and no merchant_id was given"
 
 
 def _saved_once(leads: Sequence[Lead]) -> list[Lead]:

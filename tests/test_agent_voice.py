@@ -56,6 +56,11 @@ def test_a_caller_is_greeted_by_name_answered_and_hung_up_on_by_leaving(agents: 
     wait_until(lambda: not sandbox.participants(call.room))
 
 
+def test_of_a_call_that_nobody_joins_the_bot_has_no_outcome(agents: Agents, sandbox: Sandbox) -> None:
+    ended = Call(agents, sandbox, caller_timeout=0.5).agent.expect(Ended)
+    assert (ended.reason, ended.outcome) == ("caller_never_joined", "")
+
+
 def test_the_bot_stops_speaking_when_it_is_interrupted(agents: Agents, sandbox: Sandbox) -> None:
     call = Call(agents, sandbox)
 

@@ -89,7 +89,16 @@ def test_a_cursor_of_what_one_does_not_see_is_refused():
 
 @pytest.mark.parametrize(
     "query",
-    ["status=DONE", "template_id=7", "limit=0", "limit=1e3", "created_from=yesterday", "request_id=%00", "cursor="],
+    [
+        "status=DONE",
+        "template_id=7",
+        "limit=0",
+        "limit=1e3",
+        "created_from=yesterday",
+        "request_id=%00",
+        "cursor=",
+        "statuss=FINISHED",
+    ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(query):
     (problem,) = check_problem(get(f"{LEADS}?{query}", bearer()), 422)

@@ -28,8 +28,11 @@ class PageQuery(serializers.Serializer[Any]):
 
 
 def query_of(serializer_class: type[PageQuery], request: Request) -> dict[str, Any]:
-    """The checked query parameters. Raises ShapeError (422) with the place `query`."""
+    """The checked query parameters. Raises ShapeError (422) with the place `query`, also for a name that is none:
+    a filter that is misspelt would show everything."""
     serializer = serializer_class(data=request.query_params.dict())
+    if unknown := next((name for name in request.query_params if name not in serializer.fields), None):
+        raise ShapeError(["query", unknown[:100]], f"is none of {', '.join(serializer.fields)}", "unknown")
     if not serializer.is_valid():
         name, messages = next(iter(serializer.errors.items()))
         raise ShapeError(["query", name], str(messages[0]), getattr(messages[0], "code", "invalid"))
