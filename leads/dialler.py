@@ -19,6 +19,7 @@ from leads.dialling import DiallingConfig
 from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
 from leads.outcomes import session_ended
 from pools import planner
+from pools.companions import Turn
 from pools.daily import budget
 from pools.daily.client import DailyClient, PhoneCall
 from pools.daily.errors import (
@@ -29,7 +30,7 @@ from pools.daily.errors import (
     DailyUnreachable,
     RoomNotFound,
 )
-from pools.daily_calls import DailyCalls
+from pools.http_calls import HttpCalls
 from pools.models import Pod
 from pools.sessions import ask_to_end
 
@@ -61,12 +62,12 @@ class Answer:
 
 
 class Dialler:
-    """`due`: when the loop has to come round again, whatever happens; on the supervisor's clock."""
+    """A companion of the supervisor (pools.companions.Companion)."""
 
     def __init__(self, client: DailyClient, config: DiallingConfig) -> None:
         self._client = client
         self._config = config
-        self.calls = DailyCalls(threads=THREADS)
+        self._calls = HttpCalls(threads=THREADS)
         self._on_their_way = 0
         self._answers: deque[Answer] = deque()
         self._backoff = planner.Backoff(base=1.0, ceiling=30.0)
@@ -78,20 +79,25 @@ class Dialler:
     def due(self) -> float:
         return self._looked + LOOK_S if self._asked else self._due_by_time
 
-    def turn(self, pod: Pod, now: float, *, woken: bool, draining: bool) -> None:
-        """Write down answers, dial, take leads. Each step may be repeated; database errors are the supervisor's."""
-        self._record(now)
-        self._asked |= woken or now >= self._due_by_time
-        if not self._asked or now < self._looked + LOOK_S:
+    def fileno(self) -> int:
+        return self._calls.fileno()
+
+    def hear(self, now: float) -> None:
+        self._calls.collect()
+
+    def look(self, turn: Turn) -> None:
+        """Dial where bots have come into their rooms, then take leads."""
+        self._asked |= turn.woken or turn.now >= self._due_by_time
+        if not self._asked or turn.now < self._looked + LOOK_S:
             return
-        self._looked, self._asked = now, False
+        self._looked, self._asked = turn.now, False
         self._due_by_time = inf
-        self._dial(pod, now)
-        if not draining and not pod.draining:
-            self._take_leads(now)
+        self._dial(turn.pod, turn.now)
+        if not turn.draining and not turn.pod.draining:
+            self._take_leads(turn.now)
 
     def close(self) -> None:
-        self.calls.close()
+        self._calls.close()
 
     # --- taking leads -------------------------------------------------------------------------------------
 
@@ -126,7 +132,7 @@ class Dialler:
             self._on_their_way -= 1
             self._answers.append(Answer(dial, phone_session, error))
 
-        self.calls.submit(lambda: self._client.start_dialout(dial.room, call), done)
+        self._calls.submit(lambda: self._client.start_dialout(dial.room, call), done)
         logger.info("event=dialling lead=%s session=%s", dial.lead_uuid, dial.session_uuid)
 
     @staticmethod
@@ -145,11 +151,14 @@ class Dialler:
 
     # --- answers ------------------------------------------------------------------------------------------
 
-    def _record(self, now: float) -> None:
+    def record(self, now: float) -> bool:
+        """Write down what Daily has answered; whether it has."""
+        answered = bool(self._answers)
         while self._answers:
             self._write_down(self._answers[0], now)
             self._answers.popleft()
-            self._asked = True
+        self._asked |= answered
+        return answered
 
     def _write_down(self, answer: Answer, now: float) -> None:
         dial, error = answer.dial, answer.error
@@ -186,4 +195,4 @@ class Dialler:
     def _hang_up(self, dial: Dial, phone_session: str) -> None:
         logger.info("event=late_dial_stopped lead=%s session=%s", dial.lead_uuid, dial.session_uuid)
         if budget.take(budget.Group.GENERAL, budget.Priority.ON_DEMAND):
-            self.calls.submit(lambda: self._client.stop_dialout(dial.room, phone_session), lambda nothing, error: None)
+            self._calls.submit(lambda: self._client.stop_dialout(dial.room, phone_session), lambda nothing, error: None)

@@ -19,8 +19,8 @@ from pools import daily_events, reaper, retention, sampling, tally
 from pools.daily import budget
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
-from pools.daily_calls import DailyCalls
 from pools.daily_webhook import WebhookKeeper
+from pools.http_calls import HttpCalls
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
 from pools.names import is_ours
 from pools.sessions import OnSessionEnded
@@ -55,7 +55,7 @@ class Chores:
         config: SupervisorConfig,
         pod: Pod,
         client: DailyClient,
-        calls: DailyCalls,
+        calls: HttpCalls,
         on_session_ended: OnSessionEnded,
     ) -> None:
         self._config = config

@@ -12,7 +12,7 @@ from pools.daily import budget
 from pools.daily.client import DailyClient, Webhook
 from pools.daily.errors import DailyError
 from pools.daily.webhooks import EVENT_TYPES, webhook_key
-from pools.daily_calls import DailyCalls
+from pools.http_calls import HttpCalls
 from pools.models import DailyAccount
 from pools.supervisor_config import SupervisorConfig
 
@@ -50,7 +50,7 @@ def is_right(webhook: Webhook, wanted: Wanted) -> bool:
 
 
 class WebhookKeeper:
-    def __init__(self, config: SupervisorConfig, client: DailyClient, calls: DailyCalls) -> None:
+    def __init__(self, config: SupervisorConfig, client: DailyClient, calls: HttpCalls) -> None:
         self._client = client
         self._calls = calls
         self._wanted = Wanted(config.webhook_url, webhook_key(client.api_key, config.room_prefix))

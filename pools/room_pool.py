@@ -19,8 +19,8 @@ from pools.daily import budget
 from pools.daily.client import DailyClient, DailyRoom, NewRoom
 from pools.daily.errors import DailyError, DailyKeyRefused, DailyRateLimited, DailyRejected
 from pools.daily.tokens import TokenSigner
-from pools.daily_calls import DailyCalls
 from pools.demand import TimeToReplace
+from pools.http_calls import HttpCalls
 from pools.meeting_tokens import mint_pair
 from pools.metrics.pod import FAILURES
 from pools.models import DailyAccount, Pod, Room, StockStatus, StoredTokens
@@ -51,7 +51,7 @@ class RoomPool:
     key is `verified`, no rooms are made.
     """
 
-    def __init__(self, config: SupervisorConfig, pod: Pod, client: DailyClient, calls: DailyCalls) -> None:
+    def __init__(self, config: SupervisorConfig, pod: Pod, client: DailyClient, calls: HttpCalls) -> None:
         self._config = config
         self._pod = pod
         self._client = client

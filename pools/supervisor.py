@@ -11,25 +11,25 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import connection
 
 from pools import planner, reaper, spooled
 from pools.agent_pool import STOPPED, AgentPool
 from pools.chores import Chores
+from pools.companions import Companion, Companions
 from pools.daily.client import DailyClient
-from pools.daily_calls import DailyCalls
 from pools.database_away import DATABASE_AWAY
 from pools.drain import Drain
 from pools.ear import Ear
 from pools.handoff import HandOffs
 from pools.heartbeat import Heartbeat
 from pools.hot_pairs import HotPairs
+from pools.http_calls import HttpCalls
 from pools.leftovers import end_leftovers
 from pools.metrics.pod import LATE, TURN_SECONDS, PodGauges
 from pools.out_of_service import OutOfService
-from pools.outbound import Outbound
 from pools.pod_identity import PodNameTaken, register
 from pools.pod_targets import PodTargets
 from pools.probes import Probes
@@ -51,23 +51,6 @@ IMPATIENT_S = 0.05  # while somebody owes us an answer
 DEVELOPMENT_DRAIN_S = 5.0
 
 
-class Companion(Protocol):
-    """Work of others that rides in the loop, in small steps; readable when there is something to hear."""
-
-    def fileno(self) -> int: ...
-
-    def hear(self, now: float) -> None:
-        """Take what has arrived, into memory only: there may be no database just now."""
-
-    def record(self) -> bool:
-        """Write what has been heard; whether there was anything."""
-
-    def look(self, now: float) -> None:
-        """Do what is due. Called whenever the loop looks at its rows, at least once a second."""
-
-    def close(self) -> None: ...
-
-
 class Supervisor:
     """Build it, then `run()`. Tests call `start()` and `run_once()` themselves."""
 
@@ -79,25 +62,23 @@ class Supervisor:
         probes: Probes | None = None,
         readiness: Callable[[], tuple[int, dict[str, Any]]] | None = None,
         gauges: PodGauges | None = None,
-        outbound: Outbound | None = None,
         companions: Sequence[Companion] = (),
     ) -> None:
         """`on_session_ended` is called in the transaction that ends a session; `readiness` answers the probes,
-        `gauges` tell Prometheus, `outbound` makes the calls that begin here."""
+        `gauges` tell Prometheus."""
         self._config = config
         self._client = client
         self._on_session_ended = on_session_ended
         self._probes = probes
         self._gauges = gauges or PodGauges()
         self._readiness = readiness
-        self._outbound = outbound
-        self._companions = companions
+        self._companions = Companions(companions)
         self._watching = Watching()
         self._signals = SignalNotes()
         self._ear = Ear(config, self._watching)
-        self._calls = DailyCalls()
+        self._calls = HttpCalls()
         self._woken = True
-        self._level_owed = self._outbound_owed = False
+        self._level_owed = False
         self._poll_due = self._check_due = self._leftovers_due = 0.0
         self._database_away = False
         self._turn_ended: float | None = None
@@ -119,10 +100,7 @@ class Supervisor:
         self._drain = Drain(self.pod, self.agents, self.handoffs)
         self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
         self._watching.add(self._calls, lambda now: None)
-        if self._outbound:
-            self._watching.add(self._outbound.calls, lambda now: None)
-        for companion in self._companions:
-            self._watching.add(companion, companion.hear)
+        self._companions.watch(self._watching)
         become_subreaper()
         logger.info(
             "event=pod_started pod=%s agents=%d/%d rooms=%d/%d max_processes=%d method=%s",
@@ -169,11 +147,8 @@ class Supervisor:
         self._ear.close()
         if self._probes:
             self._probes.close()
-        for companion in self._companions:
-            companion.close()
+        self._companions.close()
         self._calls.close()
-        if self._outbound:
-            self._outbound.close()
         self._watching.close()
         self._signals.close()
         logger.info("event=pod_stopped pod=%s", self.pod.name)
@@ -217,8 +192,6 @@ class Supervisor:
         for heard in arrived:
             heard(now)
         self._calls.collect()
-        if self._outbound:
-            self._woken |= self._outbound.calls.collect() > 0
         self._heed_signals(now)
         self.handoffs.listen(now)
         try:
@@ -240,9 +213,7 @@ class Supervisor:
             agent.ping_sent is not None or agent.channel.eof or (agent.handoff and agent.handoff.go is None)
             for agent in self.agents.agents.values()
         )
-        due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline())
-        if self._outbound:
-            due = min(due, self._outbound.due)
+        due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline(), self._companions.due)
         return max(0.0, min(timeout, IMPATIENT_S if owed else max(due - now, 0.001)))
 
     def _steps(self, now: float) -> None:
@@ -257,12 +228,10 @@ class Supervisor:
             changed = True
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
-        for companion in self._companions:
-            changed |= companion.record()
+        changed |= self._companions.record(now)
         polling = now >= self._poll_due
         looking = changed or self._woken or self._ear.heard or polling
-        outbound_due = self._outbound is not None and now >= self._outbound.due
-        if not (looking or self._level_owed or outbound_due or now >= self.heartbeat.due):
+        if not (looking or self._level_owed or now >= min(self.heartbeat.due, self._companions.due)):
             return
         if not self._ear.is_open:
             self._listen_again()
@@ -271,13 +240,14 @@ class Supervisor:
         if not self.reaped:
             if self._ear.ordered or polling:
                 self._out_of_service.look()
+            draining = self._drain.begun or self._out_of_service.in_force
             if looking:
-                self.handoffs.look(now, draining=self._drain.begun or self._out_of_service.in_force)
+                self._companions.wake()
+                self.handoffs.look(now, draining=draining)
                 self.hot.deliver()
             if self._ear.ordered or polling:
                 self.targets.look(now)
                 self._ear.ordered = False
-            self._outbound_owed |= looking
             if self.handoffs.just_sent(time.monotonic()):
                 self._woken, self._ear.heard, self._level_owed = False, False, True
                 return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
@@ -285,9 +255,7 @@ class Supervisor:
             if self._probes and not self._probes.has_been_warm:
                 self._probes.warmed(self._warmth.missing())
             self.heartbeat.beat(now)
-            self._call_out(now)
-            for companion in self._companions:
-                companion.look(now)
+            self._companions.look(self.pod, now, draining=draining)
         self._woken = self._ear.heard = self._level_owed = False
         if polling:
             self._poll_due = now + self._config.poll_interval
@@ -295,13 +263,6 @@ class Supervisor:
         if self._database_away:
             logger.info("event=database_back pod=%s", self.pod.name)
             self._database_away = False
-
-    def _call_out(self, now: float) -> None:
-        """Last: web callers and the pools go first."""
-        if self._outbound:
-            draining = self._drain.begun or self._out_of_service.in_force
-            self._outbound.turn(self.pod, now, woken=self._outbound_owed, draining=draining)
-        self._outbound_owed = False
 
     def _level(self, now: float) -> None:
         if self._drain.begun:

@@ -96,11 +96,11 @@ class Pods:
         self._before = children()
 
     def start(self, **values: Any) -> Supervisor:
-        """Registered and listening, but its loop has not turned. `values`: `outbound`, else see `supervisor_config`."""
-        outbound = values.pop("outbound", None)
+        """Registered and listening, but its loop has not turned. `values`: `companions`, and of `supervisor_config`."""
+        companions = values.pop("companions", ())
         config = supervisor_config(self._directory, **values)
         client = DailyClient(self._sandbox.api_url, self._sandbox.api_key, timeout=(1.0, 1.0))
-        pod = Supervisor(config, client, session_ended, outbound=outbound)
+        pod = Supervisor(config, client, session_ended, companions=companions)
         pod.start()
         self._running.append(pod)
         return pod

@@ -15,6 +15,8 @@ from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import signing
 from leads.webhooks.addresses import Destinations
 from leads.webhooks.sender import PER_HOST, SenderConfig, WebhookSender, forget_old
+from pools.companions import Turn
+from pools.models import Pod
 from tests.http_receiver import Answer, Receiver, running_receiver
 from tests.make import make_lead
 from tests.waiting import wait_until
@@ -36,9 +38,10 @@ class Driven:
         self.sender = WebhookSender(SenderConfig(KEYS, destinations, retention_days=30), draw=lambda: 0.0)
 
     def turn(self) -> None:
-        self.sender.hear(0.0)
-        self.sender.record()
-        self.sender.look(time.monotonic())
+        now = time.monotonic()
+        self.sender.hear(now)
+        self.sender.record(now)
+        self.sender.look(Turn(Pod(), now, woken=False, draining=False))
 
     def until(self, condition: Callable[[], object]) -> None:
         def so() -> object:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +22,8 @@ from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import retries, signing
 from leads.webhooks.addresses import Destinations
 from leads.webhooks.post import Posted, post
-from pools.daily_calls import DailyCalls
+from pools.companions import Turn
+from pools.http_calls import HttpCalls
 
 logger = logging.getLogger(__name__)
 
@@ -46,15 +48,20 @@ class SenderConfig:
 
 
 class WebhookSender:
-    """A companion of the supervisor (pools.supervisor.Companion)."""
+    """A companion of the supervisor (pools.companions.Companion)."""
 
     def __init__(self, config: SenderConfig, draw: Callable[[], float] = random.random) -> None:
         self._config = config
         self._draw = draw
-        self._calls = DailyCalls(THREADS, name="webhook")
+        self._calls = HttpCalls(THREADS, name="webhook")
         self._sending: dict[int, str] = {}  # host by delivery
         self._answers: list[tuple[WebhookDelivery, Posted]] = []
         self._look_due = self._tidy_due = 0.0
+
+    @property
+    def due(self) -> float:
+        """The loop's own poll will do: nobody waits for a webhook to the millisecond."""
+        return inf
 
     def fileno(self) -> int:
         return self._calls.fileno()
@@ -62,7 +69,7 @@ class WebhookSender:
     def hear(self, now: float) -> None:
         self._calls.collect()
 
-    def record(self) -> bool:
+    def record(self, now: float) -> bool:
         """Write what has come of the tries that are over; whether there was anything."""
         changed = bool(self._answers)
         while self._answers:
@@ -72,7 +79,8 @@ class WebhookSender:
             self._look_due = 0.0
         return changed
 
-    def look(self, now: float) -> None:
+    def look(self, turn: Turn) -> None:
+        now = turn.now
         if now < self._look_due:
             return
         self._look_due = now + LOOK_S

@@ -24,6 +24,7 @@ from leads.outcomes import session_ended
 from leads.webhooks.sender import SenderConfig, WebhookSender
 from pools import log_format
 from pools.agent.launcher import AgentConfig, agent_environment
+from pools.companions import Companion
 from pools.daily_account import daily_client
 from pools.database_away import DATABASE_AWAY
 from pools.metrics.pod import PodGauges
@@ -109,9 +110,10 @@ class Command(BaseCommand):
             handler.setFormatter(log_format.formatter(settings.LOG_FORMAT, {"pod": config.pod_name}))
         gauges = PodGauges()
         probes = self._probes(options["health_port"], gauges)
-        outbound = None if options["once"] or not settings.DIALLING else dialler(config)
-        companions = [WebhookSender(SenderConfig.from_settings())]
-        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges, outbound, companions)
+        companions: list[Companion] = [WebhookSender(SenderConfig.from_settings())]
+        if settings.DIALLING and not options["once"]:
+            companions.append(dialler(config))
+        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges, companions)
         self._start(supervisor)
         if options["once"]:
             if not supervisor.run_until_filled():

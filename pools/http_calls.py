@@ -1,4 +1,4 @@
-"""Calls to Daily beside the supervisor's loop: a few threads do HTTP and nothing else, never the ORM.
+"""HTTP beside the supervisor's loop: a few threads call Daily, or receivers of webhooks, and never the ORM.
 
 A job is a function without arguments; its result (or its DailyError) comes back to the loop, which calls `done` with
 it in its own thread. `fileno()` becomes readable when there is something to collect.
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 Done = Callable[[Any, DailyError | None], None]
 
 
-class DailyCalls:
+class HttpCalls:
     def __init__(self, threads: int = 4, name: str = "daily") -> None:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Done]] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[Done, Any, DailyError | None]] = queue.SimpleQueue()
