@@ -64,4 +64,4 @@ def short(uuid: object) -> str:
 
 def json_block(value: Any) -> SafeString:
     """JSON for reading, with phone numbers and secrets masked."""
-    return format_html("<pre>{}</pre>", json.dumps(masked(value), indent=2, ensure_ascii=False))
+    return format_html('<pre class="ck-json">{}</pre>', json.dumps(masked(value), indent=2, ensure_ascii=False))

@@ -22,5 +22,10 @@ def since(moment: datetime | None) -> str:
     return NONE if moment is None else duration((timezone.now() - moment).total_seconds())
 
 
+def ago(moment: datetime | None, what: str = "") -> str:
+    """As a column says it: "5 min ago", "ended 5 min ago"."""
+    return NONE if moment is None else f"{what}{since(moment)} ago"
+
+
 def between(start: datetime | None, end: datetime | None) -> str:
     return NONE if start is None or end is None else duration((end - start).total_seconds())

@@ -136,6 +136,7 @@ PROXIES = conf.whole_number("PROXIES", 0, minimum=0, maximum=10)
 ROOT_URLCONF = "breezebuddy.urls"
 WSGI_APPLICATION = "breezebuddy.wsgi.application"
 INSTALLED_APPS = [
+    "cockpit.apps.CockpitConfig",  # before the theme: its templates come first
     "unfold.apps.BasicAppConfig",
     "cockpit.apps.CockpitAdminConfig",
     "django.contrib.auth",
@@ -147,7 +148,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "breezebuddy",
-    "cockpit.apps.CockpitConfig",
     "pools",
     "leads",
 ]
@@ -211,6 +211,7 @@ else:
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["breezebuddy.formats"]
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # the admin's few files need no collectstatic
 WHITENOISE_AUTOREFRESH = False

@@ -72,6 +72,7 @@ UNFOLD = {
                     item("Orders", "tune", "pools.poolorder"),
                     item("Daily account", "key", "pools.dailyaccount"),
                     item("Daily budget", "speed", "pools.dailybudgetslot"),
+                    item("Daily events", "webhook", "pools.seendailyevent"),
                 ],
             },
             {

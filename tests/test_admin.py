@@ -12,9 +12,11 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from leads.models import ApiToken, Lead, LeadStatus, Profile, RateAllowance, Template, WebhookDelivery
 from pools import orders, tally
+from pools.daily import budget
 from pools.models import DailyBudgetSlot, Pod, SeenDailyEvent, SessionStatus, VoiceSession
 from pools.sampling import take_sample
 from pools.targets import Pool
@@ -198,6 +200,33 @@ def test_a_template_can_be_made_and_edited(admin_client):
     assert admin_client.post(page(Template, "change", template.pk), values).status_code == 302
     template.refresh_from_db()
     assert template.configurations == {"prompt": "Hi"}
+
+
+def test_the_forms_begin_empty_and_in_the_theme(admin_client):
+    """No role is given by leaving a form as it is; what is not stored yet has no id and no times."""
+    for model, names in ((ApiToken, ["reseller_ids", "merchant_ids", "days"]), (Profile, ["merchant_ids"])):
+        form = admin_client.get(reverse(f"admin:leads_{model._meta.model_name}_add")).context["adminform"].form
+        assert form.initial.get("role") is None
+        assert next(iter(form.fields["role"].choices))[0] == ""
+        assert all("border" in form.fields[name].widget.attrs["class"] for name in names)
+    page = admin_client.get(reverse("admin:leads_template_add"))
+    text = page.content.decode()
+    assert "DatabaseDefault" not in text and "Created at" not in text and ">null<" not in text
+    assert "border" in page.context["adminform"].form.fields["configurations"].widget.attrs["class"]
+
+
+def test_moments_are_written_as_in_the_logs_and_names_as_they_are(admin_client):
+    pod = make_pod("vm")
+    page = admin_client.get(reverse("admin:pools_pod_change", args=[pod.pk])).content.decode()
+    assert f"{pod.started_at:%Y-%m-%d %H:%M:%S} UTC" in page
+    assert "Vm" not in page
+
+
+def test_the_budget_of_daily_is_shown_with_its_time_and_limit(admin_client):
+    budget.take(budget.Group.DELETE, budget.Priority.ON_DEMAND)
+    page = admin_client.get(reverse("admin:pools_dailybudgetslot_changelist")).content.decode()
+    assert "45 in 30 s" in page
+    assert f"{timezone.now():%Y-%m-%d %H:}" in page
 
 
 def test_a_template_says_what_payloads_must_be(admin_client):

@@ -1,9 +1,12 @@
 """What is known about Daily, and how much of its rate limits is used."""
 
+from datetime import UTC, datetime
+
 from django.contrib import admin
 
 from breezebuddy.admin_columns import ReadOnlyAdmin
-from breezebuddy.durations import NONE, since
+from breezebuddy.durations import NONE, ago
+from pools.daily import budget
 from pools.models import DailyAccount, DailyBudgetSlot, SeenDailyEvent
 
 
@@ -30,20 +33,32 @@ class DailyAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="verified", ordering="verified_at")
     def verified(self, account: DailyAccount) -> str:
-        return NONE if account.verified_at is None else f"{since(account.verified_at)} ago"
+        return ago(account.verified_at)
 
     @admin.display(description="webhook")
     def webhook(self, account: DailyAccount) -> str:
         if account.webhook_trouble:
             return "trouble"
-        return NONE if account.webhook_active_at is None else f"active {since(account.webhook_active_at)} ago"
+        return ago(account.webhook_active_at, "active ")
 
 
 @admin.register(DailyBudgetSlot)
 class DailyBudgetSlotAdmin(ReadOnlyAdmin):
-    list_display = ["group", "slot", "used"]
+    """Calls to Daily, slice by slice; the sum of a window's slices is what is limited."""
+
+    list_display = ["group", "time", "used", "limit"]
     list_filter = ["group"]
-    fields = ["group", "slot", "used"]
+    fields = ["group", "time", "used", "limit"]
+
+    @admin.display(description="from", ordering="slot")
+    def time(self, slot: DailyBudgetSlot) -> datetime | None:
+        limit = budget.limit_named(slot.group)
+        return datetime.fromtimestamp(slot.slot * limit.window / budget.SLICES, UTC) if limit else None
+
+    @admin.display(description="limit of all slices of a window")
+    def limit(self, slot: DailyBudgetSlot) -> str:
+        limit = budget.limit_named(slot.group)
+        return f"{limit.calls} in {limit.window:.3g} s" if limit else NONE
 
 
 @admin.register(SeenDailyEvent)

@@ -6,7 +6,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from breezebuddy.admin_columns import json_block, link, search_link, short
-from breezebuddy.durations import NONE, between, since
+from breezebuddy.durations import NONE, ago, between
 from cockpit.causes import in_words
 from cockpit.filters import AgentMiss, EndReason, RoomMiss
 from cockpit.labels import START_COLOURS, STATUS_COLOURS
@@ -20,7 +20,7 @@ class VoiceSessionAdmin(SteeredAdmin):
     list_display = [
         "short_id",
         "status_",
-        "in_status_for",
+        "in_status_since",
         "start",
         "why",
         "lead_link",
@@ -39,7 +39,7 @@ class VoiceSessionAdmin(SteeredAdmin):
         "story",
         "uuid",
         "status_",
-        "in_status_for",
+        "in_status_since",
         "start",
         "why",
         "attempt",
@@ -88,16 +88,16 @@ class VoiceSessionAdmin(SteeredAdmin):
     def story(self, session: VoiceSession) -> SafeString:
         return timeline_of(session)
 
-    @admin.display(description="for")
-    def in_status_for(self, session: VoiceSession) -> str:
+    @admin.display(description="since")
+    def in_status_since(self, session: VoiceSession) -> str:
         match session.status:
             case SessionStatus.ENDED:
-                return since(session.ended_at)
+                return ago(session.ended_at, "ended ")
             case SessionStatus.ACTIVE:
-                return since(session.active_at)
+                return ago(session.active_at)
             case SessionStatus.ASSIGNED:
-                return since(session.assigned_at)
-        return since(session.created_at)
+                return ago(session.assigned_at)
+        return ago(session.created_at)
 
     @admin.display(description="lead")
     def lead_link(self, session: VoiceSession) -> SafeString | str:

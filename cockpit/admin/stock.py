@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from breezebuddy.admin_columns import link, short
-from breezebuddy.durations import NONE, duration, since
+from breezebuddy.durations import NONE, ago, duration
 from cockpit.labels import REPLACED_SOON, STATUS_COLOURS
 from cockpit.steered import SteeredAdmin
 from pools.models import AgentProcess, Room
@@ -22,9 +22,11 @@ class StockAdmin(SteeredAdmin):
     def status_(self, item: Any) -> str:
         return REPLACED_SOON if item.retiring and not item.ended_at else item.status
 
-    @admin.display(description="for")
-    def in_status_for(self, item: Any) -> str:
-        return since(item.ended_at or item.in_use_at or item.available_at or item.created_at)
+    @admin.display(description="since")
+    def in_status_since(self, item: Any) -> str:
+        if item.ended_at:
+            return ago(item.ended_at, "ended ")
+        return ago(item.in_use_at or item.available_at or item.created_at)
 
     @admin.display(description="pod", ordering="pod__name")
     def pod_link(self, item: Any) -> SafeString | str:
@@ -43,7 +45,7 @@ class RoomAdmin(StockAdmin):
     list_display = [
         "name",
         "status_",
-        "in_status_for",
+        "in_status_since",
         "pod_link",
         "session_link",
         "reserved",
@@ -60,7 +62,7 @@ class RoomAdmin(StockAdmin):
         "uuid",
         "url",
         "status_",
-        "in_status_for",
+        "in_status_since",
         "pod_link",
         "session_link",
         "reserved",
@@ -85,7 +87,7 @@ class AgentProcessAdmin(StockAdmin):
     list_display = [
         "short_id",
         "status_",
-        "in_status_for",
+        "in_status_since",
         "pod_link",
         "os_pid",
         "session_link",
@@ -102,7 +104,7 @@ class AgentProcessAdmin(StockAdmin):
     fields = [
         "uuid",
         "status_",
-        "in_status_for",
+        "in_status_since",
         "pod_link",
         "os_pid",
         "session_link",

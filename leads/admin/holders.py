@@ -9,15 +9,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from breezebuddy.durations import since
-from leads.models import ApiToken, Holder, Profile
+from leads.models import ApiToken, Holder, Profile, Role
 
 
 class IdsField(forms.CharField):
     """Ids separated by commas or white space; a list in Python."""
 
-    widget = forms.TextInput(attrs={"class": "vTextField"})
+    widget = UnfoldAdminTextInputWidget
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
@@ -26,10 +27,26 @@ class IdsField(forms.CharField):
         return super().clean(value).replace(",", " ").split()
 
 
+class RoleField(forms.ChoiceField):
+    """None until one is chosen: nobody becomes an admin by leaving a form as it is."""
+
+    widget = UnfoldAdminSelectWidget
+
+    def __init__(self) -> None:
+        super().__init__(choices=[("", "Choose a role"), *Role.choices])
+
+
 class ApiTokenForm(forms.ModelForm):
+    role = RoleField()
     reseller_ids = IdsField(required=False, help_text="For reseller, merchant and user; separated by commas.")
     merchant_ids = IdsField(required=False, help_text="For merchant and user; separated by commas.")
-    days = forms.IntegerField(required=False, min_value=1, max_value=36_500, help_text="Empty: valid until revoked.")
+    days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=36_500,
+        help_text="Empty: valid until revoked.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
 
     class Meta:
         model = ApiToken
@@ -91,6 +108,7 @@ class ApiTokenAdmin(ModelAdmin):
 
 
 class ProfileForm(forms.ModelForm):
+    role = RoleField()
     reseller_ids = IdsField(required=False, help_text="For reseller, merchant, user; separated by commas; * for all.")
     merchant_ids = IdsField(required=False, help_text="For merchant and user; separated by commas; * for all.")
 

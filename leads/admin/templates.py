@@ -1,12 +1,15 @@
 """Templates: edited here and over the API."""
 
+import json
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.forms.fields import InvalidJSONInput
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from breezebuddy import strict_json
 from breezebuddy.admin_columns import search_link
@@ -28,6 +31,14 @@ CALL_EXECUTION = (
 class ObjectField(forms.JSONField):
     """A JSON object, as strict as the API: what is stored here is sent to bots."""
 
+    widget = UnfoldAdminTextareaWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        """Empty rather than `null` while there is none."""
+        if value is None or isinstance(value, InvalidJSONInput):
+            return value or ""
+        return json.dumps(value, indent=2, ensure_ascii=False)
+
     def to_python(self, value: Any) -> Any:
         try:
             parsed = strict_json.loads((value or "{}").encode())
@@ -45,9 +56,6 @@ class ObjectField(forms.JSONField):
 
 class PayloadSchemaField(ObjectField):
     """A JSON Schema, checked as over the API; empty for none."""
-
-    def prepare_value(self, value: Any) -> Any:
-        return "" if value is None else super().prepare_value(value)
 
     def to_python(self, value: Any) -> Any:
         if not (value or "").strip():
@@ -86,12 +94,16 @@ class TemplateAdmin(ModelAdmin):
     list_filter = ["active", "reseller_id"]
     search_fields = ["name", "uuid", "reseller_id", "merchant_id"]
     fieldsets = [
-        (None, {"fields": ["name", "uuid", "reseller_id", "merchant_id", "active", "created_at", "updated_at"]}),
+        (None, {"fields": ["name", "reseller_id", "merchant_id", "active"]}),
         ("Payload", {"fields": ["expected_payload_schema"]}),
         ("Bot", {"fields": ["configurations"]}),
         ("Telephony", {"fields": CALL_EXECUTION}),
     ]
     readonly_fields = ["uuid", "created_at", "updated_at"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Template | None = None) -> Any:
+        """One that is not stored yet has no id and no times."""
+        return self.fieldsets if obj is None else [*self.fieldsets, ("Record", {"fields": self.readonly_fields})]
 
     @admin.display(description="leads")
     def see_leads(self, template: Template) -> SafeString:

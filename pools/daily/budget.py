@@ -36,6 +36,11 @@ class Group(Enum):
     DIAL = Limit("dial", settings.DAILY_DIAL_LIMIT, 5.0 / SHARE)
 
 
+def limit_named(group: str) -> Limit | None:
+    """None: a group of another version."""
+    return next((each.value for each in Group if each.value.name == group), None)
+
+
 class Priority(Enum):
     """The share of the budget up to which a call of this kind is made."""
 
