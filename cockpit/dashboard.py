@@ -13,11 +13,12 @@ from cockpit.causes import causes
 from cockpit.history import history
 from cockpit.spans import Span
 from cockpit.verbs import VERBS
-from cockpit.verdict import daily_level, pod_level, verdict
+from cockpit.verdict import Aim, daily_level, pod_level, verdict
 from cockpit.windows import last_day, last_hour
 from pools.daily import budget
 from pools.models import PoolOrder, PoolSample, VoiceSession
 from pools.status import PodState, PoolState, Stock, read_state
+from pools.targets import Pool
 
 # How sessions end that one of our own processes, pods or bots has lost.
 OUR_FAULT = ("agent_lost", "supervisor_lost", "bot_error", "join_failed", "no_meeting_token", "not_started")
@@ -33,8 +34,8 @@ def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
         "sample": sample,
         "span": span.name,
         "verdict": _verdict(state),
-        "agents": _stock(state.agents),
-        "rooms": _stock(state.rooms),
+        "agents": _tile(state, Pool.AGENTS),
+        "rooms": _tile(state, Pool.ROOMS),
         "waiting": state.waiting_sessions,
         "oldest_transaction_s": state.oldest_transaction,
         "hour": hour.as_json(),
@@ -61,6 +62,12 @@ def _verdict(state: PoolState) -> dict[str, Any]:
 
 def _stock(stock: Stock) -> dict[str, Any]:
     return {**stock.published(), "cap": stock.cap}
+
+
+def _tile(state: PoolState, pool: Pool) -> dict[str, Any]:
+    stock = state.agents if pool is Pool.AGENTS else state.rooms
+    aim = Aim.of(state, pool)
+    return {**_stock(stock), "aim": aim.size, "held": aim.held, "level": aim.level(stock.available)}
 
 
 def _daily(state: PoolState, spent_s: float) -> dict[str, Any]:

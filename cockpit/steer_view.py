@@ -57,13 +57,15 @@ class SteerView(View):
 
     def _page(self, request: HttpRequest, verb: Verb, form: ReasonForm) -> HttpResponse:
         rows = _rows(request, verb)
+        applies = [row for row in rows if verb.applies(row)]
         plural = verb.model._meta.verbose_name_plural if len(rows) != 1 else verb.model._meta.verbose_name
         context = {
             **self.admin_site.each_context(request),
             "title": f"{verb.label} {len(rows)} {plural}?",
             "verb": verb,
-            "rows": [{"row": row, "applies": verb.applies(row), "url": _url(row)} for row in rows],
-            "possible": any(verb.applies(row) for row in rows),
+            "warning": verb.warning(applies),
+            "rows": [{"row": row, "applies": row in applies, "url": _url(row)} for row in rows],
+            "possible": bool(applies),
             "ids": ",".join(str(row.pk) for row in rows),
             "form": form,
             "back": _back(request, verb),

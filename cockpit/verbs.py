@@ -32,6 +32,7 @@ class Verb:
     applies: Callable[[Any], bool]
     perform: Callable[[Any, str], bool]
     dangerous: bool = False
+    warning: Callable[[Sequence[Any]], str] = lambda rows: ""  # about those to which it applies
 
     @property
     def permission(self) -> str:
@@ -52,6 +53,13 @@ def _end(session: VoiceSession, by: str) -> bool:
     return asked is not None and before != SessionStatus.ENDED
 
 
+def _leaves_none(pods: Sequence[Pod]) -> str:
+    if not steering.leaves_none(pods):
+        return ""
+    these = "This is the only pod" if len(pods) == 1 else "These are the only pods"
+    return f"{these} in service: callers will get 503."
+
+
 _ALL = (
     Verb(
         "drain",
@@ -64,6 +72,7 @@ _ALL = (
         lambda pod: pod.ended_at is None and not pod.draining,
         steering.drain,
         dangerous=True,
+        warning=_leaves_none,
     ),
     Verb(
         "undrain",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pools.status import PodState, PoolState
+from pools.targets import Pool
 
 
 class Level(StrEnum):
@@ -39,6 +40,33 @@ def verdict(state: PoolState) -> Verdict:
     if pairs == 1:
         sentence = "The next start gets a warm room and a warm agent process at once."
     return Verdict(Level.WARN if reasons else Level.GOOD, "Degraded" if reasons else "Warm", sentence, reasons)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a stock is to be, and why it is held below that, if it is: paused, drained, or no pod runs."""
+
+    size: int
+    held: str = ""
+    served: bool = True  # by a pod that takes sessions
+
+    @classmethod
+    def of(cls, state: PoolState, pool: Pool) -> "Aim":
+        live = [pod for pod in state.pods if pod.live]
+        agents = pool is Pool.AGENTS
+        target = state.agents.pool_size if agents else state.rooms.pool_size
+        configured = sum(pod.pod.agent_size if agents else pod.pod.room_size for pod in live)
+        taking = [pod.pod for pod in live if pod.taking]
+        if not taking:
+            return cls(max(target, configured), "drained" if live else "no pod", served=False)
+        if any(pod.agent_paused if agents else pod.room_paused for pod in taking):
+            return cls(max(target, configured), "paused")
+        return cls(target)
+
+    def level(self, available: int) -> Level:
+        if not self.served or (self.size and not available):
+            return Level.BAD
+        return Level.WARN if self.held or available < self.size else Level.GOOD
 
 
 def pod_level(state: PodState, failed: int) -> Level:

@@ -5,6 +5,7 @@ a session sessions.ask_to_end. `by` is the operator; the log says who did what, 
 """
 
 import logging
+from collections.abc import Iterable
 from typing import TypeVar
 
 from django.db.models import QuerySet
@@ -21,6 +22,12 @@ T = TypeVar("T", Room, AgentProcess)
 def drain(pod: Pod, by: str) -> bool:
     """Take a pod out of service: no more sessions, no stock; its calls go on. False: it drains already or is gone."""
     return _told("drain", pod, by, pod.take_out_of_service(by))
+
+
+def leaves_none(pods: Iterable[Pod]) -> bool:
+    """Whether no pod takes sessions any more once these are drained, though one does now."""
+    taking = set(Pod.objects.taking().values_list("pk", flat=True))
+    return bool(taking) and taking <= {pod.pk for pod in pods}
 
 
 def undrain(pod: Pod, by: str) -> bool:

@@ -67,6 +67,34 @@ def test_an_empty_pool_is_cold_and_no_pod_is_down(admin_client):
     assert verdict["word"] == "Cold" and "No room in stock" in verdict["sentence"]
 
 
+def tiles(client):
+    answer = live(client)
+    return [
+        (answer[pool]["available"], answer[pool]["aim"], answer[pool]["held"], answer[pool]["level"]) for pool in Pool
+    ]
+
+
+def test_a_stock_that_is_paused_or_drained_is_not_green_and_keeps_its_size(admin_client):
+    make_daily_account()
+    pod = make_pod(agent_size=3, agent_target=3, room_size=5, room_target=5)
+    for _ in range(5):
+        make_room(pod=pod)
+    assert tiles(admin_client) == [(0, 3, "", "bad"), (5, 5, "", "good")]
+    Pod.objects.update(agent_paused=True, agent_target=0, room_paused=True, room_target=0)
+    assert tiles(admin_client) == [(0, 3, "paused", "bad"), (5, 5, "paused", "warn")]
+    Pod.objects.update(agent_paused=False, room_paused=False, draining=True, drained_by="ann")
+    assert [tile[1:] for tile in tiles(admin_client)] == [(3, "drained", "bad"), (5, "drained", "bad")]
+
+
+def test_to_drain_the_last_pod_in_service_is_warned_of(admin_client):
+    one, other = make_pod(), make_pod()
+    warning = "This is the only pod in service: callers will get 503."
+    assert warning not in admin_client.get(VERBS["drain"].url([one.pk])).content.decode()
+    assert "These are the only pods" in admin_client.get(VERBS["drain"].url([one.pk, other.pk])).content.decode()
+    other.take_out_of_service("ann")
+    assert warning in admin_client.get(VERBS["drain"].url([one.pk])).content.decode()
+
+
 def test_the_pod_that_misbehaves_comes_first(admin_client):
     make_scene()
     pods = live(admin_client)["pods"]

@@ -156,8 +156,9 @@ def test_the_wait_ends_when_the_last_process_is_available(transactional_db, caps
 @pytest.mark.django_db
 def test_a_pod_is_drained_and_brought_back(capsys):
     make_pod("pod-a")
-    code, text, _ = pools(capsys, "drain", "pod-a")
+    code, text, notes = pools(capsys, "drain", "pod-a")
     assert code == 0 and "manage.py pools undrain pod-a" in text
+    assert "pod-a was the only pod in service: callers get 503" in notes
     assert Pod.objects.drained_by_operator().get().drained_by.partition("@")[0]
     assert pools(capsys, "drain", "pod-a")[0] == 1
     code, text, _ = pools(capsys, "status")

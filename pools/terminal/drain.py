@@ -31,9 +31,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Mapping[str, Any], screen: Screen) -> int:
     pod = chosen_pod(options)
+    last = steering.leaves_none([pod])
     if not steering.drain(pod, operator()):
         screen.note(f"{pod.name} drains already.")
         return ExitCode.DEGRADED
+    if last:
+        screen.note(f"{pod.name} was the only pod in service: callers get 503 until it or another one is.")
     screen.out(f"{pod.name} is out of service. Back: manage.py pools undrain {pod.name}")
     return wait_for_calls(pod, options["timeout"], screen) if options["wait"] else ExitCode.FINE
 

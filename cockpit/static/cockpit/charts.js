@@ -182,7 +182,7 @@ class Chart {
         title.textContent = this.title;
         const legend = document.createElement("span");
         legend.className = "ck-legend";
-        if (this.cursor !== null) legend.append(agoInWords(this.history.span_s - this.cursor * this.history.step_s));
+        legend.append(this.cursor === null ? "last sample" : agoInWords(this.history.span_s - this.cursor * this.history.step_s));
         for (const series of this.series) {
             const entry = document.createElement("span"), mark = document.createElement("i"), number = document.createElement("b");
             mark.style.setProperty("--tone", series.tone);

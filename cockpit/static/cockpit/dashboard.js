@@ -56,12 +56,11 @@ function showVerdict(verdict) {
 
 function showStock(name, stock, empty) {
     const box = part(name);
-    const level = !stock.available && stock.pool_size ? "bad" : stock.available < stock.pool_size ? "warn" : "good";
-    setTone(box, level);
+    setTone(box, stock.level);
     put(box, "[data-available]", count(stock.available));
-    put(box, "[data-target]", count(stock.pool_size));
-    box.querySelector("[data-meter] i").style.width = `${stock.pool_size ? Math.min(100, (100 * stock.available) / stock.pool_size) : 0}%`;
-    const note = [`${count(stock.warming)} warming`, `${count(stock.in_use)} in calls`];
+    put(box, "[data-target]", stock.held ? `${count(stock.aim)}, ${stock.held}` : `${count(stock.aim)} warm`);
+    box.querySelector("[data-meter] i").style.width = `${stock.aim ? Math.min(100, (100 * stock.available) / stock.aim) : 0}%`;
+    const note = [`${count(stock.warming)} warming`, `${count(stock.in_use)} in calls now`];
     if (empty) note.push(`empty for ${seconds(empty)} in the last hour`);
     put(box, "[data-note]", note.join(" · "));
 }
@@ -86,15 +85,18 @@ function showConnect(hour) {
     const box = part("connect");
     put(box, "[data-p50]", milliseconds(hour.p50_ms));
     put(box, "[data-p99]", milliseconds(hour.p99_ms));
-    put(box, "[data-note]", `${count(hour.acknowledged)} sessions`);
+    const few = hour.acknowledged > 0 && hour.acknowledged < 100 ? ": too few for a p99, it is the slowest" : "";
+    put(box, "[data-note]", `${count(hour.acknowledged)} sessions in 1 h${few}`);
 }
+
+const GROUPS = { general: "calls", delete: "deletions", batch: "batches", dial: "dials" };
 
 function showDaily(daily) {
     const box = part("daily");
     setTone(box, daily.level);
     put(box, "[data-least]", `${daily.least} %`);
     box.querySelector("[data-meter] i").style.width = `${daily.least}%`;
-    const left = Object.entries(daily.left).filter(([, share]) => share < 100).map(([name, share]) => `${name} ${share} %`);
+    const left = Object.entries(daily.left).filter(([, share]) => share < 100).map(([name, share]) => `${GROUPS[name] ?? name}: ${share} % left`);
     put(box, "[data-note]", daily.trouble || (daily.spent_s ? `held us up for ${seconds(daily.spent_s)} in the last hour` : left.length ? left.join(" · ") : "not limiting us"));
 }
 
@@ -123,11 +125,8 @@ function causeRow(cause) {
     return element("tr", {}, reason, number(count(cause.hour)), number(count(cause.day)), number(`${seconds(cause.last_s)} ago`));
 }
 
-function moment(text) {
-    const at = new Date(text);
-    const sameDay = at.toDateString() === new Date().toDateString();
-    return at.toLocaleString("en-GB", sameDay ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
-}
+/* As everywhere in the admin. */
+const moment = (text) => `${new Date(text).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
 function orderRow(order) {
     const what = element("td", {}, element("a", { text: order.what, href: order.url }));
@@ -141,9 +140,10 @@ function orderRow(order) {
 /* Rows are replaced only when they differ, so that a link that has the focus keeps it. */
 function showRows(name, rows, nothing) {
     const body = part(name).querySelector("tbody");
-    const columns = part(name).querySelectorAll("th").length;
+    const heads = [...part(name).querySelectorAll("th")].map((head) => head.textContent);
     const nil = element("tr", { className: "ck-nil" }, element("td", { text: nothing }));
-    nil.firstChild.colSpan = columns;
+    nil.firstChild.colSpan = heads.length;
+    for (const row of rows) [...row.cells].forEach((cell, i) => (cell.dataset.label = heads[i])); // on a phone a row is a card
     const fresh = rows.length ? rows : [nil];
     fresh.forEach((row, i) => {
         if (!body.children[i]) body.append(row);
