@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from breezebuddy.durations import duration
 from pools.misses import Cause, Circumstances
 from pools.timeline import Moment, Step, slowest, time_to
 
@@ -118,7 +119,7 @@ def _starts(around: Around) -> str:
 
 
 def _stock(warming: int, target: int, next_s: float | None) -> str:
-    ready = "" if next_s is None else f", the next ready {next_s:.2g} s later"
+    ready = "" if next_s is None else f", the next ready {duration(next_s)} later"
     return f"{warming} warming of a target of {target}{ready}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from pools import quantities
 from pools.pod_choice import add_pod_option
 from pools.targets import Pool
 
@@ -23,7 +24,9 @@ def add_pool_arguments(parser: ArgumentParser, choices: Iterable[str] = tuple(PO
 
 
 def add_order_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--minutes", type=float, metavar="N", help="for so long (default: until it is taken back)")
+    parser.add_argument(
+        "--minutes", type=quantities.minutes, metavar="N", help="for so long (default: until it is taken back)"
+    )
     parser.add_argument("--why", default="", metavar="TEXT", help="shown with the order")
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from breezebuddy.plurals import counted
 from pools.models import Pod, PoolOrder
 from pools.notifications import announce_orders
 from pools.targets import Action, Pool, most_reserved
@@ -101,9 +102,10 @@ def cancel(order: UUID, *, by: str) -> bool:
     return _in_turn(_cancel_all)(list(PoolOrder.objects.standing().filter(uuid=order)), by) == 1
 
 
-def shortage(pairs: int, starts_at: datetime, ends_at: datetime) -> str:
-    """Why so many more cannot be held by the pods that run now, in words; empty: they can."""
-    standing = PoolOrder.objects.standing().reservations()
+def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: PoolOrder | None = None) -> str:
+    """Why so many more cannot be held by the pods that run now, in words; empty: they can. `beside`: the order that
+    these pairs are, where it has been written already."""
+    standing = PoolOrder.objects.standing().reservations().exclude(pk=beside.pk if beside else None)
     moments = [
         (order.starts_at.timestamp(), order.ends_at.timestamp(), order.size or 0) for order in standing if order.ends_at
     ]
@@ -114,10 +116,15 @@ def shortage(pairs: int, starts_at: datetime, ends_at: datetime) -> str:
         if wanted > most:
             earlier = f" ({wanted - pairs} of them reserved already)" if wanted > pairs else ""
             return (
-                f"{wanted} pairs at one time{earlier}, but the {len(pods)} live pods can hold {most} {WORDS[pool]}: "
-                f"short by {wanted - most}. Reserve less, start more pods, or raise {CAPS[pool]}."
+                f"{counted(wanted, 'pair')} at one time{earlier}, but {_fleet(len(pods))} can hold {most} "
+                f"{WORDS[pool]}: short by {wanted - most}. "
+                f"Reserve less, start more pods, or raise {CAPS[pool]}."
             )
     return ""
+
+
+def _fleet(pods: int) -> str:
+    return "the only live pod" if pods == 1 else f"the {pods} live pods"
 
 
 def capacity(pod: Pod, pool: Pool) -> int:

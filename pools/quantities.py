@@ -5,6 +5,7 @@ from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+LONGEST_S = 366 * UNITS["d"]
 NUMBER = r"(\d+(?:\.\d+)?)"
 DURATION = re.compile(rf"{NUMBER}\s*(ms|s|min|m|h|d)")
 RATE = re.compile(rf"{NUMBER}\s*/\s*(s|min|m|h|d)")
@@ -15,7 +16,20 @@ def duration(text: str) -> float:
     """300ms, 2s, 20m, 1h, 7d: seconds."""
     if not (found := DURATION.fullmatch(text.strip().lower())):
         raise ArgumentTypeError(f"{text!r} is not a duration such as 300ms, 2s, 20m, 1h or 7d")
-    return float(found[1]) * UNITS[found[2]]
+    return _bounded(text, float(found[1]) * UNITS[found[2]])
+
+
+def minutes(text: str) -> float:
+    """30, 0.5."""
+    if not re.fullmatch(NUMBER, text.strip()) or not float(text):
+        raise ArgumentTypeError(f"{text!r} is not a number of minutes such as 30")
+    return _bounded(f"{text} minutes", 60 * float(text)) / 60
+
+
+def _bounded(text: str, seconds: float) -> float:
+    if seconds > LONGEST_S:
+        raise ArgumentTypeError(f"{text} is too long: at most a year (366d)")
+    return seconds
 
 
 def rate(text: str) -> float:
@@ -55,4 +69,7 @@ def moment(text: str, now: datetime) -> datetime:
         raise ArgumentTypeError(
             f"{text!r} is not a moment such as 10:00 (UTC), +20m or 2026-11-24T10:00+05:30"
         ) from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    if abs(parsed - now) > timedelta(seconds=LONGEST_S):
+        raise ArgumentTypeError(f"{text} is too far away: at most a year (366 days)")
+    return parsed

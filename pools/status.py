@@ -15,7 +15,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
 from django.db.models.functions import Extract, Now
 
 from pools.models import HANDOFF_LEASE, AgentProcess, DailyAccount, Pod, PoolOrder, Room, StockStatus, VoiceSession
-from pools.targets import Action
+from pools.targets import Action, Pool
 
 
 class UnknownPod(Exception):
@@ -118,6 +118,14 @@ class PoolState:
                 yield f"pod {state.pod.name}: the pool of agent processes is {state.pod.agent_target_why}"
             if state.taking and state.pod.room_paused:
                 yield f"pod {state.pod.name}: the pool of rooms is {state.pod.room_target_why}"
+            if state.taking:
+                yield from self._ordered_to_nothing(state)
+
+    def _ordered_to_nothing(self, state: PodState) -> Iterable[str]:
+        for pool, name, stock in ((Pool.AGENTS, "agent processes", state.agents), (Pool.ROOMS, "rooms", state.rooms)):
+            sizes = [order for order in self.orders if order.sets_size_of(pool, state.pod.name)]
+            if sizes and sizes[-1].size == 0 and not stock.pool_size:
+                yield f"pod {state.pod.name}: the pool of {name} is ordered to hold none, {sizes[-1].words}"
 
 
 def read_state(pod_name: str | None = None) -> PoolState:

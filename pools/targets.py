@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
+CONFIGURED = "configured"  # why a target is what it is, where nobody asked for anything else
 EARLY_S = 30.0  # a reservation begins so much before its time, whatever it holds
 
 
@@ -100,7 +101,7 @@ def _latest(action: Action, orders: Sequence[Order], pool: Pool, pod: str) -> Or
 
 
 def _own(place: Place, ordered: Order | None) -> Target:
-    size, why = (ordered.size, f"ordered {ordered.words}".strip()) if ordered else (place.size, "configured")
+    size, why = (ordered.size, f"ordered {ordered.words}".strip()) if ordered else (place.size, CONFIGURED)
     if size <= place.capacity:
         return Target(size, why)
     return Target(place.capacity, f"{why}: {size}, but only {place.capacity} can be held")

@@ -264,7 +264,7 @@ def test_who_may_only_look_is_shown_no_verb_and_refused_each(client):
     ("action", "form", "given"),
     [
         ("pause", {"pool": "rooms", "reason": "Daily changes its limits"}, "pause rooms on all pods"),
-        ("size", {"pool": "agents", "size": "2", "pod": "pool-a", "minutes": "30"}, "size agents 2 on pool-a"),
+        ("size", {"pool": "agents", "size": "2", "pod": "pool-a", "minutes": "30"}, "size processes 2 on pool-a"),
         ("reserve", {"pairs": "3", "starts_at": "2035-01-02T10:00", "minutes": "20"}, "reserve 3 pairs"),
     ],
 )

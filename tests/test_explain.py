@@ -235,7 +235,7 @@ def test_a_burst_is_explained_with_its_numbers():
     session.save()
     [miss] = Story.read(session.uuid).misses
     assert miss.words == (
-        "process pool empty: 7 starts in the 2 s before, 3 warming of a target of 3, the next ready 0.4 s later"
+        "process pool empty: 7 starts in the 2 s before, 3 warming of a target of 3, the next ready 400 ms later"
     )
 
 

@@ -172,7 +172,7 @@ def test_a_pod_is_drained_and_brought_back(capsys):
 def test_draining_can_wait_for_the_last_call(capsys):
     process = make_agent_process(make_pod("pod-a"), "in_use")
     code, _, notes = pools(capsys, "drain", "pod-a", "--wait", "--timeout", "0")
-    assert code == 1 and "1 agent processes after 0 s" in notes
+    assert code == 1 and "1 agent process after 0 s" in notes
     process.end("over")
     pools(capsys, "undrain", "pod-a")
     assert pools(capsys, "drain", "pod-a", "--wait")[0] == 0
@@ -191,7 +191,7 @@ def test_the_stock_of_a_pod_is_recycled(capsys):
     make_full_pod("pod-a")
     make_full_pod("pod-b")
     code, text, _ = pools(capsys, "recycle", "both", "--pod", "pod-a")
-    assert code == 0 and text.splitlines() == ["2 agent processes are being replaced.", "1 rooms are being replaced."]
+    assert code == 0 and text.splitlines() == ["To be replaced: 2 agent processes.", "To be replaced: 1 room."]
     assert set(AgentProcess.objects.filter(retiring=True).values_list("pod__name", flat=True)) == {"pod-a"}
 
 
@@ -199,21 +199,61 @@ def test_the_stock_of_a_pod_is_recycled(capsys):
 def test_a_pool_is_paused_and_resumed(capsys):
     make_full_pod("pod-a")
     code, text, _ = pools(capsys, "pause", "both", "--minutes", "30", "--why", "limits")
-    assert code == 0 and "pause agents on all pods" in text and "(limits)" in text and "pools resume both" in text
+    assert code == 0 and "pause processes on all pods" in text and "(limits)" in text and "pools resume both" in text
     assert PoolOrder.objects.in_force().pauses().count() == 2
     code, _, notes = pools(capsys, "resume", "rooms", "--pod", "pod-a")
     assert code == 1 and "is paused on all pods" in notes
     assert pools(capsys, "resume", "both")[1].strip() == "2 pauses taken back."
-    assert pools(capsys, "resume", "both")[0] == 1
+    assert pools(capsys, "resume", "both")[0] == 0, "nothing is paused, as was wanted"
+
+
+@pytest.mark.django_db
+def test_a_second_pause_says_that_one_is_in_force(capsys):
+    pools(capsys, "pause", "rooms", "--why", "limits")
+    code, _, notes = pools(capsys, "pause", "rooms")
+    assert code == 0 and "In force already: pause rooms on all pods, by" in notes and "(limits)" in notes
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("minutes", ["99999999999", "inf", "nan", "-5", "0"])
+def test_a_time_that_no_order_can_have_is_a_wrong_call(minutes, capsys):
+    with pytest.raises(CommandError, match=r"too long: at most a year|not a number of minutes|expected one argument"):
+        pools(capsys, "pause", "rooms", "--minutes", minutes)
+    assert not PoolOrder.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("wrong", [("size",), ("simulate",), ("reserve",), ("drain", "nope")])
+def test_a_wrong_call_ends_with_2(wrong, capsys):
+    with pytest.raises(CommandError) as refused:
+        pools(capsys, *wrong)
+    assert refused.value.returncode == 2
+
+
+@pytest.mark.django_db
+def test_orders_are_listed_with_the_way_back_and_say_why_a_pool_is_empty(capsys):
+    assert "No order stands" in pools(capsys, "orders")[1]
+    make_pod("pod-a", agent_target=0, agent_target_why="ordered by ann (saving)", room_target=0)
+    pools(capsys, "resize", "processes", "0", "--why", "saving")
+    pools(capsys, "pause", "rooms", "--pod", "pod-a", "--minutes", "30")
+    for verb in ("orders", "status"):
+        code, text, _ = pools(capsys, verb)
+        assert "size processes 0 on all pods" in text and "pools resize processes configured" in text
+        assert "pause rooms on pod-a" in text and "pools resume rooms --pod pod-a" in text
+    assert code == 1 and "pod pod-a: the pool of agent processes is ordered to hold none, by " in text
+    assert "pod-a: processes 0, ordered by ann (saving)" in text
+    assert [order["pool"] for order in json.loads(pools(capsys, "orders", "--json")[1])] == ["agents", "rooms"]
 
 
 @pytest.mark.django_db
 def test_a_pool_is_resized_and_goes_back_to_its_configured_size(capsys):
     make_full_pod("pod-a")
-    assert pools(capsys, "resize", "processes", "1", "--pod", "pod-a")[1].startswith("Ordered: size agents 1 on pod-a")
+    assert pools(capsys, "resize", "processes", "1", "--pod", "pod-a")[1].startswith(
+        "Ordered: size processes 1 on pod-a"
+    )
     code, _, notes = pools(capsys, "resize", "processes", "9")
     assert code == 1 and "can hold 3 agent processes, not 9" in notes
-    assert pools(capsys, "resize", "processes", "configured")[1].strip() == "1 orders taken back."
+    assert pools(capsys, "resize", "processes", "configured")[1].strip() == "1 order taken back."
     with pytest.raises(CommandError, match="neither a whole number nor the word configured"):
         pools(capsys, "resize", "processes", "many")
 

@@ -106,6 +106,16 @@ def test_simulate_for_programs_and_a_reservation_in_it(capsys):
     assert found["without_process"] + found["warm"] <= 1 and found["refused"] == 0
 
 
+def test_who_finds_no_free_slot_is_refused_and_is_no_miss_of_the_pools(capsys):
+    few = ("simulate", "--arrivals", "1/s", "--lasting", "5m", "--processes", "8", "--rooms", "30", *TIMES)
+    _, text, _ = pools(capsys, *few, "--max-processes", "20")
+    assert re.search(r"found no room +0\.00%", text) and "of them refused" in text
+    advice = re.search(r"% refused: 20 processes a pod, .* try --max-processes (\d+)", text)
+    assert advice
+    _, text, _ = pools(capsys, *few, "--max-processes", advice[1])
+    assert re.search(r"refused \(no free slot\) +0\.00%", text) and "try --max-processes" not in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -145,7 +155,7 @@ def test_reserve_refuses_what_cannot_be_held_unless_it_may_be_short(capsys):
     code, _, notes = pools(capsys, "reserve", "60", "--for", "20m")
     assert code == 1 and "short by 57" in notes
     code, _, notes = pools(capsys, "reserve", "60", "--for", "20m", "--allow-short")
-    assert code == 0 and "short by 57" in notes
+    assert code == 0 and "short by 57" in notes and "reserved already" not in notes
 
 
 def test_reserve_says_what_is_missing(capsys):
@@ -155,6 +165,10 @@ def test_reserve_says_what_is_missing(capsys):
         pools(capsys, "reserve", "5")
     with pytest.raises(CommandError, match="not a moment such as"):
         pools(capsys, "reserve", "5", "--at", "25:00", "--for", "5m")
+    with pytest.raises(CommandError, match="99999999h is too long: at most a year"):
+        pools(capsys, "reserve", "5", "--for", "99999999h")
+    with pytest.raises(CommandError, match="too far away"):
+        pools(capsys, "reserve", "5", "--at", "9999-12-31T23:59", "--for", "5m")
 
 
 # --- what people type --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from breezebuddy.plurals import counted
 from pools.targets import Action, Pool
 
 IN_VIEW = timedelta(minutes=15)  # before its time an order is read by nobody; reservations begin early
@@ -86,15 +87,24 @@ class PoolOrder(models.Model):
 
     def __str__(self) -> str:
         if self.action == Action.RESERVE:
-            return f"reserve {self.size} pairs"
-        what = f"{self.action} {self.pool}" + ("" if self.size is None else f" {self.size}")
+            return f"reserve {counted(self.size or 0, 'pair')}"
+        what = f"{self.action} {self.pool_word}" + ("" if self.size is None else f" {self.size}")
         return f"{what} on {self.pod_name or 'all pods'}"
+
+    @property
+    def pool_word(self) -> str:
+        """As operators name it on the command line."""
+        return "processes" if self.pool == Pool.AGENTS else self.pool
 
     @property
     def words(self) -> str:
         """Who and why, until when, for people."""
         until = f" until {self.ends_at:%Y-%m-%d %H:%M:%S} UTC" if self.ends_at else ""
         return f"by {self.ordered_by}{until}" + (f" ({self.reason})" if self.reason else "")
+
+    def sets_size_of(self, pool: Pool, pod: str) -> bool:
+        """Of an order that stands: whether it says what this pod keeps, when its time has come."""
+        return self.action == Action.SIZE and self.pool == pool and self.pod_name in ("", pod)
 
     def report(self) -> dict[str, Any]:
         return {

@@ -34,6 +34,16 @@ class Callers:
     def rate(self) -> float:
         return len(self.arrivals) / self.span
 
+    @property
+    def most_calls(self) -> int:
+        """At one time, if each lasts as long as the average."""
+        most, first = 0, 0
+        for index, moment in enumerate(self.arrivals):
+            while self.arrivals[first] < moment - self.call_length:
+                first += 1
+            most = max(most, index - first + 1)
+        return most
+
 
 def add_callers(parser: ArgumentParser) -> None:
     parser.add_argument("--arrivals", type=quantities.rate, metavar="RATE", help="2/s, 120/min, 5000/h")

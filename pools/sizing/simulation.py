@@ -46,12 +46,14 @@ class World:
 
 @dataclass
 class Start:
-    """One caller: when, which of the two was missing, and how long it took to be acknowledged; None: refused."""
+    """One caller: when, which of the two was in stock, and how long it took to be acknowledged; None: not yet, or
+    refused, because no pod had a slot free."""
 
     at: float
     agent: bool
     room: bool
     wait: float | None
+    refused: bool = False
 
     @property
     def warm(self) -> bool:
@@ -104,8 +106,20 @@ class Result:
     most: dict[Pool, int]  # the largest stock of one pod, warming included
     rooms_made: int
 
+    @property
+    def served(self) -> list[Start]:
+        """Whom the pools met at all: who is refused asks for no room, and says nothing of stock."""
+        return [start for start in self.starts if not start.refused]
+
+    @property
+    def refused(self) -> float:
+        """The share of all callers."""
+        return 1 - len(self.served) / len(self.starts) if self.starts else 0.0
+
     def share(self, which: Callable[[Start], bool]) -> float:
-        return sum(map(which, self.starts)) / len(self.starts) if self.starts else 1.0
+        """Of those who were served."""
+        served = self.served
+        return sum(map(which, served)) / len(served) if served else float(not self.starts)
 
     @property
     def hit_rate(self) -> float:
@@ -174,6 +188,7 @@ class Simulation:
         self._result.starts.append(start)
         pod = pod or self._with_source()
         if pod is None:
+            start.refused = True
             return
         room = next((each for each in self._shuffled() if each.rooms.available), None)
         start.room = room is not None

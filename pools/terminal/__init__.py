@@ -15,10 +15,11 @@ from pools.screen import Screen
 
 
 class ExitCode(IntEnum):
-    """As monitoring expects it; 2 is argparse's and Django's for a call that was wrong."""
+    """As monitoring expects it. A verb raises CommandError for a call that was wrong; 2 is argparse's number for it."""
 
     FINE = 0
     DEGRADED = 1
+    WRONG_CALL = 2
     UNKNOWN = 3
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from breezebuddy.durations import duration
+from breezebuddy.plurals import counted
 from pools import steering
 from pools.models import AgentProcess, Pod
 from pools.operator import operator
@@ -46,10 +47,10 @@ def wait_for_calls(pod: Pod, timeout: float, screen: Screen) -> ExitCode:
     while left := AgentProcess.objects.current().filter(pod=pod).count():
         waited = time.monotonic() - began
         if waited >= timeout:
-            screen.note(f"{left} agent processes after {timeout:g} s.")
+            screen.note(f"{counted(left, 'agent process', 'agent processes')} after {timeout:g} s.")
             return ExitCode.DEGRADED
         if left != told:
-            screen.note(f"Waiting: {left} agent processes left.")
+            screen.note(f"Waiting: {counted(left, 'agent process', 'agent processes')} left.")
             told = left
         time.sleep(LOOK_S)
     screen.out(f"{pod.name} has no agent process left after {duration(time.monotonic() - began)}.")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pools import orders
+from pools.models import PoolOrder
 from pools.operator import operator
 from pools.order_options import POOLS, add_order_arguments, add_pool_arguments, until
 from pools.screen import Screen
@@ -23,6 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Mapping[str, Any], screen: Screen) -> int:
     for pool in POOLS[options["pool"]]:
+        if earlier := PoolOrder.objects.in_force().pauses().filter(pool=pool, pod_name=options["pod"] or "").first():
+            screen.note(f"In force already: {earlier}, {earlier.words}. This one is added; resume takes back both.")
         try:
             order = orders.pause(
                 pool, pod=options["pod"] or "", until=until(options), by=operator(), why=options["why"]

@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
+from breezebuddy.plurals import counted
 from pools import steering
 from pools.models import AgentProcess, Room
 from pools.operator import operator
@@ -30,7 +31,7 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
         processes, rooms = processes.filter(pod=pod), rooms.filter(pod=pod)
     if options["pool"] != "rooms":
         number = steering.recycle_processes(processes, operator())
-        screen.out(f"{number} agent processes are being replaced.")
+        screen.out(f"To be replaced: {counted(number, 'agent process', 'agent processes')}.")
     if options["pool"] != "processes":
-        screen.out(f"{steering.retire_rooms(rooms, operator())} rooms are being replaced.")
+        screen.out(f"To be replaced: {counted(steering.retire_rooms(rooms, operator()), 'room')}.")
     return ExitCode.FINE

@@ -8,7 +8,7 @@
 Times are UTC unless they say otherwise. The pods begin half a minute early and share the pairs evenly; what is reserved
 for one time adds up. What the live pods cannot hold is refused; with --allow-short it is accepted, for pods that are
 yet to come, and the status says by how many it is short. Reserved is not yet warm: `pools status` counts what is.
-Exit code 0: done; 1: refused.
+Exit code 0: done; 1: refused; 2: wrong call.
 """
 
 from argparse import ArgumentParser
@@ -20,9 +20,11 @@ from uuid import UUID
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from breezebuddy.plurals import counted
 from pools import orders, quantities
 from pools.models import PoolOrder
 from pools.operator import operator
+from pools.order_list import clock
 from pools.orders import OrderRefused
 from pools.screen import Screen, table
 from pools.terminal import ExitCode
@@ -70,8 +72,8 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
     except OrderRefused as refusal:
         screen.note(f"Refused: {refusal}")
         return ExitCode.DEGRADED
-    screen.out(f"Reserved: {order.size} pairs from {clock(order.starts_at)} to {clock(ends_at)}.")
-    if short := orders.shortage(0, starts_at, ends_at):
+    screen.out(f"Reserved: {counted(order.size or 0, 'pair')} from {clock(order.starts_at)} to {clock(ends_at)}.")
+    if short := orders.shortage(order.size or 0, starts_at, ends_at, beside=order):
         screen.note(f"As of now it will be short: {short}")
     screen.out(f"Release it: manage.py pools reserve --cancel {order.uuid}")
     return ExitCode.FINE
@@ -103,7 +105,3 @@ def show(screen: Screen) -> int:
     ]
     screen.out(table(("pairs", "from", "to", "by", "why", "id"), rows) if rows else "Nothing is reserved.")
     return ExitCode.FINE
-
-
-def clock(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else ""

@@ -10,8 +10,10 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping
 from typing import Any
 
+from breezebuddy.plurals import counted
 from pools import orders
 from pools.operator import operator
+from pools.order_list import back
 from pools.order_options import POOLS, add_order_arguments, add_pool_arguments, until
 from pools.screen import Screen
 from pools.terminal import ExitCode
@@ -38,12 +40,12 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
     (pool,) = POOLS[options["pool"]]
     pod = options["pod"] or ""
     if options["size"] is None:
-        screen.out(f"{orders.unsize(pool, pod=pod, by=operator())} orders taken back.")
+        screen.out(f"{counted(orders.unsize(pool, pod=pod, by=operator()), 'order')} taken back.")
         return ExitCode.FINE
     try:
         order = orders.resize(pool, options["size"], pod=pod, until=until(options), by=operator(), why=options["why"])
     except orders.OrderRefused as refusal:
         screen.note(f"Refused: {refusal}.")
         return ExitCode.DEGRADED
-    screen.out(f"Ordered: {order}, {order.words}.")
+    screen.out(f"Ordered: {order}, {order.words}. Back: {back(order)}")
     return ExitCode.FINE

@@ -1,12 +1,13 @@
 """Take pauses back: the pool is filled again.
 
-Exit code 0: done; 1: it was not paused, or is paused for all pods and not only for the one named.
+Exit code 0: nothing is paused any more; 1: it is paused for all pods and not only for the one named.
 """
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
+from breezebuddy.plurals import counted
 from pools import orders
 from pools.operator import operator
 from pools.order_options import POOLS, add_pool_arguments
@@ -30,6 +31,6 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
             return ExitCode.DEGRADED
     if not cancelled:
         screen.note("Nothing was paused.")
-        return ExitCode.DEGRADED
-    screen.out(f"{cancelled} pause{'s' if cancelled > 1 else ''} taken back.")
+        return ExitCode.FINE
+    screen.out(f"{counted(cancelled, 'pause')} taken back.")
     return ExitCode.FINE

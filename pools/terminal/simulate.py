@@ -1,23 +1,26 @@
 """Try sizes on callers who have come or might come: how many would start warm, who waits, what is in stock when.
 
-    manage.py pools simulate --arrivals 0.5/s --pattern campaigns --processes 3..40 --rooms 5..40
+    manage.py pools simulate --arrivals 0.5/s --pattern campaigns --processes 3..40 --rooms 5..40 --max-processes 450
     manage.py pools simulate --from-history 1d --processes 8 --rooms 10
     manage.py pools simulate --arrivals 2/s --reserve 60@20m+10m
 
 What decides is the code of the running pods: demand is followed between SIZE and MAX, orders are obeyed, Daily is asked
-no faster than its budget allows. Only the effects are simulated: how long a process, a room and a call take. Nothing of
-the running service is touched.
+no faster than its budget allows. Who finds no free slot (--max-processes) is refused: that is counted apart, and the
+other figures are of those who were served. Only the effects are simulated: how long a process, a room and a call take.
+Nothing of the running service is touched.
 """
 
 import json
 import re
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from django.conf import settings
 
 from breezebuddy.durations import duration
+from breezebuddy.plurals import counted
 from pools import quantities
 from pools.screen import Screen, table
 from pools.sizing.arguments import Callers, add_callers, callers, count, pods
@@ -86,6 +89,8 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
         screen.out("\n\n".join(plots(who, result)))
         screen.out(f"{'':8}0 s{duration(who.span):>69}\n")
         screen.out(tables(result))
+        if verdict := too_few_slots(result, world, who):
+            screen.out(f"\n{screen.style.WARNING(verdict)}")
     return ExitCode.FINE
 
 
@@ -113,7 +118,7 @@ def world_of(options: Mapping[str, Any], who: Callers) -> World:
 
 def in_words(world: World) -> str:
     return (
-        f"{world.pods} pod(s) of {world.agent_size}..{world.agent_cap} processes and "
+        f"{counted(world.pods, 'pod')} of {world.agent_size}..{world.agent_cap} processes and "
         f"{world.room_size}..{world.room_cap} rooms,"
         f" at most {world.max_processes} processes each; a process takes {duration(world.agent_making)}, "
         f"a room {duration(world.room_making)}, a call {duration(world.call_length)}."
@@ -125,12 +130,14 @@ def plots(who: Callers, result: Result) -> list[str]:
         return [float(value(sample)) for sample in result.samples]
 
     came = [0.0] * (int(who.span) + 1)
-    missed = list(came)
+    missed, refused = list(came), list(came)
     for start in result.starts:
         came[int(start.at)] += 1
-        missed[int(start.at)] += not start.warm
+        missed[int(start.at)] += not start.warm and not start.refused
+        refused[int(start.at)] += start.refused
     return [
         plot("callers a second", came, height=4),
+        *([plot("of them refused", refused, height=3)] if any(refused) else []),
         plot("of them not warm", missed, height=3),
         plot("agent processes in stock", of(lambda sample: sample.agents), height=4),
         plot("their target", of(lambda sample: sample.agent_target), height=4),
@@ -147,7 +154,7 @@ def figures(result: Result) -> dict[str, Any]:
         "warm": result.hit_rate,
         "without_process": result.share(lambda start: not start.agent),
         "without_room": result.share(lambda start: not start.room),
-        "refused": result.share(lambda start: start.wait is None),
+        "refused": result.refused,
         "waits": {f"p{100 * share:g}": at(waits, share) for share in PERCENTILES},
         "agents_in_stock": result.average(lambda sample: sample.agents),
         "rooms_in_stock": result.average(lambda sample: sample.rooms),
@@ -162,13 +169,25 @@ def at(values: Sequence[float], share: float) -> float:
 def tables(result: Result) -> str:
     found = figures(result)
     starts = [
-        ("warm", f"{found['warm']:.2%}"),
+        ("refused (no free slot)", f"{found['refused']:.2%}"),
+        ("of those served: warm", f"{found['warm']:.2%}"),
         ("found no process", f"{found['without_process']:.2%}"),
         ("found no room", f"{found['without_room']:.2%}"),
-        ("refused (no free slot)", f"{found['refused']:.2%}"),
         ("processes in stock, on average", f"{found['agents_in_stock']:.1f}"),
         ("rooms in stock, on average", f"{found['rooms_in_stock']:.1f}"),
         ("rooms made", found["rooms_made"]),
     ]
     waits = [(name, duration(seconds)) for name, seconds in found["waits"].items()]
-    return table((f"{found['callers']} callers", ""), starts) + "\n\n" + table(("acknowledged within", ""), waits)
+    within = "acknowledged within (without the refused)" if found["refused"] else "acknowledged within"
+    return table((counted(found["callers"], "caller"), ""), starts) + "\n\n" + table((within, ""), waits)
+
+
+def too_few_slots(result: Result, world: World, who: Callers) -> str:
+    """What would serve everybody: the calls at one time, a tenth more for those that last longer, and the stock."""
+    if not result.refused:
+        return ""
+    enough = ceil(1.1 * who.most_calls / world.pods) + world.agent_cap
+    return (
+        f"{result.refused:.1%} refused: {world.max_processes} processes a pod, calls included, are too few for up to "
+        f"{counted(who.most_calls, 'call')} at one time; try --max-processes {max(enough, world.max_processes + 1)}"
+    )

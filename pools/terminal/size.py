@@ -64,7 +64,7 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
         raise CommandError(str(problem)) from None
     screen.out("\n".join(description(who, conditions, number)))
     screen.out(f"\nFor {in_words(goal)}: {sizes.agents} agent processes and {sizes.rooms} rooms in all.\n")
-    screen.out("\n".join(settings_for(sizes, number, busiest(who))))
+    screen.out("\n".join(settings_for(sizes, number, who.most_calls)))
     screen.out(f"\n{in_figures(result)}\n\nWhat the next nine costs:\n")
     screen.out(prices(conditions, number))
     return ExitCode.FINE
@@ -109,16 +109,6 @@ def in_words(goal: Goal) -> str:
     if goal.within is None:
         return f"{100 * goal.share:.6g} % of sessions warm"
     return f"99 % of sessions acknowledged within {duration(goal.within)}"
-
-
-def busiest(who: Callers) -> int:
-    """The most calls at one time, if each lasts as long as the average."""
-    most, first = 0, 0
-    for index, moment in enumerate(who.arrivals):
-        while who.arrivals[first] < moment - who.call_length:
-            first += 1
-        most = max(most, index - first + 1)
-    return most
 
 
 def settings_for(sizes: Sizes, number: int, calls: int) -> list[str]:

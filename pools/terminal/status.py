@@ -14,12 +14,16 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from breezebuddy.durations import NONE, duration, since
+from pools.order_list import order_table
 from pools.screen import Screen, one_line, table
 from pools.status import PodState, PoolState, Stock, details, read_state, report
+from pools.targets import CONFIGURED
 from pools.terminal import ExitCode
 
 HELP = "what the pools hold and what is wrong; --watch stays"
 RECONNECT_S = 1.0
+SHORTEST_PAUSE_S = 0.5
+WORTH_TELLING_S = 1.0  # an open transaction of that age; younger ones are everyday work
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -31,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         const=1.0,
         metavar="SECONDS",
-        help="stay and look again every second (or every SECONDS) until Ctrl-C; with --json: one object a line",
+        help="stay and look again every second (or SECONDS, 0.5 at least) until Ctrl-C; with --json: one object a line",
     )
 
 
@@ -40,7 +44,7 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
         state = read_state()
         screen.out(as_json(state, indent=2) if options["json"] else picture(state, screen))
         return code_of(state)
-    pause = max(0.1, options["watch"])
+    pause = max(SHORTEST_PAUSE_S, options["watch"])
     if options["json"] or not screen.is_terminal:
         while True:
             state = read_state()
@@ -100,10 +104,28 @@ def picture(state: PoolState, screen: Screen) -> str:
     pods = [pod_row(pod) for pod in state.pods]
     head = ("pod", "state", "heartbeat", "up", "processes", "rooms", "in use", "free slots", "trouble")
     lines += ["", table(head, pods) if pods else "No pod runs."]
+    lines += unusual_targets(state)
+    if in_force := [order for order in state.orders if order.begun]:  # type: ignore[attr-defined]
+        lines += ["", "Orders in force (all: manage.py pools orders)", order_table(in_force)]
     lines += ["", f"Sessions that wait for a process: {state.waiting_sessions}"]
-    if state.oldest_transaction is not None:
-        lines.append(f"Oldest open transaction: {duration(state.oldest_transaction)}")
+    if (state.oldest_transaction or 0) >= WORTH_TELLING_S:
+        lines.append(f"Oldest open transaction: {duration(state.oldest_transaction or 0)}")
     return "\n".join(lines)
+
+
+def unusual_targets(state: PoolState) -> list[str]:
+    """Why a pod's target is not what is configured."""
+    reasons = [
+        f"  {each.pod.name}: {name} {stock.pool_size}, {why}"
+        for each in state.pods
+        if each.taking
+        for name, stock, why in (
+            ("processes", each.agents, each.pod.agent_target_why),
+            ("rooms", each.rooms, each.pod.room_target_why),
+        )
+        if why not in ("", CONFIGURED)
+    ]
+    return ["", "Targets that are not the configured ones:", *map(one_line, reasons)] if reasons else []
 
 
 def row(name: str, stock: Stock) -> tuple[str, int, int, int, int, int]:
@@ -114,7 +136,7 @@ def pod_row(state: PodState) -> tuple[object, ...]:
     return (
         state.pod.name,
         state.word,
-        f"{duration(state.heartbeat_age)} ago",
+        "<1 s ago" if state.heartbeat_age < 1 else f"{duration(state.heartbeat_age)} ago",
         since(state.pod.started_at),
         level(state.agents),
         level(state.rooms),

@@ -24,7 +24,7 @@ LOOK_S = 0.2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--ready", action="store_true", required=True, help="until the pools are full")
+    parser.add_argument("--ready", action="store_true", help="until the pools are full: what is meant without it too")
     parser.add_argument("--pods", type=int, default=1, metavar="N", help="of at least N pods (default: 1)")
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="how long at most (default: 60; 0: look once)"

@@ -1,20 +1,35 @@
 """manage.py pools VERB: look at the pools and steer them from a terminal. The verbs are in pools/terminal."""
 
 import argparse
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import OperationalError
 
 from breezebuddy.command_line import is_connection_failure, no_database
 from pools.screen import Screen
 from pools.terminal import ExitCode, verbs
 
+STEERING = logging.getLogger("pools.steering")
 EPILOG = "`manage.py pools VERB --help` explains a verb. Exit codes: 0 fine, 1 not so, 2 wrong call, 3 no database."
 
 
 class Formatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the line breaks of a verb's own text."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The verb's own words are for the operator; the same as a line of a log, before them, would only be in the way."""
+    level = STEERING.level
+    STEERING.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        STEERING.setLevel(level)
 
 
 class Command(BaseCommand):
@@ -33,9 +48,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(self.stdout, self.stderr, self.style)
         try:
-            code = verbs()[options["verb"]].run(options, screen)
+            with _quiet():
+                code = verbs()[options["verb"]].run(options, screen)
         except KeyboardInterrupt:
             raise SystemExit(130) from None
+        except CommandError as wrong_call:
+            wrong_call.returncode = int(ExitCode.WRONG_CALL)
+            raise
         except OperationalError as error:
             if not is_connection_failure(error):
                 raise
