@@ -105,7 +105,9 @@ def cancel(order: UUID, *, by: str) -> bool:
 def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: PoolOrder | None = None) -> str:
     """Why so many more cannot be held by the pods that run now, in words; empty: they can. `beside`: the order that
     these pairs are, where it has been written already."""
-    standing = PoolOrder.objects.standing().reservations().exclude(pk=beside.pk if beside else None)
+    standing = PoolOrder.objects.standing().reservations()
+    if beside:
+        standing = standing.exclude(pk=beside.pk)
     moments = [
         (order.starts_at.timestamp(), order.ends_at.timestamp(), order.size or 0) for order in standing if order.ends_at
     ]
