@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pools.agent import observe, prejoin
+from pools.agent import observe, prejoin, tls
 from pools.agent.config import AgentConfig
 from pools.agent.environment import is_forbidden
 from pools.agent.preload import preload
@@ -44,6 +44,7 @@ def warm_up(config: AgentConfig) -> WarmBot:
     if "pipecat" in sys.modules:
         facts |= _warm_pipecat()
     preload()
+    tls.prepare()
     _forget_secrets()
     return WarmBot(run, {**facts, "modules": len(sys.modules), "total_ms": _milliseconds(time.monotonic() - started)})
 
