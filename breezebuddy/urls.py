@@ -37,6 +37,7 @@ urlpatterns = [
         ),
         name="docs",
     ),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
 ]
 

@@ -1,5 +1,6 @@
 """The walk-through of docs/api.md: its commands are run, one after the other, and answer what it says."""
 
+import io
 import json
 import re
 import shlex
@@ -7,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
-from tests.make import make_agent_process, make_daily_account, make_room, make_user
+from tests.make import make_agent_process, make_daily_account, make_room
 
 DOCS = (Path(__file__).resolve().parent.parent / "docs" / "api.md").read_text()
 COMMAND = re.compile(
@@ -37,19 +39,30 @@ def expanded(text: str, variables: dict[str, str]) -> str:
     return re.sub(r"\$([A-Z]+)", lambda name: variables[name[1]], text)
 
 
+def from_dev_file() -> dict[str, str]:
+    """The variables that the page takes from `.data/dev.json`: what `make run` puts there and into the database."""
+    answer = io.StringIO()
+    call_command("seeddemo", force=True, stdout=answer)
+    seeded = json.loads(answer.getvalue())
+    names = re.findall(r"^([A-Z]+)=\$\(jq -r \.(\w+) \.data/dev\.json\)$", DOCS, re.MULTILINE)
+    assert names
+    return {name: seeded[field] for name, field in names}
+
+
 @pytest.mark.django_db
 def test_the_walk_through_works_as_it_is_written(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
     make_daily_account()
-    make_user("reseller", username="asha", reseller_ids=["demo"])
     for _ in range(2):
         make_room(), make_agent_process()
-    variables = {"API": "/agent/voice/breeze-buddy"}
+    variables = {"API": "/agent/voice/breeze-buddy"} | from_dev_file()
     assert len(commands()) >= 13
     for command in commands():
         answer = run(shlex.split(expanded(str(command["curl"]), variables)))
         assert answer.status_code == int(str(command["status"])), (command["curl"], answer.content[:300])
+        if "lead/abort" in str(command["curl"]):
+            assert [one["status"] for one in answer.json()["leads"]] == ["success"]
         if command["name"]:
             variables[command["name"]] = picked(answer.json(), str(command["pick"]))
 
@@ -60,7 +73,7 @@ def run(words: list[str]) -> Any:
     rest = iter(words[1:])
     for word in rest:
         match word:
-            case "-s":
+            case "-sS" | "--fail-with-body":
                 pass
             case "-X":
                 method = next(rest)

@@ -29,6 +29,11 @@ def test_an_unknown_path_is_answered_in_json(path):
     assert check_problem(get(path), 404) == "Not found."
 
 
+def test_the_admin_is_found_without_its_slash():
+    answer = get("/admin")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", METHODS)
 def test_a_method_that_a_path_does_not_have_is_refused(path):

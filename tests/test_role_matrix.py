@@ -121,6 +121,7 @@ TABLE = [
 
 WITHOUT_ROLES = {
     "": "leads to the documentation",
+    "admin": "leads to the one with a slash",
     "admin/": "has users and permissions of its own",
     "docs": "documentation, for everybody",
     "openapi.json": "documentation, for everybody",

@@ -99,6 +99,11 @@ def test_what_daily_does_not_have_or_the_sandbox_leaves_out_is_404(module_sandbo
     assert (got.status_code, got.json()) == (404, {"error": "not-found"})
 
 
+def test_its_address_opened_in_a_browser_says_what_this_is(module_sandbox):
+    answer = module_sandbox.raw("GET", "/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.status_code == 200 and "Daily sandbox" in answer.text
+
+
 def test_a_room_url_opened_in_a_browser_says_what_this_is(sandbox: Sandbox):
     path = sandbox.create_room("foo")["url"].removeprefix(sandbox.url)
     page = sandbox.raw("GET", path)

@@ -24,6 +24,11 @@ def room_page(name: str) -> web.Response:
     return _page(_read("room.html").replace("{name}", html.escape(name)), "text/html")
 
 
+def hint_page() -> web.Response:
+    """At `/`, for who opens the sandbox's address in a browser."""
+    return _page(_read("hint.html"), "text/html")
+
+
 def page_file(name: str) -> web.Response | None:
     """None: there is no such file."""
     path = _DIRECTORY / Path(name).name

@@ -13,7 +13,7 @@ from aiohttp import web
 from pools.sandbox import api, callers, control, recordings_api
 from pools.sandbox.auth import check_key
 from pools.sandbox.errors import DailyError, JoinRefused, rate_limited
-from pools.sandbox.pages import page_file, room_page
+from pools.sandbox.pages import hint_page, page_file, room_page
 from pools.sandbox.rooms import NAME
 from pools.sandbox.routing import Call, Route, find, matched, normalised
 from pools.sandbox.webhook_sender import WebhookSender
@@ -99,6 +99,8 @@ class SandboxServer:
             return page_file(segments[-1]) or _error(DailyError(404, "not-found"))
         if segments[:1] == ["sandbox"]:
             return await self._serve_control(request, segments)
+        if not segments and request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+            return hint_page()  # Daily's own `GET /` is for programs
         found = find(api.ROUTES, request.method, segments)
         if found is None and request.method == "GET" and NAME.fullmatch(request.path.strip("/")):
             return room_page(segments[0])
