@@ -89,6 +89,7 @@ UNFOLD = {
                 "title": "People",
                 "separator": True,
                 "items": [
+                    item("Operators' acts", "gavel", "pools.operatoract"),
                     item("Audit log", "history", "admin.logentry"),
                     item("Users", "person", "auth.user"),
                     item("Profiles", "badge", "leads.profile"),

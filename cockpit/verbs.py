@@ -14,9 +14,7 @@ from django.utils.http import urlencode
 from leads.outcomes import session_ended
 from pools import orders, steering
 from pools.models import AgentProcess, Pod, PoolOrder, Room, SessionStatus, StockStatus, VoiceSession
-from pools.sessions import ask_to_end
-
-ENDED_BY_OPERATOR = "ended_by_operator"
+from pools.sessions import end_for_operator
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Verb:
 
 def _end(session: VoiceSession, by: str) -> bool:
     before = session.status
-    asked = ask_to_end(session.uuid, ENDED_BY_OPERATOR, session_ended)
+    asked = end_for_operator(session.uuid, by, session_ended)
     return asked is not None and before != SessionStatus.ENDED
 
 

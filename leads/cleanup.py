@@ -11,12 +11,11 @@ from rest_framework.views import APIView
 
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.api.request import as_uuid
-from leads.auth import OperatorsOnly
+from leads.auth import OperatorsOnly, scope_of
 from leads.outcomes import session_ended
 from pools.models import SessionStatus, VoiceSession
-from pools.sessions import ask_to_end
+from pools.sessions import end_for_operator
 
-REASON = "ended_by_operator"
 PATIENCE_S = 5.0
 STEP_S = 0.05
 SESSION = "0b9f6f3e-3c53-4b0c-a3f5-0f4b6f8f4c22"
@@ -64,7 +63,7 @@ class CleanupView(APIView):
         ],
     )
     def post(self, request: Request, session_id: str) -> Response:
-        session = ask_to_end(as_uuid(session_id), REASON, session_ended)
+        session = end_for_operator(as_uuid(session_id), f"token {scope_of(request).name}", session_ended)
         if session is None:
             return Response({"status": "not_found", "message": f"Session {session_id[:100]} not found"}, status=404)
         over = wait_for_end(session)

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from breezebuddy.plurals import counted
-from pools.models import Pod, PoolOrder
+from pools.models import OperatorAct, Pod, PoolOrder
 from pools.notifications import announce_orders
 from pools.targets import Action, Pool, most_reserved
 
@@ -145,8 +145,12 @@ def _order(action: Action, *, by: str, why: str, ends_at: datetime | None, **val
         raise OrderRefused("it would be over already: the end is in the past")
     order = PoolOrder.objects.create(action=action, ends_at=ends_at, ordered_by=by[:200], reason=why[:300], **values)
     order.refresh_from_db()
+    OperatorAct.note(by, f"order: {order}", why)
     return order
 
 
 def _cancel_all(orders: list[PoolOrder], by: str) -> int:
-    return sum(order.cancel(by) for order in orders)
+    cancelled = [order for order in orders if order.cancel(by)]
+    for order in cancelled:
+        OperatorAct.note(by, f"cancel: {order}")
+    return len(cancelled)

@@ -16,7 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Extract, Now
 
 from pools import notifications, planner, tally, traces
-from pools.models import SessionStatus, VoiceSession
+from pools.models import OperatorAct, SessionStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
 from pools.protocol import Ended
 
@@ -24,6 +24,7 @@ events = logging.getLogger("pools.events")
 
 NOT_STARTED = "not_started"
 HOT_PAIR_LOST = "hot_pair_lost"
+ENDED_BY_OPERATOR = "ended_by_operator"
 NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
 OnSessionEnded = Callable[[VoiceSession], None]
 
@@ -154,6 +155,16 @@ def ask_to_end(uuid: UUID, reason: str, on_session_ended: OnSessionEnded) -> Voi
         else:
             _end(session, Result(reason), on_session_ended)
     notifications.wake_supervisors()
+    return session
+
+
+def end_for_operator(uuid: UUID, by: str, on_session_ended: OnSessionEnded) -> VoiceSession | None:
+    """As `ask_to_end`, and the operators' acts say who it was; once, however often it is asked for."""
+    with transaction.atomic():
+        open_ = VoiceSession.objects.exclude(status=SessionStatus.ENDED).filter(uuid=uuid, stop_reason="").exists()
+        session = ask_to_end(uuid, ENDED_BY_OPERATOR, on_session_ended)
+        if open_:
+            OperatorAct.note(by, f"end session {uuid}")
     return session
 
 

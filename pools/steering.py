@@ -1,17 +1,18 @@
 """What operators do to pods, rooms and agent processes; the verbs of the admin and of `manage.py pools`.
 
 Each is a guarded update of rows and a NOTIFY; the pods obey. For orders about whole pools see orders.py, for the end of
-a session sessions.ask_to_end. `by` is the operator; the log says who did what, the admin keeps it.
+a session sessions.ask_to_end. `by` is the operator; the log and a row (OperatorAct) say who did what.
 """
 
 import logging
 from collections.abc import Iterable
 from typing import TypeVar
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from pools.models import AgentProcess, Pod, Room, StockStatus
+from pools.models import AgentProcess, OperatorAct, Pod, Room, StockStatus
 from pools.notifications import announce_orders
 from pools.room_pool import RETIRED
 
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T", Room, AgentProcess)
 
 
+@transaction.atomic
 def drain(pod: Pod, by: str) -> bool:
     """Take a pod out of service: no more sessions, no stock; its calls go on. False: it drains already or is gone."""
     return _told("drain", pod, by, pod.take_out_of_service(by))
@@ -30,6 +32,7 @@ def leaves_none(pods: Iterable[Pod]) -> bool:
     return bool(taking) and taking <= {pod.pk for pod in pods}
 
 
+@transaction.atomic
 def undrain(pod: Pod, by: str) -> bool:
     """Back into service. False: it was not taken out by an operator, or is gone."""
     return _told("undrain", pod, by, pod.bring_back())
@@ -37,11 +40,13 @@ def undrain(pod: Pod, by: str) -> bool:
 
 def _told(verb: str, pod: Pod, by: str, done: bool) -> bool:
     if done:
+        OperatorAct.note(by, f"{verb} pod {pod.name}")
         logger.info("event=operator verb=%s pod=%s by=%r", verb, pod.name, by)
         announce_orders()
     return done
 
 
+@transaction.atomic
 def retire_rooms(rooms: QuerySet[Room], by: str) -> int:
     """Replace rooms in stock, a few at a time, so that it never runs dry; those that no pod replaces end now. How
     many."""
@@ -51,9 +56,10 @@ def retire_rooms(rooms: QuerySet[Room], by: str) -> int:
         .exclude(pod__in=Pod.objects.taking())
         .update(status=StockStatus.ENDED, ended_at=Now(), end_reason=RETIRED)
     )
-    return ended + _replace("retire", Room.objects.available().filter(pk__in=_keys(rooms)), by)
+    return _replace("retire", Room.objects.available().filter(pk__in=_keys(rooms)), by, done=ended)
 
 
+@transaction.atomic
 def recycle_processes(processes: QuerySet[AgentProcess], by: str) -> int:
     """Replace idle agent processes, a few at a time; those in a session end with it anyway. How many."""
     return _replace("recycle", AgentProcess.objects.available().filter(pk__in=_keys(processes)), by)
@@ -63,8 +69,12 @@ def _keys(rows: QuerySet[T]) -> QuerySet[T]:
     return rows.order_by().values("pk")  # type: ignore[return-value]
 
 
-def _replace(verb: str, stock: QuerySet[T], by: str) -> int:
-    number = stock.update(retiring=True)
+def _replace(verb: str, stock: QuerySet[T], by: str, done: int = 0) -> int:
+    """How many, with those that are `done` already."""
+    number = done + stock.update(retiring=True)
+    if number:
+        meta = stock.model._meta
+        OperatorAct.note(by, f"{verb} {number} {meta.verbose_name if number == 1 else meta.verbose_name_plural}")
     logger.info("event=operator verb=%s rows=%d by=%r", verb, number, by)
     announce_orders()
     return number

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -19,7 +20,7 @@ from cockpit.verdict import Level, daily_level
 from cockpit.windows import last_day, last_hour
 from pools import orders
 from pools.daily import budget
-from pools.models import AgentProcess, Pod, PoolOrder, PoolSample, Room, VoiceSession
+from pools.models import AgentProcess, OperatorAct, Pod, PoolOrder, PoolSample, Room, VoiceSession
 from pools.sampling import Starts, take_sample
 from pools.targets import Pool
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
@@ -312,6 +313,24 @@ def test_each_verb_is_done_once_and_logged(admin_client, admin_user):
 def test_rows_that_are_not_there_are_not_found(ids, admin_client):
     assert admin_client.get("/admin/steer/drain/", {"ids": ids}).status_code == 404
     assert admin_client.get("/admin/steer/explode/", {"ids": "1"}).status_code == 404
+
+
+def test_steering_from_a_terminal_is_in_the_operators_acts(admin_client):
+    pod = make_pod("pool-a")
+    call_command("pools", "pause", "rooms", "--why", "maintenance")
+    call_command("pools", "resume", "rooms")
+    call_command("pools", "drain", "pool-a")
+    make_agent_process(pod)
+    call_command("pools", "recycle", "processes")
+    acts = [(act.what, act.reason) for act in OperatorAct.objects.order_by("id")]
+    assert acts == [
+        ("order: pause rooms on all pods", "maintenance"),
+        ("cancel: pause rooms on all pods", ""),
+        ("drain pod pool-a", ""),
+        ("recycle 1 agent process", ""),
+    ]
+    assert all("@" in act.by for act in OperatorAct.objects.all())
+    assert "drain pod pool-a" in admin_client.get(reverse("admin:pools_operatoract_changelist")).content.decode()
 
 
 def test_the_way_back_is_never_an_address_of_the_request(admin_client):

@@ -1,13 +1,15 @@
-"""The audit log: who did what here, and when."""
+"""Who did what, and when: in the admin (the audit log), and to the pools from wherever (operators' acts)."""
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
 from breezebuddy.admin_columns import ReadOnlyAdmin
+from pools.models import OperatorAct
 
 
 @admin.register(LogEntry)
 class AuditAdmin(ReadOnlyAdmin):
+    list_before_template = "cockpit/audit.html"
     list_display = ["action_time", "who", "what", "object_repr", "content_type"]
     list_display_links = ["action_time"]
     list_filter = ["action_time", "content_type"]
@@ -22,3 +24,11 @@ class AuditAdmin(ReadOnlyAdmin):
     @admin.display(description="what")
     def what(self, entry: LogEntry) -> str:
         return entry.get_change_message()
+
+
+@admin.register(OperatorAct)
+class OperatorActAdmin(ReadOnlyAdmin):
+    list_display = ["at", "by", "what", "reason"]
+    list_filter = ["at"]
+    search_fields = ["by", "what", "reason"]
+    fields = list_display

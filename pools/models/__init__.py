@@ -8,6 +8,7 @@ impossible, whoever writes. Leases and expiries are judged by PostgreSQL's clock
 
 from pools.models.agent_processes import AgentProcess
 from pools.models.daily import DailyAccount, DailyBudgetSlot, SeenDailyEvent
+from pools.models.operator_acts import OperatorAct
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
 from pools.models.pool_orders import PoolOrder
 from pools.models.rooms import Room, StoredTokens
@@ -23,6 +24,7 @@ __all__ = [
     "DailyAccount",
     "DailyBudgetSlot",
     "EventTally",
+    "OperatorAct",
     "Pod",
     "PoolOrder",
     "PoolSample",
