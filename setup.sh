@@ -54,7 +54,7 @@ install() {
             --python "$VENV/bin/python" --require-hashes -r requirements.lock
 }
 
-say "installing requirements.lock"
+say "installing requirements.lock (about a minute)"
 if ! output=$(install 2>&1); then
     # pip knows mirrors and certificates from its own configuration, which uv does not read.
     say "uv could not install it ($(echo "$output" | grep -i error | head -n 1)); trying pip, which takes longer"

@@ -8,12 +8,14 @@ import re
 from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple, NoReturn
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
 
+POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql", "psql")
 PERIODS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 
@@ -103,6 +105,22 @@ def pool_sizes(size: str, cap: str, default: int) -> tuple[int, int]:
     if target > ceiling:
         refuse(size, target, f"at most {cap}, which is {ceiling}; raise {cap} or lower {size}")
     return target, ceiling
+
+
+def database_url(name: str) -> str:
+    """Of PostgreSQL; empty: unset. A value that is refused is shown only if no password can be in it."""
+    value = text(name, "")
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        right = parts.scheme in POSTGRES_SCHEMES and parts.path.strip("/") and (parts.port is None or parts.port)
+    except ValueError:  # the port, or brackets
+        right = False
+    if not right:
+        shown = value if re.fullmatch(r"[\w./-]{1,40}", value) else "(not shown)"
+        refuse(name, shown, "postgres://user:password@host:port/name (special characters percent-encoded)")
+    return value
 
 
 def networks(name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -1,12 +1,11 @@
 """All settings, read from the environment; `.env.example` lists every variable with its default."""
 
 import os
-import secrets
 import socket
 from pathlib import Path
 
 from breezebuddy import configuration as conf
-from breezebuddy import embedded_postgres
+from breezebuddy import dev_secret_key, embedded_postgres
 from breezebuddy.postgresql.connection import ImpatientConnection
 from cockpit import theme
 from pools.agent.launcher import PROVIDER_KEYS, PROVIDERS
@@ -100,7 +99,7 @@ DEBUG = conf.switch("DEBUG", False)
 PUBLIC_URL = conf.text("PUBLIC_URL", "").rstrip("/")
 if PUBLIC_URL and not PUBLIC_URL.startswith(("https://", "http://")):
     conf.refuse("PUBLIC_URL", PUBLIC_URL, "an address that begins with https:// (or http:// for development)")
-DATABASE_URL = conf.text("DATABASE_URL", "")
+DATABASE_URL = conf.database_url("DATABASE_URL")
 ALLOWED_HOSTS = conf.names("ALLOWED_HOSTS", "*" if DEBUG or not DATABASE_URL else "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = conf.names("CSRF_TRUSTED_ORIGINS", "")
 TALK_PAGE = conf.switch("TALK_PAGE", False)
@@ -117,7 +116,7 @@ if not SECRET_KEY:
         conf.refuse(
             "SECRET_KEY", "(unset)", "a long random value, the same in every process, where DATABASE_URL is set"
         )
-    SECRET_KEY = secrets.token_urlsafe(48)  # development: `make run` sets one for all its processes
+    SECRET_KEY = dev_secret_key.read(DATA_DIR) or dev_secret_key.made()  # `make run` keeps it
 
 # --- callers of the API ------------------------------------------------------------------------------------
 JWT_ALGORITHM = conf.choice("JWT_ALGORITHM", "HS256", ("HS256", "RS256"))
@@ -251,10 +250,11 @@ LOG_FORMAT = conf.choice("LOG_FORMAT", "json" if DATABASE_URL else "text", ("jso
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"without_refusals": {"()": "breezebuddy.request_log.WithoutRefusals"}},
     "formatters": {"line": {"()": "pools.log_format.formatter", "form": LOG_FORMAT}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"urllib3": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+    "loggers": {"urllib3": {"level": "WARNING"}, "django.request": {"level": "ERROR", "filters": ["without_refusals"]}},
 }
 
 os.environ.setdefault("PYTHONUNBUFFERED", "1")

@@ -3,6 +3,7 @@
 For development (`make run` turns it on and prints its address): whoever can reach the page can start sessions.
 """
 
+import logging
 import uuid
 from typing import Any
 from urllib.parse import urlencode
@@ -23,6 +24,7 @@ from pools.claims import PoolExhausted
 
 DEMO = "demo"
 LONGEST_NAME = 60
+events = logging.getLogger("pools.events")
 VISITOR = Scope(Role.MERCHANT, frozenset({DEMO}), frozenset({DEMO}), "the talk page")
 
 
@@ -36,6 +38,7 @@ def talk(request: HttpRequest) -> HttpResponse:
     try:
         connected = _connect(request)
     except PoolExhausted as error:
+        events.warning("event=connect_refused reason=%r page=talk", error.reason)
         return _page(request, f"There is no room or bot for you just now: {error.reason}. Try again.", status=503)
     except NotFound:
         return _page(request, "The template `demo` is missing: `manage.py seeddemo` makes it.", status=404)

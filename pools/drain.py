@@ -10,6 +10,7 @@ from pools.models import Pod, VoiceSession
 logger = logging.getLogger(__name__)
 
 STOP_NOW_S = 2.0
+DEVELOPMENT_DRAIN_S = 5.0  # after SIGINT, as `make run` stops a pod
 
 
 class Drain:

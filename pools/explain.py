@@ -6,6 +6,7 @@ from typing import Any
 
 from breezebuddy.durations import duration
 from pools.misses import Cause, Circumstances
+from pools.targets import CONFIGURED
 from pools.timeline import Moment, Step, slowest, time_to
 
 WINDOW_S = 2.0  # over which the starts before one are counted
@@ -66,7 +67,7 @@ def room_miss(cause: str, seen: Circumstances, around: Around) -> Miss:
 def _agent_words(cause: str, seen: Circumstances, around: Around) -> str:
     match cause:
         case Cause.SWITCHED_OFF:
-            return "process pool switched off: its target is 0"
+            return f"process pool switched off: {_why_nothing(seen.agent_target_why)}"
         case Cause.CONTENDED:
             return f"process pool: {_all_claimed(seen.agents_available, around)}"
         case Cause.TROUBLE:
@@ -87,7 +88,7 @@ def _agent_words(cause: str, seen: Circumstances, around: Around) -> str:
 def _room_words(cause: str, seen: Circumstances, around: Around) -> str:
     match cause:
         case Cause.SWITCHED_OFF:
-            return "room pool switched off: its target is 0"
+            return f"room pool switched off: {_why_nothing(seen.room_target_why)}"
         case Cause.CONTENDED:
             return f"room pool: {_all_claimed(seen.rooms_lasting, around)}"
         case Cause.TROUBLE:
@@ -104,6 +105,11 @@ def _room_words(cause: str, seen: Circumstances, around: Around) -> str:
             return f"room pool not filled yet since the pods' start: {stock}"
     stock = _stock(seen.rooms_warming, seen.room_target, around.next_room_s)
     return f"room pool empty: {_starts(around)}, {stock}"
+
+
+def _why_nothing(why: str) -> str:
+    """`paused by root@vm until 07:37:59 (why)`, where an order says so."""
+    return "its target is 0" if why in ("", CONFIGURED) else why
 
 
 def _of_pods(number: int, seen: Circumstances) -> str:

@@ -18,6 +18,7 @@ from pools.agent.redaction import process_redactor
 TEXT, JSON = "text", "json"
 LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 PAIR = re.compile(r"""(?:^|(?<=\s))([a-z][a-z0-9_]*)=("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"']\S*)""")
+ABSENT = re.compile(r" lead=None(?=\s|$)")
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -26,7 +27,7 @@ class TextFormatter(logging.Formatter):
         super().__init__(LINE)
 
     def format(self, record: logging.LogRecord) -> str:
-        return process_redactor().text(super().format(record))
+        return process_redactor().text(without_absent(super().format(record)))
 
 
 class JsonFormatter(logging.Formatter):
@@ -38,7 +39,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         redact = process_redactor().text
-        message = redact(record.getMessage())
+        message = redact(without_absent(record.getMessage()))
         entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -51,6 +52,11 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)
+
+
+def without_absent(message: str) -> str:
+    """A session need not have a lead: then its lines name none."""
+    return ABSENT.sub("", message)
 
 
 def fields_of(message: str) -> dict[str, Any]:

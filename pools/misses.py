@@ -53,6 +53,8 @@ class Circumstances:
     rooms_never: bool = False  # no room has been available since the oldest of the pods started
     daily_trouble: str = ""
     daily_calls: int = 0  # spent of the general budget in its window
+    agent_target_why: str = ""  # of a pod whose target is 0
+    room_target_why: str = ""
 
     @classmethod
     def read(cls, kept: dict[str, Any]) -> Self:
@@ -103,7 +105,9 @@ SELECT
         SELECT FROM taking JOIN pools_room AS ever ON ever.pod_id = taking.id WHERE ever.available_at IS NOT NULL),
     coalesce((SELECT left(trouble, 300) FROM pools_dailyaccount WHERE id = 1), ''),
     coalesce((SELECT sum(used) FROM pools_dailybudgetslot WHERE "group" = 'general'
-        AND slot >= floor(extract(epoch FROM statement_timestamp()) / %(slice)s) - %(slices)s), 0)::int"""
+        AND slot >= floor(extract(epoch FROM statement_timestamp()) / %(slice)s) - %(slices)s), 0)::int,
+    coalesce((SELECT min(agent_target_why) FROM taking WHERE agent_target = 0), ''),
+    coalesce((SELECT min(room_target_why) FROM taking WHERE room_target = 0), '')"""
 
 
 def look(life: timedelta, stored_tokens: bool) -> Circumstances:

@@ -21,7 +21,7 @@ from pools.chores import Chores
 from pools.companions import Companion, Companions
 from pools.daily.client import DailyClient
 from pools.database_away import DATABASE_AWAY
-from pools.drain import Drain
+from pools.drain import DEVELOPMENT_DRAIN_S, Drain
 from pools.ear import Ear
 from pools.handoff import HandOffs
 from pools.heartbeat import Heartbeat
@@ -48,7 +48,6 @@ CHECK_LISTENER_S = 10.0
 LEFTOVERS_S = 5.0
 LATE_FOR_LEASES_S = 2.0  # the shortest is of 3 s; always a little late, as a busy machine is, must not end all reaping
 IMPATIENT_S = 0.05  # while somebody owes us an answer
-DEVELOPMENT_DRAIN_S = 5.0
 
 
 class Supervisor:

@@ -239,6 +239,15 @@ def test_a_burst_is_explained_with_its_numbers():
     )
 
 
+def test_a_pause_is_told_with_who_ordered_it_and_why():
+    live_pod(
+        agent_target=0, agent_paused=True, agent_target_why="paused by ann@vm until 2026-11-24 07:37:59 UTC (limits)"
+    )
+    make_room()
+    [miss] = Story.read(start().uuid).misses
+    assert miss.words == "process pool switched off: paused by ann@vm until 2026-11-24 07:37:59 UTC (limits)"
+
+
 def test_a_handoff_that_failed_is_told_with_process_pod_and_problem():
     pod = live_pod(name="pod-a")
     session = make_session(SessionStatus.ASSIGNED, pod=pod)

@@ -69,11 +69,14 @@ def test_an_unknown_lead_is_not_found():
     assert detail == f"Lead not found with id: {unknown}"
 
 
-def test_without_capacity_the_caller_is_told_when_to_come_back_and_the_lead_stays():
+def test_without_capacity_the_caller_is_told_when_to_come_back_and_the_lead_stays(caplog):
     make_room()
     lead = make_lead()
     response = post(CONNECT, {"lead_id": str(lead.uuid)}, bearer())
-    check_problem(response, 503)
+    detail = check_problem(response, 503)
+    assert [entry.getMessage() for entry in caplog.records if entry.levelname in ("WARNING", "ERROR")] == [
+        f"event=connect_refused reason={detail!r} retry_after={response['Retry-After']}"
+    ], "the reason, and no bare ERROR beside it"
     assert int(response["Retry-After"]) > 0
     lead.refresh_from_db()
     assert lead.status == LeadStatus.BACKLOG

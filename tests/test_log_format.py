@@ -21,6 +21,14 @@ def as_json(message: str, *arguments: object) -> dict:
     return json.loads(log_format.formatter("json", {"pod": "pod-a"}).format(record(message, *arguments)))
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_about_a_session_without_a_lead_names_none(form):
+    line = log_format.formatter(form).format(
+        record("event=session_ended session=%s lead=%s reason=over", SESSION, None)
+    )
+    assert "lead" not in line and f"session={SESSION} reason=over" in line
+
+
 @pytest.fixture
 def secret(monkeypatch):
     monkeypatch.setenv("DAILY_API_KEY", "daily-key-0123456789")

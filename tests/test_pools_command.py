@@ -282,6 +282,16 @@ class TestExplain:
         assert code == 0
         assert json.loads(text)["session_id"] == str(latest.uuid)
 
+    def test_the_beginning_of_an_id_is_enough_if_only_one_begins_so(self, capsys):
+        one, other = (uuid.UUID(f"3f6f4769-0000-4000-8000-00000000000{digit}") for digit in (1, 2))
+        session = make_session(uuid=one)
+        assert f"Session {session.uuid}" in pools(capsys, "explain", "3f6f4769")[1]
+        make_session(uuid=uuid.uuid4(), reference=other)
+        code, _, notes = pools(capsys, "explain", "3f6f4769")
+        assert code == 1 and "Several sessions begin with 3f6f4769" in notes and str(one) in notes
+        with pytest.raises(CommandError, match="no id and no beginning of one"):
+            pools(capsys, "explain", "latest")
+
     def test_what_is_unknown_is_said(self, capsys):
         code, _, notes = pools(capsys, "explain", str(uuid.uuid4()))
-        assert code == 1 and "No session" in notes
+        assert code == 1 and "No session" in notes and "has never connected" in notes

@@ -137,7 +137,9 @@ def test_run_serves_calls_and_ctrl_c_leaves_nothing(data_dir: Path) -> None:
         assert second.returncode == 1
         assert f"pid {run.process.pid}" in second.stderr
 
-        for secret in (dev["token"], dev["admin_password"]):
+        key_file = data_dir / "secret_key"
+        assert key_file.stat().st_mode & 0o777 == 0o600
+        for secret in (dev["token"], dev["admin_password"], key_file.read_text().strip()):
             assert secret not in run.output
             assert not any(secret in log.read_text() for log in (data_dir / "logs").iterdir())
 
@@ -150,7 +152,7 @@ def test_run_serves_calls_and_ctrl_c_leaves_nothing(data_dir: Path) -> None:
 
 def test_run_that_was_killed_leaves_nothing_and_the_next_one_works(data_dir: Path) -> None:
     with running(data_dir) as run:
-        before = json.loads((data_dir / "dev.json").read_text())
+        before, key = json.loads((data_dir / "dev.json").read_text()), (data_dir / "secret_key").read_text()
         left = everything(run)
         run.process.kill()
         run.process.wait()
@@ -158,6 +160,7 @@ def test_run_that_was_killed_leaves_nothing_and_the_next_one_works(data_dir: Pat
             assert not any(process.is_alive for process in left), "it waits for what is left"
             kept = json.loads((data_dir / "dev.json").read_text())
             assert (kept["token"], kept["admin_password"]) == (before["token"], before["admin_password"])
+            assert (data_dir / "secret_key").read_text() == key, "log-ins outlive a restart"
             demo = manage("demo", "--seconds", "0.5", DATA_DIR=str(data_dir))
             assert demo.returncode == 0, "the first call gets no room of the last sandbox: " + demo.stderr
 
@@ -222,6 +225,19 @@ def test_command_without_database_says_how_to_start_it(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "start it with `make run`" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("foo", "foo"), ("postgres://me:hush@db:many/x", "(not shown)"), ("mysql://me:hush@db/x", "(not shown)")],
+)
+def test_wrong_database_url_is_one_line_without_its_password(tmp_path: Path, value: str, shown: str) -> None:
+    refused = manage("check", DATA_DIR=str(tmp_path), DATABASE_URL=value, SECRET_KEY="for-tests-only")
+    assert refused.returncode == 2 and "hush" not in refused.stderr
+    assert refused.stderr.splitlines() == [
+        f"manage.py: configuration error: DATABASE_URL={shown} is not allowed: postgres://user:password@host:port/name"
+        " (special characters percent-encoded)"
+    ]
 
 
 def test_wrong_setting_ends_a_command_with_one_line(tmp_path: Path) -> None:

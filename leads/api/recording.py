@@ -1,5 +1,6 @@
 """`GET /leads/recording/{call_sid}`: the recording of a call, as it comes from Daily."""
 
+import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.auth import scope_of
 from pools.daily_account import daily_client
 from pools.recordings import BudgetUsed, DownloadFailed, NoRecording, NoSuchRange, OpenRecording, open_recording
+
+logger = logging.getLogger(__name__)
 
 CALL_SID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # a room's name
 AT_ONCE = threading.BoundedSemaphore(4)  # half of the threads of a gunicorn worker: a slow listener holds one
@@ -77,6 +80,7 @@ class RecordingView(APIView):
         if lead is None or lead.voice_session is None:
             raise not_found
         if not AT_ONCE.acquire(blocking=False):
+            logger.warning("event=recording_refused reason='too many at one time'")
             raise Unavailable("Enough recordings are being sent already.", retry_after=5)
         try:
             range_ = request.headers.get("Range", "")
@@ -92,6 +96,7 @@ class RecordingView(APIView):
                 case DownloadFailed():
                     raise DownloadProblem from None
                 case BudgetUsed():
+                    logger.warning("event=recording_refused reason='Daily rate limit'")
                     raise Unavailable("Daily's rate limit is used up.", retry_after=10) from None
             raise
         return _answer(call_sid, recording)

@@ -1,5 +1,6 @@
 """What a start that cannot be had is for its caller, and for our counts: with a lead and without one."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,8 @@ from breezebuddy.errors import Conflict, Unavailable
 from leads.start import IdempotencyConflict
 from pools.claims import PoolExhausted
 from pools.metrics.claims import count_refused
+
+events = logging.getLogger("pools.events")
 
 
 @contextmanager
@@ -18,4 +21,5 @@ def answered() -> Iterator[None]:
         raise Conflict(str(error)) from None
     except PoolExhausted as error:
         count_refused(error.reason)
+        events.warning("event=connect_refused reason=%r retry_after=%d", error.reason, error.retry_after)
         raise Unavailable(error.reason, error.retry_after) from None

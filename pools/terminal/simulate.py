@@ -1,6 +1,6 @@
 """Try sizes on callers who have come or might come: how many would start warm, who waits, what is in stock when.
 
-    manage.py pools simulate --arrivals 0.5/s --pattern campaigns --processes 3..40 --rooms 5..40 --max-processes 450
+    manage.py pools simulate --arrivals 0.5/s --pattern campaigns --processes 3..40 --rooms 5..40 --max-processes 600
     manage.py pools simulate --from-history 1d --processes 8 --rooms 10
     manage.py pools simulate --arrivals 2/s --reserve 60@20m+10m
 

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import secrets
 import select
 import signal
 import socket
@@ -17,15 +16,17 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 
-from breezebuddy import configuration, embedded_postgres, preflight
+from breezebuddy import configuration, dev_secret_key, embedded_postgres, preflight
 from breezebuddy.command_line import no_database
 from breezebuddy.dev_service import DevService, write_dev_file
 from breezebuddy.log_follower import LogFollower, tail
+from breezebuddy.plurals import counted
 from breezebuddy.pool_levels import AGENTS, ROOMS, PoolLevels, level
 from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
-from pools.models import Room
+from pools.drain import DEVELOPMENT_DRAIN_S
+from pools.models import AgentProcess, Room
 from pools.sandbox import SANDBOX_API_KEY
 
 SLOW_START = 20.0  # seconds after which we say why the pools are not ready
@@ -53,6 +54,8 @@ class Command(BaseCommand):
                 preflight.check_ports(
                     self._ports(), f"Stop what uses it, or choose another: make run PORT={self.port + 100}"
                 )
+                if not os.environ.get("SECRET_KEY", "").strip():
+                    dev_secret_key.keep(settings.DATA_DIR, settings.SECRET_KEY)
                 with self._postgres() as server, Foreground(logs, settings.BASE_DIR, [lock]) as foreground:
                     if server and server.pid:
                         foreground.watch("PostgreSQL", server.pid, server.log)
@@ -71,7 +74,7 @@ class Command(BaseCommand):
             self._run(foreground, began)
         except StopRequested:
             with contextlib.suppress(StopRequested):
-                self._say("\nStopping; once more kills at once.")
+                self._say(f"\nStopping; {calls_in_words(calls_going_on())}once more kills at once.")
             raise
 
     def _run(self, foreground: Foreground, began: float) -> None:
@@ -166,7 +169,7 @@ class Command(BaseCommand):
             "DATA_DIR": str(settings.DATA_DIR),
             "PORT": str(self.port),
             "RUNPOOLS_HEALTH_PORT": str(self.health_port),
-            "SECRET_KEY": os.environ.get("SECRET_KEY", "").strip() or secrets.token_urlsafe(48),
+            "SECRET_KEY": settings.SECRET_KEY,
             "PYTHONUNBUFFERED": "1",
             "LOG_FORMAT": "text",  # people read it, and we show parts of it
             "TALK_PAGE": "on",
@@ -242,6 +245,22 @@ class Command(BaseCommand):
     def _explain(self, ended: ProgramEnded) -> None:
         self._warn(f"{ended}; everything else is stopped. The end of {_shown(ended.log)}:")
         self._warn("\n".join(f"  {line}" for line in tail(ended.log)))
+
+
+def calls_going_on() -> int:
+    """0 as well where the database does not say."""
+    try:
+        return AgentProcess.objects.in_use().count()
+    except DatabaseError:
+        return 0
+    finally:
+        connection.close()
+
+
+def calls_in_words(calls: int) -> str:
+    if not calls:
+        return ""
+    return f"{counted(calls, 'call')} {'is' if calls == 1 else 'are'} given {DEVELOPMENT_DRAIN_S:g} s; "
 
 
 def _listens(port: int) -> bool:
