@@ -29,6 +29,7 @@ class FakeOpenAI(ThreadingHTTPServer):
         self.tone_seconds = TONE_SECONDS
         self.asked: list[dict[str, Any]] = []  # bodies of chat completions
         self.spoken: list[str] = []
+        self.voices: list[str] = []
 
     @property
     def url(self) -> str:
@@ -46,7 +47,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/audio/transcriptions"):
             self._answer(json.dumps({"text": self.server.transcript}).encode(), "application/json")
         elif self.path.endswith("/audio/speech"):
-            self.server.spoken.append(json.loads(body)["input"])
+            wanted = json.loads(body)
+            self.server.spoken.append(wanted["input"])
+            self.server.voices.append(wanted["voice"])
             self._answer(_tone(self.server.tone_seconds), "audio/pcm")
         else:
             self.server.asked.append(json.loads(body))

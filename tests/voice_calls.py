@@ -19,7 +19,8 @@ class Call:
         self.token = sandbox.token(self.room, user_id="ada", user_name="Ada")
         self.agent: Agent = agents.start()
         bot = sandbox.token(self.room, user_id="bot", is_owner=True)
-        self.agent.go(body or {"payload": {"customer_name": "Ada"}}, room_url=self.url, token=bot, **start)
+        body = body or {"payload": {"customer_name": "Ada"}}
+        self.session = self.agent.go(body, room_url=self.url, token=bot, **start).session
 
     async def join(self, caller: VoiceCaller, resume: str | None = None) -> None:
         await caller.join(self.url, self.token, resume)
