@@ -61,6 +61,7 @@ class RoomPool:
         self._life = timedelta(seconds=config.session_limit)
         self.backoff = planner.Backoff(base=0.5, ceiling=10.0)  # level within seconds of its return
         self.trouble = ""
+        self.refused = False  # Daily answers, but makes no room now: it has too many of ours, say
         self._recorded_trouble: str | None = None
         self.account = daily_account.recorded(client.api_key)
         self.verified = False
@@ -340,7 +341,7 @@ class RoomPool:
     def _succeeded(self) -> None:
         if self.trouble:
             logger.info("event=daily_back")
-        self.backoff, self.trouble = self.backoff.succeeded(), ""
+        self.backoff, self.trouble, self.refused = self.backoff.succeeded(), "", False
 
     def _failed(self, error: DailyError, now: float) -> None:
         """Back off; say it once, and again when the reason changes."""
@@ -354,3 +355,4 @@ class RoomPool:
         if trouble != self.trouble:
             logger.error('event=daily_trouble problem="%s" retry_in=%.1f', trouble, self.backoff.until - now)
         self.trouble = trouble
+        self.refused = isinstance(error, DailyRejected)

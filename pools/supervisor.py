@@ -288,7 +288,8 @@ class Supervisor:
             self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended
         )
         self.chores.record()  # after the reports: they know more than the presence of a bot
-        daily_works = self.rooms.verified and not self.rooms.trouble
+        # Where Daily only refuses to make a room (there are too many), deleting is what helps.
+        daily_works = self.rooms.verified and (self.rooms.refused or not self.rooms.trouble)
         self.chores.run(now, steady=self.heartbeat.steady(now), daily_works=daily_works)
         self.agents.agree_with_rows()
         self.agents.recycle(now)

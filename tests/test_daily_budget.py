@@ -36,6 +36,10 @@ class TestTake:
         assert take(Group.GENERAL, Priority.REPLENISH) == 0
         assert take(Group.GENERAL, Priority.ON_DEMAND, 100) == 23
 
+    def test_making_rooms_leaves_batches_for_deleting_them(self):
+        assert take(Group.BATCH, Priority.REPLENISH, 100) == 4
+        assert take(Group.BATCH, Priority.CLEAN_UP, 100) == 5
+
     def test_groups_have_budgets_of_their_own(self):
         take(Group.BATCH, Priority.ON_DEMAND, 9)
         assert take(Group.BATCH, Priority.ON_DEMAND) == 0

@@ -268,6 +268,16 @@ def test_rooms_are_deleted_in_one_call_when_there_are_many(pods, sandbox):
     assert set(sandbox.rooms()) == room_names()
 
 
+def test_rooms_are_deleted_while_daily_has_too_many_to_make_another(pods, sandbox):
+    sandbox.set_limits(max_api_rooms=2)
+    pod = pods.start(room_target=3, **NO_AGENTS)
+    run_until(pod, lambda: pod.rooms.refused and Room.objects.available().count() == 2)
+    over = list(Room.objects.available().values_list("pk", flat=True))
+    Room.objects.filter(pk__in=over).update(status=StockStatus.ENDED, ended_at=Now(), end_reason="test")
+    run_until(pod, lambda: Room.objects.filter(pk__in=over, deleted_at__isnull=False).count() == 2)
+    run_until(pod, lambda: Room.objects.available().count() == 2)
+
+
 def test_a_room_that_daily_refuses_is_said_and_tried_again_with_pauses(pods, sandbox, caplog):
     sandbox.set_limits(max_api_rooms=0)
     pod = pods.start(room_target=1, **NO_AGENTS)

@@ -4,7 +4,8 @@ Daily limits a domain to so many calls in a window, per group of endpoints. We s
 token bucket of the same rate would exceed the window by its burst. Calls are counted in slices of a twentieth
 of the window, and a slice that the window cuts counts whole, so that the sum is never too small. Nine tenths of
 five dials would be four: there the window is longer instead. The least urgent stop first: on-demand creation may
-use all of it, replenishing stops at 75 %, clean-up at 50 %.
+use all of it, replenishing stops at 75 %, clean-up at 50 %. Of batches it is the other way round: rooms can be made
+one by one from the general budget, but nothing else deletes rooms as fast as a busy fleet uses them up.
 Limits: https://docs.daily.co/docs/rest-api/authentication (the one for batches is not published; assumed).
 """
 
@@ -49,9 +50,13 @@ class Priority(Enum):
     CLEAN_UP = 0.5
 
 
+OF_BATCHES = {Priority.ON_DEMAND: 1.0, Priority.REPLENISH: 0.5, Priority.CLEAN_UP: 1.0}
+
+
 def allowance(group: Group, priority: Priority) -> int:
     """Calls in a window up to which this priority may go on calling."""
-    return int(group.value.calls * priority.value)
+    share = OF_BATCHES[priority] if group is Group.BATCH else priority.value
+    return int(group.value.calls * share)
 
 
 def take(group: Group, priority: Priority, calls: int = 1) -> int:
