@@ -37,7 +37,7 @@ urlpatterns = [
         ),
         name="docs",
     ),
-    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin", RedirectView.as_view(pattern_name="admin:index", http_method_names=["get", "head"])),
     path("admin/", admin.site.urls),
 ]
 

@@ -39,7 +39,8 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         redact = process_redactor().text
-        message = redact(without_absent(record.getMessage()))
+        record.message = record.getMessage()  # as every formatter leaves it for the next handler
+        message = redact(without_absent(record.message))
         entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,

@@ -40,6 +40,7 @@ def test_the_default_bot_holds_a_call_until_the_caller_leaves_and_gives_up_a_roo
         agent.go({"configurations": {"first_message": "Hello {name}"}}, room_url=f"{sandbox.url}/{name}", token=bot)
         ada = sandbox.join(name, caller)
         agent.expect(CallerJoined)
+        agent.expect(FirstAudio)
         sandbox.leave(name, ada)
         ended = agent.expect(Ended)
         assert (ended.reason, ended.outcome, ended.error) == ("caller_left", "completed", "")

