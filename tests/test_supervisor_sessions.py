@@ -71,8 +71,9 @@ def test_a_session_without_an_available_process_is_served_by_one_made_for_it(pod
 
 
 def test_a_session_that_waits_takes_a_process_that_is_warming(pods, sandbox):
-    pod = pods.start(agent_target=1, room_target=1, max_processes=1)
-    run_until(pod, lambda: AgentProcess.objects.warming().exists() and Room.objects.available().exists())
+    pods.start_full(agent_target=0, room_target=1, max_processes=0)
+    pod = pods.start(agent_target=1, room_target=0, max_processes=1)
+    run_until(pod, lambda: AgentProcess.objects.warming().exists())
     call = connect_lead(sandbox)
     run_until(pod, call.bot_has_joined)
     assert not call.process.on_demand
