@@ -5,19 +5,15 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from leads.webhooks import post as post_module
 from leads.webhooks.addresses import Destinations, Forbidden, is_public
 from leads.webhooks.post import Posted, post
 from tests.http_receiver import Answer, Receiver, running_receiver
+from tests.tls_certificate import certificate_of
 
 PUBLIC = Destinations()
 HERE = Destinations((ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")))
@@ -288,27 +284,3 @@ def tls_receiver(tmp_path: Any) -> Iterator[tuple[int, str]]:
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(5)
-
-
-def certificate_of(name: str, directory: Any) -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = directory / "certificate.pem"
-    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return str(file)

@@ -13,11 +13,18 @@ from tests.daily_sandbox import Sandbox
 class Call:
     """A private room, the bot in it, and Ada's token."""
 
-    def __init__(self, agents: Agents, sandbox: Sandbox, body: dict[str, Any] | None = None, **start: Any) -> None:
+    def __init__(
+        self,
+        agents: Agents,
+        sandbox: Sandbox,
+        body: dict[str, Any] | None = None,
+        agent: Agent | None = None,
+        **start: Any,
+    ) -> None:
         self.room = sandbox.create_room(privacy="private", enforce_unique_user_ids=True)["name"]
         self.url = f"{sandbox.url}/{self.room}"
         self.token = sandbox.token(self.room, user_id="ada", user_name="Ada")
-        self.agent: Agent = agents.start()
+        self.agent = agent or agents.start()
         bot = sandbox.token(self.room, user_id="bot", is_owner=True)
         body = body or {"payload": {"customer_name": "Ada"}}
         self.session = self.agent.go(body, room_url=self.url, token=bot, **start).session

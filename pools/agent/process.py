@@ -16,6 +16,7 @@ import time
 from typing import NoReturn, cast
 
 from pools.agent.config import AgentConfig
+from pools.agent.idle import Idle
 from pools.agent.logs import SessionLog
 from pools.agent.redaction import process_redactor
 from pools.agent.session import Session
@@ -62,6 +63,7 @@ class Agent(asyncio.Protocol):
         self._session: Session | None = None
         self._spool: SpoolFile | None = None
         self._redactor = process_redactor()
+        self._idle = Idle(agent, bot.warm_up)
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------
 
@@ -69,6 +71,7 @@ class Agent(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=0)  # so that resume_writing means: everything has gone out
         self._send(Ready(pid=os.getpid(), version=self._config.version, warm=self._bot.facts))
+        self._idle.begin()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -99,6 +102,7 @@ class Agent(asyncio.Protocol):
         elif isinstance(message, Go) and self._start is not None and self._session is None:
             self._go(message, self._start)
         elif isinstance(message, Claimed) and self._session is not None:
+            self._idle.end()
             self._limit(self._session_limit)
             self._session.claimed(message.body)
         else:
@@ -106,6 +110,8 @@ class Agent(asyncio.Protocol):
 
     def _accept(self, start: Start) -> None:
         self._start = start
+        if not start.prejoin:
+            self._idle.end()
         # Read before the answer: a pause right after it would otherwise not count. And the clock itself decides, not
         # only the timer: after a pause, Go and the timer are both due.
         self._go_until = time.monotonic() + GO_SECONDS

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pools.agent import observe, prejoin, tls
+from pools.agent import idle, observe, prejoin, tls
 from pools.agent.config import AgentConfig
 from pools.agent.environment import is_forbidden
 from pools.agent.preload import preload
@@ -27,10 +27,14 @@ class WarmupError(Exception):
 
 @dataclass(frozen=True)
 class WarmBot:
-    """The bot's entry point, and what was done before it is called (milliseconds; the models' answers)."""
+    """The bot's entry point, and what was done before it is called (milliseconds; the models' answers).
+
+    `warm_up`: what it does besides in an idle process (`pools.agent.idle`).
+    """
 
     run: Bot
     facts: dict[str, Any] = field(default_factory=dict)
+    warm_up: idle.WarmUp | None = None
 
 
 def warm_up(config: AgentConfig) -> WarmBot:
@@ -46,7 +50,8 @@ def warm_up(config: AgentConfig) -> WarmBot:
     preload()
     tls.prepare()
     _forget_secrets()
-    return WarmBot(run, {**facts, "modules": len(sys.modules), "total_ms": _milliseconds(time.monotonic() - started)})
+    facts |= {"modules": len(sys.modules), "total_ms": _milliseconds(time.monotonic() - started)}
+    return WarmBot(run, facts, _warm_up_of(config.bot))
 
 
 def _enter(config: AgentConfig) -> None:
@@ -74,6 +79,12 @@ def _import_bot(name: str) -> Bot:
 
 def _may_prejoin(name: str) -> bool:
     return getattr(sys.modules[name], prejoin.DECLARATION, False) is True
+
+
+def _warm_up_of(name: str) -> idle.WarmUp | None:
+    """Only a coroutine function is meant: a bot may have a function of this name for something else."""
+    warm_up: idle.WarmUp | None = getattr(sys.modules[name], idle.DECLARATION, None)
+    return warm_up if inspect.iscoroutinefunction(warm_up) else None
 
 
 def _warm_pipecat() -> dict[str, Any]:

@@ -42,6 +42,11 @@ SPEAK = "tts-speak"
 PREJOIN = True  # it can join before anybody has claimed it
 
 
+async def warm_up() -> None:
+    """Called in an idle process, before anybody calls and then once a minute."""
+    await providers.warm_up()
+
+
 async def bot(runner_args: RunnerArguments) -> None:
     claim = asyncio.ensure_future(claimed_body(runner_args))
     await asyncio.sleep(0)  # a body that is there already is there now

@@ -3,10 +3,15 @@
 A template says `{"stt": {"provider": "deepgram", "model": ...}, "llm": {...}, "tts": {"provider": ..., "voice": ...}}`;
 VOICE_AGENT_STT, VOICE_AGENT_LLM and VOICE_AGENT_TTS name a provider for all templates that do not. Without either it
 is the first one in the lists below for which there is a key. A provider without a key is as good as none.
+
+What a template that says nothing gets is made before anybody calls (`warm_up`), and so are the connections to OpenAI,
+whatever is said over them.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from loguru import logger
@@ -16,11 +21,12 @@ from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.services.deepgram.tts import DeepgramTTSService
 from pipecat.services.llm_service import LLMService
-from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.openai.stt import OpenAISTTService
 from pipecat.services.openai.tts import OpenAITTSService
 from pipecat.services.tts_service import TTSService
 
+from pools.agent.bots import openai_connections
+from pools.agent.bots.openai_connections import ConnectedLLMService
 from pools.agent.bots.script import Script, ServiceChoice
 
 DEFAULT_VOICE = (
@@ -51,14 +57,14 @@ def _cartesia_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProce
 
 def _openai_stt(choice: ServiceChoice, key: str, script: Script) -> FrameProcessor:
     settings = OpenAISTTService.Settings(**given(model=choice.model, language=script.language))
-    return OpenAISTTService(settings=settings, **_openai(api_key=key))
+    return OpenAISTTService(settings=settings, http_client=openai_connections.client(), **_openai(api_key=key))
 
 
 def _openai_llm(choice: ServiceChoice, key: str, script: Script) -> LLMService[Any]:
-    settings = OpenAILLMService.Settings(
+    settings = ConnectedLLMService.Settings(
         system_instruction=script.prompt, **given(model=choice.model, temperature=choice.temperature)
     )
-    return OpenAILLMService(settings=settings, **_openai(api_key=key))
+    return ConnectedLLMService(settings=settings, **_openai(api_key=key))
 
 
 def _cartesia_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService:
@@ -74,7 +80,7 @@ def _deepgram_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService
 
 def _openai_tts(choice: ServiceChoice, key: str, script: Script) -> TTSService:
     settings = OpenAITTSService.Settings(**given(voice=choice.voice, model=choice.model))
-    return OpenAITTSService(settings=settings, **_openai(api_key=key))
+    return OpenAITTSService(settings=settings, http_client=openai_connections.client(), **_openai(api_key=key))
 
 
 SPEECH_TO_TEXT: dict[str, Maker[FrameProcessor]] = {
@@ -84,6 +90,19 @@ SPEECH_TO_TEXT: dict[str, Maker[FrameProcessor]] = {
 }
 LANGUAGE_MODELS: dict[str, Maker[LLMService[Any]]] = {"openai": _openai_llm}
 VOICES: dict[str, Maker[TTSService]] = {"cartesia": _cartesia_tts, "deepgram": _deepgram_tts, "openai": _openai_tts}
+
+
+_ALL: dict[str, Mapping[str, Maker[Any]]] = {
+    "VOICE_AGENT_STT": SPEECH_TO_TEXT,
+    "VOICE_AGENT_LLM": LANGUAGE_MODELS,
+    "VOICE_AGENT_TTS": VOICES,
+}
+
+# Whom one speaks with over a stream of one's own: it would time out unused, so that it is not opened before a call.
+_STREAMS = {"deepgram": "api.deepgram.com", "cartesia": "api.cartesia.ai"}
+
+_made: dict[tuple[str, ...], Any] = {}  # services, by what they do; each waits for the session that wants just this
+_wanted: list[str] | None = None
 
 
 def speech_to_text(script: Script) -> FrameProcessor | None:
@@ -98,14 +117,58 @@ def voice(script: Script) -> TTSService | None:
     return _service("VOICE_AGENT_TTS", VOICES, script.tts, script)
 
 
+async def warm_up() -> None:
+    """Nobody calls yet: make the services that a call most likely wants, and have their connections open."""
+    global _wanted
+    if _wanted is None:
+        _wanted = _make_ahead(Script.from_body(None))
+    loop = asyncio.get_running_loop()
+    look_ups = [loop.getaddrinfo(_STREAMS[provider], 443) for provider in sorted(set(_wanted) & set(_STREAMS))]
+    connections = openai_connections.open_connections(_wanted.count("openai"))
+    for problem in await asyncio.gather(connections, *look_ups, return_exceptions=True):
+        if isinstance(problem, Exception):
+            raise problem
+
+
+def _make_ahead(script: Script) -> list[str]:
+    """Returns the providers of the services that a script wants which leaves them to the settings."""
+    wanted = []
+    for setting, makers in _ALL.items():
+        if provider := _provider(setting, makers, ""):
+            wanted.append(provider)
+            choice = ServiceChoice(provider)
+            _made[_key(setting, choice, script)] = makers[provider](choice, _api_key(provider), script)
+    return wanted
+
+
 def _service(setting: str, makers: Mapping[str, Maker[S]], choice: ServiceChoice, script: Script) -> S | None:
-    wanted = choice.provider or os.environ.get(setting, "").strip().lower()
+    provider = _provider(setting, makers, choice.provider)
+    if provider is None:
+        return None
+    choice = replace(choice, provider=provider)
+    made: S | None = _made.pop(_key(setting, choice, script), None)
+    return made or makers[provider](choice, _api_key(provider), script)
+
+
+def _key(setting: str, choice: ServiceChoice, script: Script) -> tuple[str, ...]:
+    """What has to be equal for a service that has been made to be the one that is wanted."""
+    prompt = script.prompt if setting == "VOICE_AGENT_LLM" else ""
+    return (setting, repr(choice), script.language, prompt)
+
+
+def _api_key(provider: str) -> str:
+    return os.environ.get(f"{provider.upper()}_API_KEY", "")
+
+
+def _provider(setting: str, makers: Mapping[str, Any], wanted: str) -> str | None:
+    """Who is chosen, if there is a key for them."""
+    wanted = wanted or os.environ.get(setting, "").strip().lower()
     if wanted and wanted not in makers:
         logger.warning(f"provider {wanted!r} is not known here; known for {setting}: {', '.join(makers)}")
         wanted = ""
     for provider in [wanted] if wanted else makers:
-        if key := os.environ.get(f"{provider.upper()}_API_KEY", ""):
-            return makers[provider](choice, key, script)
+        if _api_key(provider):
+            return provider
     if wanted:
         logger.warning(f"{wanted.upper()}_API_KEY is not set: this call goes without {wanted}")
     return None
