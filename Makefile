@@ -6,7 +6,7 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test bench bench-sizing bench-voice chaos soak rolling load screenshots check-deploy lint types lock clean
+.PHONY: help setup run demo test fuzz bench bench-sizing bench-voice chaos soak rolling load screenshots check-deploy lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,9 @@ demo: setup ## push a lead to the running service, connect, show what happened a
 
 test: setup ## run the tests (ARGS="-n0 -k claim" passes arguments to pytest, -n0: in one process)
 	@exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
+
+fuzz: setup ## what `make test` does with a few made-up requests for each operation of the API, with a hundred
+	@FUZZ_EXAMPLES="$${FUZZ_EXAMPLES:-100}" exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/test_schemathesis.py
 
 bench-sizing: setup ## a pod that follows demand against the simulation, and against a constant stock: three minutes
 	@exec $(PY) -m benchmarks.sizing

@@ -1,12 +1,17 @@
 """Fixtures for all tests. The database comes from the plugin `tests/embedded_database.py`."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import connection
+from django.test import override_settings
 
 from breezebuddy.postgresql.connection import ImpatientConnection
 from tests.browser import browser, open_page
 from tests.daily_sandbox import sandbox
+from tests.embedded_database import TEMPLATE
 from tests.service import pods
 
 __all__ = ["browser", "open_page", "patient_connections", "pods", "sandbox"]
@@ -17,3 +22,21 @@ def patient_connections() -> Iterator[None]:
     """A command that a test calls in this process is impatient with PostgreSQL; the tests after it are not."""
     yield
     ImpatientConnection.answer_timeout = None
+
+
+class QuickHasher(PBKDF2PasswordHasher):
+    """Passwords that a log-in in any process can check, but made in no time."""
+
+    iterations = 1
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    with override_settings(PASSWORD_HASHERS=[f"{__name__}.QuickHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """pytest-django's hook: the test database is a copy of the migrated one."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = os.environ.get(TEMPLATE)

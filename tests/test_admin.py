@@ -84,11 +84,6 @@ def make_some_of_everything(silent=0.0):
     make_token(), make_token("merchant", merchant_ids=["m1"], reseller_ids=["acme"])
 
 
-@pytest.fixture(autouse=True)
-def fast_passwords(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def everything():
     make_daily_account(trouble="key refused")

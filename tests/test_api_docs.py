@@ -51,7 +51,6 @@ def from_dev_file() -> dict[str, str]:
 
 @pytest.mark.django_db
 def test_the_walk_through_works_as_it_is_written(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
     make_daily_account()
     for _ in range(2):

@@ -147,7 +147,6 @@ def test_a_public_key_is_no_secret_to_sign_with(settings, key_pair):
 
 
 def test_with_rs256_the_log_in_goes_on_with_a_key_of_our_own(settings, key_pair):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.JWT_ALGORITHM, settings.JWT_PUBLIC_KEY = "RS256", key_pair[1]
     make_user(username="asha", password="a good password")
     token = post("/login", {"username": "asha", "password": "a good password"}).json()["access_token"]

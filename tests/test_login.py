@@ -16,11 +16,6 @@ LEADS = "/agent/voice/breeze-buddy/leads"
 PASSWORD = "a good password"
 
 
-@pytest.fixture(autouse=True)
-def fast_passwords(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 def log_in(**values):
     return post(LOGIN, {"password": PASSWORD, **values})
 

@@ -183,7 +183,6 @@ class World:
 
 @pytest.fixture(autouse=True)
 def quick(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
 
 

@@ -23,6 +23,7 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 START_DEADLINE = 60.0  # seconds; a start takes 4 s on a quiet machine
+LIGHT_BOT = "pools.agent.bots.light"
 OWN = ("DATABASE_URL", "SECRET_KEY", "DAILY_API_KEY", "DAILY_API_URL", "PORT", "RUNPOOLS_HEALTH_PORT", "POD_NAME")
 
 
@@ -151,12 +152,12 @@ def test_run_serves_calls_and_ctrl_c_leaves_nothing(data_dir: Path) -> None:
 
 
 def test_run_that_was_killed_leaves_nothing_and_the_next_one_works(data_dir: Path) -> None:
-    with running(data_dir) as run:
+    with running(data_dir, VOICE_AGENT_BOT=LIGHT_BOT) as run:
         before, key = json.loads((data_dir / "dev.json").read_text()), (data_dir / "secret_key").read_text()
         left = everything(run)
         run.process.kill()
         run.process.wait()
-        with running(data_dir) as after:
+        with running(data_dir, VOICE_AGENT_BOT=LIGHT_BOT) as after:
             assert not any(process.is_alive for process in left), "it waits for what is left"
             kept = json.loads((data_dir / "dev.json").read_text())
             assert (kept["token"], kept["admin_password"]) == (before["token"], before["admin_password"])

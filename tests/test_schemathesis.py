@@ -1,6 +1,7 @@
 """Whatever a client makes of our OpenAPI description: no 5xx, no answer that the description does not name, and none of
 another shape. Schemathesis makes up the requests: from the examples, at the edges of the schemas, and at random."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,9 +43,10 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))  # of each operation; `make fuzz` tries more
 REQUESTS = settings(
     REPEATABLE,
-    max_examples=30,
+    max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
 schema = schemathesis.openapi.from_wsgi("/openapi.json", application)
@@ -70,7 +72,6 @@ def stock(one_connection: None, settings: Any) -> None:
     make_template("example", uuid=EXAMPLE_TEMPLATE)
     make_token(uuid=EXAMPLE_TOKEN)
     make_user(username="asha")
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.LOGIN_RATE = settings.PUSH_RATE = settings.BULK_PUSH_RATE = None
     pod = make_pod(max_processes=1000)
     for _ in range(20):

@@ -297,13 +297,8 @@ def admin_urls(tenant: Tenant) -> list[str]:
     return sorted({url for url in urls if not url.startswith("/admin/login")})
 
 
-@pytest.fixture
-def fast_passwords(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.mark.parametrize("who", ["anonymous", "customer", "staff without permissions"])
-def test_the_admin_shows_nothing_and_does_nothing_for_who_may_not(acme, who, fast_passwords):
+def test_the_admin_shows_nothing_and_does_nothing_for_who_may_not(acme, who):
     client = Client(raise_request_exception=False)
     if who != "anonymous":
         client.force_login(User.objects.create_user("somebody", password="x", is_staff=who.startswith("staff")))
