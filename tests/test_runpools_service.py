@@ -208,6 +208,29 @@ def test_a_call_of_a_lost_pod_ends_when_its_bot_is_gone(pods, sandbox, tmp_path,
     run_until(pod, lambda: call.room_name not in sandbox.rooms())
 
 
+def test_one_that_was_paused_past_its_lease_finds_out_and_stops(pods, sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr(chores, "REAP_LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(chores, "PRESENCE_S", 0.2)
+    with running_runpools(sandbox, tmp_path) as paused:
+        wait_until_full()
+        call = call_in_progress(sandbox)
+        wait_until_full()
+        paused.signal(signal.SIGSTOP)
+        Pod.objects.update(heartbeat_at=Now() - timedelta(seconds=60))
+        other = pods.start()
+        run_until(other, lambda: list(Pod.objects.current()) == [other.pod] and is_full(other))
+        assert not AgentProcess.objects.available().exclude(pod=other.pod).exists()
+        assert call.is_active() and call.people() == ["Bot", "Caller"], "nobody cuts a call whose bot is there"
+        paused.signal(signal.SIGCONT)
+        run_until(other, paused.says("event=pod_was_reaped"))
+        call.hang_up()
+        run_until(other, lambda: paused.process.poll() is not None)
+        assert paused.process.returncode == 0
+        assert (call.session.end_reason, call.lead.outcome) == ("caller_left", "caller_left")
+        assert list(Pod.objects.current()) == [other.pod], "it has not come back as another pod"
+        assert not AgentProcess.objects.available().exclude(pod=other.pod).exists()
+
+
 # --- the database ------------------------------------------------------------------------------------------
 
 
