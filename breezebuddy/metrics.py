@@ -18,7 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from leads import metrics as leads_metrics
-from pools.metrics import access, fleet
+from pools.metrics import access, fleet, versions
 from pools.metrics.processes import Group, ProcessTree, children_of
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,11 @@ class FromDatabase(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found = [*fleet.metrics(fleet.read()), *leads_metrics.metrics()]
+            found = [
+                *fleet.metrics(fleet.read()),
+                *versions.metrics(versions.read()),
+                *leads_metrics.metrics(),
+            ]
         except Error as error:
             logger.warning("event=no_metrics_from_database problem=%s", type(error).__name__)
             found = []

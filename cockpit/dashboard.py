@@ -14,14 +14,13 @@ from cockpit.history import history
 from cockpit.spans import Span
 from cockpit.verbs import VERBS
 from cockpit.verdict import Aim, daily_level, pod_level, verdict
+from cockpit.versions import standing, versions
 from cockpit.windows import last_day, last_hour
 from pools.daily import budget
+from pools.end_reasons import OUR_FAULT
 from pools.models import PoolOrder, PoolSample, VoiceSession
 from pools.status import PodState, PoolState, Stock, read_state
 from pools.targets import Pool
-
-# How sessions end that one of our own processes, pods or bots has lost.
-OUR_FAULT = ("agent_lost", "supervisor_lost", "bot_error", "join_failed", "no_meeting_token", "not_started")
 
 
 def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
@@ -44,6 +43,8 @@ def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
         "pods": _pods(state, hour.first_session, user),
         "causes": causes(),
         "orders": [_order(order, user) for order in state.orders],
+        "rollout": standing(state.rollout, user),
+        "versions": versions(),
     }
     if sample != known_sample:
         answer["history"] = history(span)

@@ -6,11 +6,18 @@ from typing import Any, ClassVar
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
-from pools import orders
-from pools.models import Pod, PoolOrder
+from pools import orders, rollout, shares
+from pools.models import Pod, PoolOrder, Rollout
 from pools.orders import WORDS, OrderRefused
+from pools.rollout import RolloutRefused
+from pools.shares import BadShares
 from pools.targets import Pool
 
 A_MONTH = 60 * 24 * 31
@@ -27,6 +34,7 @@ class OrderForm(forms.Form):
     title: ClassVar[str]
     button: ClassVar[str]
     effect: ClassVar[str]
+    permission: ClassVar[str] = "pools.add_poolorder"
     reason = forms.CharField(
         required=False,
         max_length=300,
@@ -35,13 +43,13 @@ class OrderForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 
-    def order(self, by: str) -> PoolOrder:
+    def order(self, by: str) -> PoolOrder | Rollout:
         raise NotImplementedError
 
-    def give(self, by: str) -> PoolOrder | None:
+    def give(self, by: str) -> PoolOrder | Rollout | None:
         try:
             return self.order(by)
-        except OrderRefused as refusal:
+        except (OrderRefused, BadShares, RolloutRefused) as refusal:
             self.add_error(None, ValidationError(str(refusal)))
             return None
 
@@ -118,4 +126,38 @@ class ReserveForm(OrderForm):
         return orders.reserve(data["pairs"], starts_at=data["starts_at"], ends_at=ends_at, by=by, why=data["reason"])
 
 
-FORMS: dict[str, type[OrderForm]] = {"pause": PauseForm, "size": SizeForm, "reserve": ReserveForm}
+class RolloutForm(OrderForm):
+    title = "Roll out a version of the bot"
+    button = "Roll out"
+    effect = (
+        "Calls prefer the versions by these shares from now on; all other versions share the rest. Where the version "
+        "of a call is out of stock, it has another one at once. Calls that go on are not touched. To roll back, take "
+        "the roll-out back on its page or on the dashboard."
+    )
+    permission = "pools.add_rollout"
+    shares = forms.CharField(
+        max_length=300,
+        label="Shares",
+        help_text="VERSION=PERCENT, several with spaces between, such as 2.3=10%. A version alone has all calls.",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )
+    ahead = forms.BooleanField(
+        required=False,
+        label="Ahead",
+        help_text="Though no live pod runs such a version yet.",
+        widget=UnfoldBooleanSwitchWidget,
+    )
+    field_order = ["shares", "ahead", "reason"]
+
+    def order(self, by: str) -> Rollout:
+        data = self.cleaned_data
+        wanted = shares.parse(data["shares"].split())
+        return rollout.roll_out(wanted, by=by, why=data["reason"], ahead=data["ahead"])
+
+
+FORMS: dict[str, type[OrderForm]] = {
+    "pause": PauseForm,
+    "size": SizeForm,
+    "reserve": ReserveForm,
+    "roll-out": RolloutForm,
+}

@@ -18,7 +18,7 @@ class OrderView(View):
     http_method_names = ["get", "post"]
 
     def get(self, request: HttpRequest, action: str) -> HttpResponse:
-        given = {name: request.GET[name] for name in ("pool", "pod", "size") if name in request.GET}
+        given = {name: request.GET[name] for name in ("pool", "pod", "size", "shares") if name in request.GET}
         return self._page(request, _form_class(request, action)(initial=given))
 
     def post(self, request: HttpRequest, action: str) -> HttpResponse:
@@ -46,6 +46,6 @@ class OrderView(View):
 def _form_class(request: HttpRequest, action: str) -> type[OrderForm]:
     if action not in FORMS:
         raise Http404(f"There is no order {action}.")
-    if not request.user.has_perm("pools.add_poolorder"):
+    if not request.user.has_perm(FORMS[action].permission):
         raise PermissionDenied
     return FORMS[action]

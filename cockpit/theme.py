@@ -70,6 +70,7 @@ UNFOLD = {
                     item("Rooms", "meeting_room", "pools.room"),
                     item("Voice sessions", "call", "pools.voicesession"),
                     item("Orders", "tune", "pools.poolorder"),
+                    item("Roll-outs", "call_split", "pools.rollout"),
                     item("Daily account", "key", "pools.dailyaccount"),
                     item("Daily budget", "speed", "pools.dailybudgetslot"),
                     item("Daily events", "webhook", "pools.seendailyevent"),

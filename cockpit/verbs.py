@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from leads.outcomes import session_ended
-from pools import orders, steering
-from pools.models import AgentProcess, Pod, PoolOrder, Room, SessionStatus, StockStatus, VoiceSession
+from pools import orders, rollout, steering
+from pools.models import AgentProcess, Pod, PoolOrder, Rollout, Room, SessionStatus, StockStatus, VoiceSession
 from pools.sessions import end_for_operator
 
 
@@ -126,6 +126,18 @@ _ALL = (
         "The order ends now. A pause is lifted, a size goes back to what it was before, a reservation is released.",
         lambda order: order.cancelled_at is None and (order.ends_at is None or order.ends_at > timezone.now()),
         lambda order, by: orders.cancel(order.uuid, by=by),
+    ),
+    Verb(
+        "roll-back",
+        "Roll back",
+        "undo",
+        "rolled back",
+        Rollout,
+        "Calls go to the versions as they did before this roll-out, from the next one on. Calls that go on are not "
+        "touched.",
+        lambda made: made == rollout.standing(),
+        lambda made, by: rollout.roll_back(by=by, only=made) is not None,
+        dangerous=True,
     ),
 )
 VERBS = {verb.name: verb for verb in _ALL}

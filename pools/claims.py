@@ -4,6 +4,7 @@ The hot path: few statements, no network, nothing waited for (SKIP LOCKED). The 
 each does in one round trip what takes three through the ORM, and building those costs more than running them. Rows
 are taken in the order process, room; a process of the pod with the most free slots, so that calls spread over the
 pods, and the newest row of a kind, so that the claim never walks over the dead index entries of those before it.
+While a roll-out stands, pods of the version that the call has drawn come first (pools.shares); the others stand by.
 """
 
 import time
@@ -21,6 +22,7 @@ from pools import misses
 from pools.metrics.claims import CLAIM_SECONDS
 from pools.misses import Circumstances
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
+from pools.shares import draw
 
 
 class PoolExhausted(Exception):
@@ -85,13 +87,21 @@ def claim(request: SessionRequest, made: OnDemandRoom | None = None) -> VoiceSes
 
 
 def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
-    if request.hot and made is None and (hot := _take_hot(request)):
-        return hot
-    process = _take_process() or (_none_in_stock() if request.outbound else _take_or_wait())
+    identity = uuid.uuid4()
+    number = draw(identity)
+    hot = request.hot and made is None
+    if hot and (pair := _take_hot(request, number)):
+        return pair
+    process = _take_process(number)
+    if process is None:
+        if hot and (pair := _take_hot(request, number, of_any_version=True)):
+            return pair
+        process = _none_in_stock() if request.outbound else _take_or_wait(number)
     room = _take_reserved(made.room) if made else take_room(request.life, stored_tokens=request.stored_tokens)
     if room is None:
         raise RoomNeeded(misses.look(request.life, request.stored_tokens))
     return VoiceSession.objects.create(
+        uuid=identity,
         room=room,
         agent_process_id=process,
         status=SessionStatus.ASSIGNED if process else SessionStatus.WAITING,
@@ -111,8 +121,11 @@ TAKE_PROCESS = """
 UPDATE pools_agentprocess SET status = 'in_use', in_use_at = statement_timestamp() WHERE id = (
     SELECT newest.id FROM (
         SELECT id FROM pools_pod
-        WHERE ended_at IS NULL AND NOT draining AND heartbeat_at > statement_timestamp() - make_interval(secs => %s)
-        ORDER BY free_slots DESC, random() OFFSET 0
+        WHERE ended_at IS NULL AND NOT draining
+        AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
+        ORDER BY CASE WHEN draws_from IS NULL THEN 1
+            WHEN %(draw)s >= draws_from AND %(draw)s < draws_until THEN 0 ELSE 2 END,
+        free_slots DESC, random() OFFSET 0
     ) AS pod CROSS JOIN LATERAL (
         SELECT id FROM pools_agentprocess
         WHERE pod_id = pod.id AND status = 'available'
@@ -130,7 +143,7 @@ UPDATE pools_room SET status = 'in_use', in_use_at = statement_timestamp() WHERE
 
 
 # A hot pair is a session already; whoever claims it, its times are those of the claim. Oldest first: its room and its
-# token have the least life left.
+# token have the least life left. Of the drawn version only: a caller who finds none has a warm pair all the same.
 TAKE_HOT = """
 UPDATE pools_voicesession SET unclaimed = false, start_kind = 'hot', reference = %(reference)s,
     request_key = %(request_key)s, body = %(body)s, before_claim_ms = %(before_claim_ms)s,
@@ -145,11 +158,12 @@ WHERE id = (
     AND session.stop_reason = '' AND room.expires_at > statement_timestamp() + %(life)s
     AND pod.ended_at IS NULL AND NOT pod.draining
     AND pod.heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
+    AND (%(any)s OR pod.draws_from IS NULL OR %(draw)s >= pod.draws_from AND %(draw)s < pod.draws_until)
     ORDER BY session.id LIMIT 1 FOR UPDATE OF session SKIP LOCKED
 ) RETURNING pools_voicesession.*"""
 
 
-def _take_hot(request: SessionRequest) -> VoiceSession | None:
+def _take_hot(request: SessionRequest, number: float, *, of_any_version: bool = False) -> VoiceSession | None:
     taken = VoiceSession.objects.raw(
         TAKE_HOT,
         {
@@ -159,6 +173,8 @@ def _take_hot(request: SessionRequest) -> VoiceSession | None:
             "before_claim_ms": _milliseconds_since(request.arrived),
             "life": request.life,
             "lease": HANDOFF_LEASE.total_seconds(),
+            "draw": number,
+            "any": of_any_version,
         },
     )
     return next(iter(taken), None)
@@ -168,9 +184,9 @@ def _milliseconds_since(arrived: float | None) -> float | None:
     return (time.monotonic() - arrived) * 1000 if arrived else None
 
 
-def _take_process() -> int | None:
+def _take_process(number: float) -> int | None:
     with connection.cursor() as cursor:
-        cursor.execute(TAKE_PROCESS, [HANDOFF_LEASE.total_seconds()])
+        cursor.execute(TAKE_PROCESS, {"lease": HANDOFF_LEASE.total_seconds(), "draw": number})
         row = cursor.fetchone()
     return row[0] if row else None
 
@@ -196,7 +212,7 @@ def _take_reserved(room: Room) -> Room:
     return room
 
 
-def _take_or_wait() -> int | None:
+def _take_or_wait(number: float) -> int | None:
     """None: the session may wait, for there is a free slot or an unbound warming process for each one that waits.
 
     Callers take their turns here, otherwise N at once would all see the last slot; and what has become available
@@ -204,7 +220,7 @@ def _take_or_wait() -> int | None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('waiting sessions'))")
-    process = _take_process()
+    process = _take_process(number)
     if process is not None:
         return process
     pods = Pod.objects.taking()

@@ -24,3 +24,6 @@ END_REASONS = (
     "hot_pair_given_up",
     "hot_pair_lost",
 )
+
+# How sessions end that one of our own processes, pods or bots has lost.
+OUR_FAULT = ("agent_lost", "supervisor_lost", "bot_error", "join_failed", "no_meeting_token", "not_started")

@@ -25,6 +25,7 @@ from pools.daily.tokens import TokenSigner
 from pools.meeting_tokens import owner_token
 from pools.metrics.pod import HANDOFF_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
+from pools.preference import left_to_others
 from pools.protocol import CallerJoined, Ended, FirstAudio, Go, Joined, Message, Start, Started, Stop
 from pools.sessions import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
 from pools.supervisor_config import SupervisorConfig
@@ -254,9 +255,10 @@ class HandOffs:
                 self._bind(session, session.agent_process_id, now)
             elif agent := self._pool.agents.get(session.agent_process_id):
                 self._stop(agent, session.stop_reason, STOP_S, now)
-        waiting = sum(session.status == SessionStatus.WAITING for session in sessions)
+        waiting = [session for session in sessions if session.status == SessionStatus.WAITING]
         if waiting and not draining:
-            self._take_waiting(waiting, now)
+            left = left_to_others(self._pod, waiting)
+            self._take_waiting(len(waiting) - len(left), left, now)
 
     def _bind(self, session: VoiceSession, agent_pk: int, now: float) -> None:
         agent = self._pool.agents.get(agent_pk)
@@ -312,7 +314,8 @@ class HandOffs:
         if not agent.channel.send(start):
             agent.condemn("cannot be written to")
 
-    def _take_waiting(self, waiting: int, now: float) -> None:
+    def _take_waiting(self, waiting: int, left: set[int], now: float) -> None:
+        """So many, but none of those that are `left` to other pods."""
         idle = [agent for agent in self._pool.agents.values() if agent.idle and agent.recorded_ready]
         warming = [agent for agent in self._pool.agents.values() if agent.warming]
         sources = planner.sources_for_waiting(
@@ -325,20 +328,21 @@ class HandOffs:
         for source in sources:
             match source:
                 case planner.Source.AVAILABLE:
-                    taken = self._take_one(idle.pop(), StockStatus.AVAILABLE, now)
+                    taken = self._take_one(idle.pop(), StockStatus.AVAILABLE, left, now)
                 case planner.Source.WARMING:
-                    taken = self._take_one(warming.pop(0), StockStatus.WARMING, now)
+                    taken = self._take_one(warming.pop(0), StockStatus.WARMING, left, now)
                 case planner.Source.NEW:
                     new = self._pool.start(now, on_demand=True)
-                    taken = new is not None and self._take_one(new, StockStatus.IN_USE, now)
+                    taken = new is not None and self._take_one(new, StockStatus.IN_USE, left, now)
             if not taken:
                 return
 
-    def _take_one(self, agent: Agent, status: StockStatus, now: float) -> bool:
+    def _take_one(self, agent: Agent, status: StockStatus, left: set[int], now: float) -> bool:
         """Assign the oldest waiting session to this process. False: no session waits any more."""
         with transaction.atomic():
             session = (
                 VoiceSession.objects.waiting()
+                .exclude(pk__in=left)
                 .select_for_update(skip_locked=True, of=("self",))
                 .select_related("room")
                 .order_by("id")

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
-from pools import reaper
+from pools import reaper, rollout
 from pools.models import REAP_LEASE, Pod
 from pools.notifications import Listener
 from pools.sessions import OnSessionEnded
@@ -80,7 +80,9 @@ def register(config: SupervisorConfig, os_pid: int, on_session_ended: OnSessionE
         logger.warning("event=pod_taken_over pod=%s former_pid=%d", former.name, former.os_pid)
         reaper.reap_pod(former, "taken over by a new incarnation", on_session_ended)
     with transaction.atomic():
+        rollout.take_turn()
         return Pod.objects.create(
+            **rollout.draws_of(config.agent.version),
             name=config.pod_name,
             host=config.host,
             os_pid=os_pid,

@@ -33,6 +33,14 @@ class OrderSerializer(serializers.Serializer[Any]):
     ordered_at = serializers.DateTimeField()
 
 
+class RolloutSerializer(serializers.Serializer[Any]):
+    shares = serializers.DictField(child=serializers.FloatField(), help_text="Percent of the calls by version.")
+    words = serializers.CharField(help_text="The same for people, with the others' share.")
+    set_by = serializers.CharField()
+    set_at = serializers.DateTimeField()
+    reason = serializers.CharField()
+
+
 class PodSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     live = serializers.BooleanField()
@@ -80,4 +88,7 @@ class PoolStatusSerializer(CountsSerializer):
     pods = PodSerializer(many=True, required=False, help_text="Admins only.")
     orders = OrderSerializer(
         many=True, required=False, help_text="Admins only: operators' orders, in force now or later."
+    )
+    rollout = RolloutSerializer(
+        required=False, allow_null=True, help_text="Admins only: which version of the bot is to have which share."
     )

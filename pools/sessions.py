@@ -128,6 +128,7 @@ def _failed_handoff(session: VoiceSession, problem: str) -> dict[str, Any]:
         "attempt": session.attempt,
         "agent": str(process.uuid) if process else "",
         "pod": process.pod.name if process else "",
+        "version": process.version if process else "",
         "assigned_at": session.assigned_at.isoformat() if session.assigned_at else None,
         "failed_at": datetime.now(UTC).isoformat(),
         "problem": problem[:300],

@@ -14,7 +14,18 @@ from django.db import connection
 from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
 from django.db.models.functions import Extract, Now
 
-from pools.models import HANDOFF_LEASE, AgentProcess, DailyAccount, Pod, PoolOrder, Room, StockStatus, VoiceSession
+from pools import rollout
+from pools.models import (
+    HANDOFF_LEASE,
+    AgentProcess,
+    DailyAccount,
+    Pod,
+    PoolOrder,
+    Rollout,
+    Room,
+    StockStatus,
+    VoiceSession,
+)
 from pools.targets import Action, Pool
 
 
@@ -81,6 +92,7 @@ class PoolState:
     waiting_sessions: int
     oldest_transaction: float | None  # seconds
     orders: Sequence[PoolOrder]  # in force now or later
+    rollout: Rollout | None
     reserved: int  # pairs of all pods together, now; not asked for one pod
 
     @property
@@ -149,6 +161,7 @@ def read_state(pod_name: str | None = None) -> PoolState:
         waiting_sessions=VoiceSession.objects.waiting().count(),
         oldest_transaction=_oldest_transaction(),
         orders=orders,
+        rollout=rollout.standing(),
         reserved=reserved if pod_name is None else 0,
     )
 
@@ -243,6 +256,7 @@ def details(state: PoolState) -> dict[str, Any]:
         "oldest_transaction_seconds": state.oldest_transaction,
         "pods": [_pod_report(pod) for pod in state.pods],
         "orders": [order.report() for order in state.orders],
+        "rollout": state.rollout.report() if state.rollout else None,
     }
 
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from leads.models import ApiToken, Lead, LeadStatus, Profile, RateAllowance, Template, WebhookDelivery
-from pools import orders, tally
+from pools import orders, rollout, tally
 from pools.daily import budget
 from pools.models import DailyBudgetSlot, Pod, SeenDailyEvent, SessionStatus, VoiceSession
 from pools.sampling import take_sample
@@ -87,6 +87,7 @@ def make_some_of_everything(silent=0.0):
 @pytest.fixture
 def everything():
     make_daily_account(trouble="key refused")
+    rollout.roll_out({"2.3": 10}, by="ann", ahead=True)
     DailyBudgetSlot.objects.create(group="general", slot=1, used=3)
     RateAllowance.objects.create(key="0" * 64)
     SeenDailyEvent.objects.create(event_id="met-end-1", type="meeting.ended")

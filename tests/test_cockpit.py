@@ -18,7 +18,7 @@ from cockpit.spans import HOUR, POINTS, span_named
 from cockpit.verbs import VERBS
 from cockpit.verdict import Level, daily_level
 from cockpit.windows import last_day, last_hour
-from pools import orders
+from pools import orders, rollout
 from pools.daily import budget
 from pools.models import AgentProcess, OperatorAct, Pod, PoolOrder, PoolSample, Room, VoiceSession
 from pools.sampling import Starts, take_sample
@@ -235,6 +235,7 @@ def rows_for_each_verb():
         "recycle": make_agent_process(pod),
         "end-session": session,
         "cancel": orders.pause(Pool.ROOMS, by="ann"),
+        "roll-back": rollout.roll_out({pod.version: 50}, by="ann"),
     }
 
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from breezebuddy.admin_columns import ReadOnlyAdmin
-from pools.models import EventTally, PoolSample, SessionTally
+from pools.models import EventTally, PoolSample, SessionTally, VersionTally
 
 
 @admin.register(PoolSample)
@@ -30,6 +30,13 @@ class SessionTallyAdmin(ReadOnlyAdmin):
     list_display = ["start_kind", "agent_miss", "room_miss", "end_reason", "shard", "sessions", "handed_off_again"]
     list_filter = ["start_kind"]
     fields = list_display
+
+
+@admin.register(VersionTally)
+class VersionTallyAdmin(ReadOnlyAdmin):
+    list_display = ["version", "start_kind", "shard", "sessions", "failed", "failed_handoffs", "joined", "spoke"]
+    list_filter = ["version"]
+    fields = [*list_display, "joined_s", "spoke_s"]
 
 
 @admin.register(EventTally)

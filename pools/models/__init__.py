@@ -11,10 +11,11 @@ from pools.models.daily import DailyAccount, DailyBudgetSlot, SeenDailyEvent
 from pools.models.operator_acts import OperatorAct
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
 from pools.models.pool_orders import PoolOrder
+from pools.models.rollouts import Rollout
 from pools.models.rooms import Room, StoredTokens
 from pools.models.samples import PoolSample
 from pools.models.stock import StockStatus
-from pools.models.tallies import EventTally, SessionTally
+from pools.models.tallies import EventTally, SessionTally, VersionTally
 from pools.models.voice_sessions import SessionStatus, StartKind, VoiceSession
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Pod",
     "PoolOrder",
     "PoolSample",
+    "Rollout",
     "Room",
     "SeenDailyEvent",
     "SessionStatus",
@@ -35,5 +37,6 @@ __all__ = [
     "StartKind",
     "StockStatus",
     "StoredTokens",
+    "VersionTally",
     "VoiceSession",
 ]

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from pools.shares import Interval
 from pools.targets import Target
 
 HANDOFF_LEASE = timedelta(seconds=3)
@@ -67,6 +68,10 @@ class Pod(models.Model):
     free_slots = models.PositiveIntegerField(
         default=0, help_text="Processes that this pod could still start; calls are spread by it."
     )
+    draws_from = models.FloatField(
+        null=True, blank=True, help_text="A roll-out's: calls that draw a number from here are this pod's first."
+    )
+    draws_until = models.FloatField(null=True, blank=True, help_text="To here; see pools.shares.")
     start_method = models.CharField(max_length=20, blank=True)
     agent_trouble = models.TextField(blank=True, help_text="Why agent processes do not become ready, if they don't.")
 
@@ -81,10 +86,19 @@ class Pod(models.Model):
                 name="pod_target_within_cap",
             ),
             models.CheckConstraint(condition=Q(draining=True) | Q(drained_by=""), name="pod_drained_by_drains"),
+            models.CheckConstraint(
+                condition=Q(draws_from=None, draws_until=None)
+                | Q(draws_from__isnull=False, draws_from__gte=0, draws_until__gte=F("draws_from"), draws_until__lte=1),
+                name="pod_draws_within_one",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def draws(self) -> Interval | None:
+        return None if self.draws_from is None or self.draws_until is None else (self.draws_from, self.draws_until)
 
     def beat(self, *, free_slots: int, start_method: str, agent_trouble: str) -> bool:
         """Prove life. False: this incarnation has been reaped and owns nothing any more."""

@@ -32,6 +32,28 @@ class SessionTally(models.Model):
         return f"{self.start_kind} {self.end_reason}: {self.sessions}"
 
 
+class VersionTally(models.Model):
+    """What became of the sessions of each version of the bot; counted with the session, spread over `shard`s too."""
+
+    version = models.CharField(max_length=100, blank=True, help_text="Of the process that had the session last.")
+    start_kind = models.CharField(max_length=10, choices=StartKind)
+    shard = models.PositiveSmallIntegerField()
+    sessions = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0, help_text="Those that ended by a fault of ours.")
+    failed_handoffs = models.BigIntegerField(default=0, help_text="Attempts that went elsewhere afterwards.")
+    joined = models.BigIntegerField(default=0, help_text="Whose bot came into the room.")
+    joined_s = models.FloatField(default=0, help_text="From the claim; all together.")
+    spoke = models.BigIntegerField(default=0, help_text="Whose bot said something.")
+    spoke_s = models.FloatField(default=0, help_text="From the caller's coming; all together.")
+
+    class Meta:
+        verbose_name_plural = "version tallies"
+        constraints = [models.UniqueConstraint(fields=["version", "start_kind", "shard"], name="version_tally")]
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.start_kind}: {self.sessions}"
+
+
 class EventTally(models.Model):
     """How often something rare has happened (a reaped row, a leak that was found), counted with the change itself."""
 

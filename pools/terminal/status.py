@@ -102,9 +102,11 @@ def picture(state: PoolState, screen: Screen) -> str:
     pools = (("agent processes", state.agents), ("rooms", state.rooms))
     lines += ["", table(("pool", "available", "target", "cap", "warming", "in use"), [row(*pool) for pool in pools])]
     pods = [pod_row(pod) for pod in state.pods]
-    head = ("pod", "state", "heartbeat", "up", "processes", "rooms", "in use", "free slots", "trouble")
+    head = ("pod", "version", "state", "heartbeat", "up", "processes", "rooms", "in use", "free slots", "trouble")
     lines += ["", table(head, pods) if pods else "No pod runs."]
     lines += unusual_targets(state)
+    if state.rollout:
+        lines += ["", f"Roll-out: {state.rollout}, by {state.rollout.set_by} (manage.py pools rollout)"]
     if in_force := [order for order in state.orders if order.begun]:  # type: ignore[attr-defined]
         lines += ["", "Orders in force (all: manage.py pools orders)", order_table(in_force)]
     lines += ["", f"Sessions that wait for a process: {state.waiting_sessions}"]
@@ -135,6 +137,7 @@ def row(name: str, stock: Stock) -> tuple[str, int, int, int, int, int]:
 def pod_row(state: PodState) -> tuple[object, ...]:
     return (
         state.pod.name,
+        state.pod.version or NONE,
         state.word,
         "<1 s ago" if state.heartbeat_age < 1 else f"{duration(state.heartbeat_age)} ago",
         since(state.pod.started_at),

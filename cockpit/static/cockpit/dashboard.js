@@ -137,6 +137,29 @@ function orderRow(order) {
     return element("tr", {}, what, state, element("td", { text: order.ends_at ? moment(order.ends_at) : "cancelled" }), element("td", { text: order.by }), cancel);
 }
 
+function versionRow(version) {
+    const number = (text) => element("td", { className: "n", text });
+    const name = element("td", {}, element("strong", { text: version.version || "(none)" }));
+    const calls = element("td", { className: "n", text: percent(version.had_percent) });
+    if (version.wanted_percent !== null) calls.append(element("small", { text: `of ${version.wanted_percent} % wanted` }));
+    const failed = version.failed + version.failed_handoffs;
+    const failedCell = number(count(failed));
+    if (failed) failedCell.replaceChildren(element("span", { className: "ck-pill warn", text: count(failed) }));
+    const cells = [number(count(version.pods)), calls, number(count(version.starts)), number(count(version.hot + version.warm)), number(count(version.agent_misses + version.room_misses))];
+    return element("tr", {}, name, ...cells, number(milliseconds(version.joined_p50_ms)), number(milliseconds(version.first_audio_p50_ms)), failedCell);
+}
+
+/* One version without a roll-out is the usual case, and nothing to compare. */
+function showVersions(versions, rollout) {
+    const box = part("versions");
+    box.hidden = versions.length < 2 && !rollout;
+    put(box, "[data-rollout]", rollout ? `Roll-out: ${rollout.words}, by ${rollout.by}` : "No roll-out: calls follow the free slots");
+    const back = box.querySelector("[data-back]");
+    back.hidden = !rollout?.back_url;
+    if (rollout?.back_url) back.href = rollout.back_url;
+    showRows("versions", versions.map(versionRow), "No pod runs.");
+}
+
 /* Rows are replaced only when they differ, so that a link that has the focus keeps it. */
 function showRows(name, rows, nothing) {
     const body = part(name).querySelector("tbody");
@@ -183,6 +206,7 @@ function show(live) {
     showConnect(live.hour);
     showDaily(live.daily);
     showRows("pods", live.pods.map(podRow), "No pod runs. Start one: manage.py runpools");
+    showVersions(live.versions, live.rollout);
     showRows("causes", live.causes.map(causeRow), "Every start of the last day was warm.");
     showRows("orders", live.orders.map(orderRow), "None: the pools follow their settings.");
     if (live.history) for (const chart of Object.values(drawn)) chart.show(live.history);

@@ -1,0 +1,88 @@
+"""The versions of the bot that live pods run, side by side, for Prometheus: one statement, from rows and tallies.
+
+Only of versions that run, and of no more than MOST: the label is bounded, however often a new one is built. A version
+that comes back goes on counting where it was.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from pools.models import HANDOFF_LEASE, StartKind
+
+MOST = 10
+NUMBERS = """
+WITH live AS (
+    SELECT version, count(*) AS pods, min(draws_until - draws_from) AS share, array_agg(id) AS ids
+    FROM pools_pod
+    WHERE ended_at IS NULL AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
+    GROUP BY version ORDER BY count(*) DESC, version DESC LIMIT %(most)s
+)
+SELECT live.version, live.pods, live.share,
+    (SELECT count(*) FROM pools_agentprocess WHERE pod_id = ANY(live.ids) AND status = 'available'),
+    tally.start_kind, coalesce(sum(tally.sessions), 0)::float8, coalesce(sum(tally.failed), 0)::float8,
+    coalesce(sum(tally.failed_handoffs), 0)::float8, coalesce(sum(tally.joined), 0)::float8,
+    coalesce(sum(tally.joined_s), 0)::float8, coalesce(sum(tally.spoke), 0)::float8,
+    coalesce(sum(tally.spoke_s), 0)::float8
+FROM live LEFT JOIN pools_versiontally AS tally USING (version)
+GROUP BY live.version, live.pods, live.share, live.ids, tally.start_kind"""
+SUMS = (
+    ("breeze_buddy_version_failed", "Sessions of the version that ended by a fault of ours."),
+    ("breeze_buddy_version_failed_handoffs", "Attempts with processes of the version that went elsewhere afterwards."),
+    ("breeze_buddy_version_bots_joined", "Bots of the version that came into their rooms."),
+    ("breeze_buddy_version_bot_joined_seconds", "From the claim until they did, all together."),
+    ("breeze_buddy_version_first_audios", "Bots of the version that said something."),
+    ("breeze_buddy_version_first_audio_seconds", "From the caller's coming until they did, all together."),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Of one version and one kind of start; the kind is empty where no session has ended yet."""
+
+    version: str
+    pods: int
+    share: float | None
+    available: int
+    kind: str | None
+    sessions: float
+    sums: tuple[float, ...]  # as in SUMS
+
+
+def read() -> list[Row]:
+    """Raises django.db.Error."""
+    with connection.cursor() as cursor:
+        cursor.execute(NUMBERS, {"lease": HANDOFF_LEASE.total_seconds(), "most": MOST})
+        return [
+            Row(version or "none", pods, share, available, kind, sessions, tuple(sums))
+            for version, pods, share, available, kind, sessions, *sums in cursor.fetchall()
+        ]
+
+
+def metrics(rows: Sequence[Row]) -> Iterator[Metric]:
+    pods = GaugeMetricFamily("breeze_buddy_version_pods", "Live pods of the version of the bot.", labels=["version"])
+    available = GaugeMetricFamily(
+        "breeze_buddy_version_available", "Agent processes of the version in stock.", labels=["version"]
+    )
+    share = GaugeMetricFamily(
+        "breeze_buddy_version_wanted_ratio",
+        "Of the calls, what a roll-out wants the version to have (0..1); of what versions share: all of it.",
+        labels=["version"],
+    )
+    ended = CounterMetricFamily(
+        "breeze_buddy_version_sessions_ended", "Ended sessions of the version.", labels=["version", "kind"]
+    )
+    sums = [CounterMetricFamily(name, about, labels=["version"]) for name, about in SUMS]
+    for version in sorted({row.version for row in rows}):
+        own = [row for row in rows if row.version == version]
+        pods.add_metric([version], own[0].pods)
+        available.add_metric([version], own[0].available)
+        if own[0].share is not None:
+            share.add_metric([version], own[0].share)
+        for kind in StartKind.values:
+            ended.add_metric([version, kind], sum(row.sessions for row in own if row.kind == kind))
+        for place, family in enumerate(sums):
+            family.add_metric([version], sum(row.sums[place] for row in own))
+    yield from (pods, available, share, ended, *sums)
