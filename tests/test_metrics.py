@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pools import tally
 from pools.end_reasons import END_REASONS
-from pools.metrics import fleet
+from pools.metrics import fleet, versions
 from pools.metrics.pod import PodGauges
 from pools.models import DailyAccount, SessionStatus, StartKind
 from pools.probes import Probes
@@ -186,12 +186,12 @@ def test_the_statements_read_nothing_but_what_is_current(django_assert_num_queri
         make_session(), make_room(), make_agent_process(pod)
         for table in ("pools_voicesession", "pools_room", "pools_agentprocess"):
             cursor.execute(f"ANALYZE {table}")
-        for statement, parameters in fleet.statements():
+        for statement, parameters in [*fleet.statements(), versions.statement()]:
             cursor.execute("EXPLAIN " + statement, parameters)
             plan = "\n".join(row[0] for row in cursor.fetchall())
             for table in ("pools_voicesession", "pools_room", "pools_agentprocess"):
                 assert f"Seq Scan on {table}" not in plan, plan
-    with django_assert_num_queries(3):  # two of the pools, one of the leads
+    with django_assert_num_queries(4):  # two of the pools, one of the versions, one of the leads
         get("/metrics")
 
 

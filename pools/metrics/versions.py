@@ -54,11 +54,15 @@ class Row:
 def read() -> list[Row]:
     """Raises django.db.Error."""
     with connection.cursor() as cursor:
-        cursor.execute(NUMBERS, {"lease": HANDOFF_LEASE.total_seconds(), "most": MOST})
+        cursor.execute(*statement())
         return [
             Row(version or "none", pods, share, available, kind, sessions, tuple(sums))
             for version, pods, share, available, kind, sessions, *sums in cursor.fetchall()
         ]
+
+
+def statement() -> tuple[str, dict[str, float]]:
+    return NUMBERS, {"lease": HANDOFF_LEASE.total_seconds(), "most": MOST}
 
 
 def metrics(rows: Sequence[Row]) -> Iterator[Metric]:
