@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend with our class of connections (see connection.py)."""
+"""Django's PostgreSQL backend with our class of connections (connection.py) and our schema changes (schema.py)."""
 
 from types import ModuleType
 
@@ -6,6 +6,7 @@ import psycopg
 from django.db.backends.postgresql import base
 
 from breezebuddy.postgresql.connection import ImpatientConnection
+from breezebuddy.postgresql.schema import SchemaEditor
 
 
 def _psycopg_with_our_connections() -> ModuleType:
@@ -18,3 +19,4 @@ def _psycopg_with_our_connections() -> ModuleType:
 
 class DatabaseWrapper(base.DatabaseWrapper):
     Database = _psycopg_with_our_connections()
+    SchemaEditorClass = SchemaEditor
