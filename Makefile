@@ -6,7 +6,7 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test fuzz bench bench-sizing bench-voice chaos soak rolling load screenshots check-deploy lint types lock clean
+.PHONY: help setup run demo test fuzz bench bench-sizing bench-voice bench-scale chaos soak rolling load screenshots check-deploy lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ bench: setup ## measure claims, hand-offs and refills; prints a table and writes
 
 bench-voice: setup ## measure spoken calls: press of the button to first word, and where each millisecond goes
 	@exec $(PY) -m benchmarks --voice --output .data/bench-voice.json $(ARGS)
+
+bench-scale: setup ## a hundred pods on one database: a quarter of an hour (ARGS="--pods 20 --seconds 10 --history 0")
+	@exec $(PY) -m benchmarks.scale $(ARGS)
 
 chaos: setup ## break everything on purpose and count what is lost: a quarter of an hour; prints findings, writes JSON
 	@exec $(PY) -m chaos chaos $(ARGS)

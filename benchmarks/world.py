@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,10 +224,13 @@ class World:
 
 
 @contextmanager
-def running_world(foreground: Foreground, directory: Path) -> Iterator[World]:
-    """Everything but a pod, until the block ends. `foreground` is entered and keeps its logs in `directory`."""
+def running_world(
+    foreground: Foreground, directory: Path, postgres: Mapping[str, str] | None = None
+) -> Iterator[World]:
+    """Everything but a pod, until the block ends. `foreground` is entered and keeps its logs in `directory`;
+    `postgres`: settings of the server."""
     environment = service_environment(directory)
-    server = embedded_postgres.start(directory / "postgres")
+    server = embedded_postgres.start(directory / "postgres", postgres)
     try:
         environment["DATABASE_URL"] = server.url
         with Rows(server.url) as rows, Sandbox(environment["DAILY_API_KEY"]) as sandbox:

@@ -60,7 +60,7 @@ def start(claim_once: Claim) -> Started:
         raise
     if made and session.room_id != made.pk:  # a retry that found its session
         on_demand.give_back(made)
-    _wake_supervisors()
+    _wake_supervisors(session)
     if session.start_kind != StartKind.WARM:
         events.info(
             "event=start_missed session=%s lead=%s start=%s agents=%s rooms=%s",
@@ -95,8 +95,8 @@ def request_key(holder: str, idempotency_key: str | None) -> str | None:
     return hashlib.sha256(f"{holder}:{idempotency_key}".encode()).hexdigest()
 
 
-def _wake_supervisors() -> None:
+def _wake_supervisors(session: VoiceSession) -> None:
     try:
-        notifications.wake_supervisors()
+        notifications.wake_for(session.agent_process_id, session.room_id)
     except DatabaseError as error:  # the session is committed; the supervisors' poll finds it within a second
         logger.warning("event=notify_failed problem=%s", type(error).__name__)

@@ -81,6 +81,12 @@ class AgentPool:
     def free_slots(self) -> int:
         return max(0, self._config.max_processes - self.alive)
 
+    @property
+    def is_level(self) -> bool:
+        """The stock is as it should be, and nothing is on its way in or out."""
+        others = len(self.agents) - self.available - len(self.busy())
+        return not (others or self.target.paused or self.backoff.failures) and self.available == self.target.size
+
     def busy(self) -> list[Agent]:
         return [agent for agent in self.agents.values() if agent.handoff]
 

@@ -63,6 +63,7 @@ class Chores:
         self._client = client
         self._calls = calls
         self._on_session_ended = on_session_ended
+        self.pods = 1  # alive, as of the last look
         self._results: list[Callable[[], None]] = []  # database work that a finished call leaves
         self._deleting = False
         self._delete_due, self._presence_due, self._tidy_due = Due(), Due(), Due()
@@ -73,7 +74,9 @@ class Chores:
     def run(self, now: float, *, steady: float, daily_works: bool) -> None:
         """One look at everything. `steady`: seconds for which our own heartbeats have been in time; others are judged
         by a lease only after as long a time."""
-        if self._pod.pk != Pod.objects.live().order_by("pk").values_list("pk", flat=True).first():
+        live = list(Pod.objects.live().order_by("pk").values_list("pk", flat=True))
+        self.pods = len(live)
+        if live[:1] != [self._pod.pk]:
             return
         if steady > HANDOFF_LEASE.total_seconds():
             reaper.take_back_unacknowledged(self._on_session_ended)

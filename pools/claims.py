@@ -75,7 +75,7 @@ class OnDemandRoom:
 def claim(request: SessionRequest, made: OnDemandRoom | None = None) -> VoiceSession:
     """Take a pair, bind it to a new voice session. Without a process the session waits for one.
 
-    Must run inside a transaction; call `notifications.wake_supervisors()` after its commit.
+    Must run inside a transaction; call `notifications.wake_for()` after its commit.
     Raises PoolExhausted and RoomNeeded; nothing is taken then (the caller's transaction is to be rolled back).
     """
     if not connection.in_atomic_block:

@@ -42,7 +42,7 @@ class Ear:
         try:
             if self._listener:
                 self._listener.check()
-                self.heard = self.ordered = True  # what arrived meanwhile may have been swallowed
+                self._take(self._listener)  # what has arrived meanwhile
         except DATABASE_AWAY as error:
             self._lost(error)
 
@@ -55,10 +55,15 @@ class Ear:
     def _hear(self, now: float) -> None:
         self.heard = True
         try:
-            if self._listener and ORDERS in self._listener.drain():
-                self.ordered = True
+            if self._listener:
+                self._take(self._listener)
         except DATABASE_AWAY as error:
             self._lost(error)
+
+    def _take(self, listener: Listener) -> None:
+        heard = listener.drain()
+        self.heard |= bool(heard)
+        self.ordered |= ORDERS in heard
 
     def _lost(self, error: Exception) -> None:
         logger.warning("event=listener_lost pod=%s problem=%s", self._config.pod_name, type(error).__name__)

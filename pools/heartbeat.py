@@ -3,6 +3,7 @@
 import logging
 
 from pools.agent_pool import AgentPool
+from pools.glance import Glance, glance
 from pools.models import Pod
 from pools.supervisor_config import SupervisorConfig
 
@@ -48,8 +49,25 @@ class Heartbeat:
         slots = self._agents.free_slots
         if now < self._due and slots == self._reported_slots:
             return
-        trouble = self._agents.trouble or self._agents.zygote.trouble
-        alive = self._pod.beat(free_slots=slots, start_method=self._agents.zygote.method, agent_trouble=trouble)
+        alive = self._pod.beat(free_slots=slots, start_method=self._agents.zygote.method, agent_trouble=self._trouble)
+        self._has_beaten(now, slots, alive=alive)
+
+    def glance(self, now: float, room_life: float) -> Glance | None:
+        """A beat that also says what our rows are like; None: we have been reaped. `room_life`: seconds that a room
+        must have left."""
+        slots = self._agents.free_slots
+        method = self._agents.zygote.method
+        seen = glance(
+            self._pod, free_slots=slots, start_method=method, agent_trouble=self._trouble, room_life=room_life
+        )
+        self._has_beaten(now, slots, alive=seen is not None)
+        return seen
+
+    @property
+    def _trouble(self) -> str:
+        return self._agents.trouble or self._agents.zygote.trouble
+
+    def _has_beaten(self, now: float, slots: int, *, alive: bool) -> None:
         self._reported_slots = slots
         if not alive:
             logger.error("event=pod_was_reaped pod=%s: finishing acknowledged calls, then stopping", self._pod.name)

@@ -12,6 +12,8 @@ STARVED_TIMES = 4
 MAX_ATTEMPTS = 3  # one hand-off and two more
 REHAND_WITHIN_S = 60.0
 BATCH_FROM = 3  # so many missing rooms are worth one batch call instead of single ones
+LOOKS_A_SECOND = 2.5  # by all pods together
+LONGEST_LOOK_S = 30.0
 MAX_DOUBLINGS = 32  # of a pause: beyond any ceiling, and far from what a float can hold (an outage of hours gets there)
 
 
@@ -71,6 +73,12 @@ def sources_for_waiting(*, waiting: int, available: int, warming: int, alive: in
     new = max(0, max_processes - alive)
     sources = [Source.AVAILABLE] * available + [Source.WARMING] * warming + [Source.NEW] * new
     return sources[:waiting]
+
+
+def look_interval(pods: int, *, poll_interval: float) -> float:
+    """Seconds from one look at all rows to the next, where glances (glance.py) will do in between: the looks of a large
+    fleet together are as frequent as those of a small one."""
+    return min(max(poll_interval, pods / LOOKS_A_SECOND), max(poll_interval, LONGEST_LOOK_S))
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def hold_name(config: SupervisorConfig, own: Pod | None = None) -> Listener:
     except BaseException:
         listener.close()
         raise
-    listener.listen()
+    listener.listen(config.pod_name)
     return listener
 
 

@@ -35,6 +35,7 @@ class PodTargets:
         self._agents = agents
         self._rooms = rooms
         self._recorded = (agents.target, rooms.target)
+        self._ordered = True  # until we have looked
         self._arrivals = Arrivals()
         self._demand = {pool: Follower(misses_of_each(config.hit_rate)) for pool in Pool}
         self._following = {
@@ -42,8 +43,14 @@ class PodTargets:
             Pool.ROOMS: config.room_target < config.room_cap,
         }
 
+    @property
+    def are_plain(self) -> bool:
+        """No demand is followed, and no order was in view at the last look."""
+        return not (self._ordered or any(self._following.values()))
+
     def look(self, now: float) -> None:
         orders = orders_in_view()
+        self._ordered = bool(orders)
         if any(self._following.values()):
             self._follow_demand(now)
         own = {pool: self._own_place(pool) for pool in Pool}

@@ -136,6 +136,11 @@ class RoomPool:
             self._reserve_names()
 
     @property
+    def is_steady(self) -> bool:
+        """Rooms can be made, and need no tokens of Daily's; whether there are enough is for the rows to say."""
+        return self.verified and self.signer is not None and not (self.trouble or self.target.paused)
+
+    @property
     def full(self) -> bool:
         warming, available, _ = self._stock()
         return warming == 0 and available >= min(self.target.size, self._config.room_cap)
@@ -151,10 +156,15 @@ class RoomPool:
 
     # --- stock --------------------------------------------------------------------------------------------
 
+    @property
+    def least_life(self) -> float:
+        """Seconds that a room must have left, or it is replaced."""
+        return (self._life + RETIRE_MARGIN).total_seconds()
+
     def _stock(self) -> tuple[int, int, int]:
         """Ours: warming, available, and how many of the available are to be replaced."""
         with connection.cursor() as cursor:
-            cursor.execute(COUNT_STOCK, [(self._life + RETIRE_MARGIN).total_seconds(), self._pod.pk])
+            cursor.execute(COUNT_STOCK, [self.least_life, self._pod.pk])
             warming, available, old = cursor.fetchone()
         return warming, available, old
 

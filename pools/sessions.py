@@ -155,7 +155,7 @@ def ask_to_end(uuid: UUID, reason: str, on_session_ended: OnSessionEnded) -> Voi
             session.save(update_fields=["stop_reason"])
         else:
             _end(session, Result(reason), on_session_ended)
-    notifications.wake_supervisors()
+    notifications.wake_for(session.agent_process_id, session.room_id)
     return session
 
 

@@ -23,6 +23,7 @@ from pools.daily.client import DailyClient
 from pools.database_away import DATABASE_AWAY
 from pools.drain import DEVELOPMENT_DRAIN_S, Drain
 from pools.ear import Ear
+from pools.glance import Glances
 from pools.handoff import HandOffs
 from pools.heartbeat import Heartbeat
 from pools.hot_pairs import HotPairs
@@ -95,6 +96,7 @@ class Supervisor:
         self.hot = HotPairs(self._config, self.pod, self.agents, self._on_session_ended)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
+        self._glances = Glances(self.pod, self.agents, self.rooms, self.targets, self._config.poll_interval)
         self._warmth = Warmth(self.agents, self.rooms)
         self._drain = Drain(self.pod, self.agents, self.handoffs)
         self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
@@ -228,6 +230,8 @@ class Supervisor:
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
         changed |= self._companions.record(now)
+        if not (changed or self._woken or self._ear.heard or self._level_owed) and self._glance_does(now):
+            return
         polling = now >= self._poll_due
         looking = changed or self._woken or self._ear.heard or polling
         if not (looking or self._level_owed or now >= min(self.heartbeat.due, self._companions.due)):
@@ -263,6 +267,24 @@ class Supervisor:
             logger.info("event=database_back pod=%s", self.pod.name)
             self._database_away = False
 
+    def _glance_does(self, now: float) -> bool:
+        """A large fleet's poll: prove life, and see that there is nothing to look for. False: look, if it is time."""
+        if now < min(self._poll_due, self.heartbeat.due) or now >= self._companions.due:
+            return False
+        disturbed = self.heartbeat.interrupted or self.reaped or self._drain.begun or self._out_of_service.in_force
+        warming = self._probes is not None and not self._probes.has_been_warm
+        if disturbed or warming or self._config.prejoin or not self._ear.is_open or not self._glances.will_do(now):
+            return False
+        seen = self.heartbeat.glance(now, self.rooms.least_life)
+        if seen is None or not self._glances.all_is_well(seen):
+            self._poll_due = now  # with all that a poll looks at
+            return False
+        if not self._glances.rooms_are_level(seen):
+            self.rooms.replenish(now)
+        self._poll_due = now + self._config.poll_interval
+        self._tidy(now)
+        return True
+
     def _level(self, now: float) -> None:
         if self._drain.begun:
             self.hot.give_up()
@@ -281,9 +303,6 @@ class Supervisor:
             self._woken = True  # there is something to hand off
 
     def _poll(self, now: float) -> None:
-        if now >= self._check_due:
-            self._check_due = now + CHECK_LISTENER_S
-            self._ear.check()
         self.agents.orphans = spooled.take_in(
             self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended
         )
@@ -291,15 +310,23 @@ class Supervisor:
         # Where Daily only refuses to make a room (there are too many), deleting is what helps.
         daily_works = self.rooms.verified and (self.rooms.refused or not self.rooms.trouble)
         self.chores.run(now, steady=self.heartbeat.steady(now), daily_works=daily_works)
+        self._glances.looked(now, self.chores.pods)
         self.agents.agree_with_rows()
         self.agents.recycle(now)
+        self._tidy(now)
+        if self._probes and self._readiness:
+            self._probes.judged(*self._readiness())
+
+    def _tidy(self, now: float) -> None:
+        """What a poll looks at besides the rows."""
+        if now >= self._check_due:
+            self._check_due = now + CHECK_LISTENER_S
+            self._ear.check()
         reap_strays(self._known_pids())
         if now >= self._leftovers_due:
             self._leftovers_due = now + LEFTOVERS_S
             end_leftovers(self.pod)
         self._gauges.note(self.pod, self.agents, self.rooms)
-        if self._probes and self._readiness:
-            self._probes.judged(*self._readiness())
 
     def _judge(self, now: float) -> None:
         """Who hangs, who is overdue: decided in memory, whether or not there is a database. `now`: when all were last

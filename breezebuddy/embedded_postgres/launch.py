@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from breezebuddy.embedded_postgres import minder, place, postmaster
@@ -37,8 +38,9 @@ SERVER_SETTINGS = {
 }
 
 
-def launch(where: Place) -> "tuple[Place, subprocess.Popen[bytes]]":
-    """Start the server; returns its place, settled, and its minder. Raises EmbeddedPostgresError, OSError."""
+def launch(where: Place, settings: Mapping[str, str]) -> "tuple[Place, subprocess.Popen[bytes]]":
+    """Start the server; returns its place, settled, and its minder. `settings`: of PostgreSQL, which go before ours.
+    Raises EmbeddedPostgresError, OSError."""
     account = server_account(where.cluster)
     binaries = find_binaries(where.cluster)
     where = place.settle(where, account)
@@ -52,7 +54,7 @@ def launch(where: Place) -> "tuple[Place, subprocess.Popen[bytes]]":
     with open(where.log, "ab", opener=private) as output:
         log_start = output.tell()
         process = subprocess.Popen(
-            _command(where, binaries, account),
+            _command(where, binaries, account, settings),
             cwd="/",
             env=_environment(where.cluster),
             stdin=subprocess.DEVNULL,
@@ -68,11 +70,11 @@ def launch(where: Place) -> "tuple[Place, subprocess.Popen[bytes]]":
     return where, process
 
 
-def _command(where: Place, binaries: Binaries, account: Account) -> list[str]:
+def _command(where: Place, binaries: Binaries, account: Account, settings: Mapping[str, str]) -> list[str]:
     command = [sys.executable, "-I", "-S", minder.__file__, str(where.lock), str(where.users)]
     command += [str(account.uid), str(account.gid), str(binaries.postgres), "-D", str(where.cluster)]
     directories = '"' + str(where.sockets).replace('"', '""') + '"'  # a list setting: one quoted entry
-    for name, value in {**SERVER_SETTINGS, "unix_socket_directories": directories}.items():
+    for name, value in {**SERVER_SETTINGS, **settings, "unix_socket_directories": directories}.items():
         command += ["-c", f"{name}={value}"]
     return command
 

@@ -4,6 +4,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +66,9 @@ def is_running(data_dir: Path) -> bool:
     return answers(place.find(data_dir))
 
 
-def start(data_dir: Path) -> Server:
-    """Start the server of `data_dir`, or attach to the one that runs.
+def start(data_dir: Path, settings: Mapping[str, str] | None = None) -> Server:
+    """Start the server of `data_dir`, or attach to the one that runs. `settings`: of PostgreSQL, besides or instead of
+    ours, for a server that is started here.
 
     Milliseconds to attach, a second or two the first time. Raises EmbeddedPostgresError.
     """
@@ -82,7 +84,7 @@ def start(data_dir: Path) -> Server:
             use.acquire(shared=True, deadline=LOCK_DEADLINE)
             where = place.find(data_dir)  # another starter may just have settled it
             if not answers(where) and not _comes_up(where):
-                where, minder = launch(where)
+                where, minder = launch(where, settings or {})
             _ensure_database(where)
     except BaseException as exc:
         use.release()

@@ -79,6 +79,8 @@ class Pod(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        # The oldest of those that run: asked by every pod at every poll.
+        indexes = [models.Index(fields=["id"], condition=Q(ended_at=None), name="pod_current")]
         constraints = [
             models.UniqueConstraint(fields=["name"], condition=Q(ended_at=None), name="pod_one_current_a_name"),
             models.CheckConstraint(

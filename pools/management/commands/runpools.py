@@ -105,14 +105,12 @@ class Command(BaseCommand):
             )
         ImpatientConnection.answer_timeout = DATABASE_ANSWER_S
         raise_descriptor_limit()
-        config = self._config(options)
+        config = supervisor_config(options)
         for handler in logging.getLogger().handlers:
             handler.setFormatter(log_format.formatter(settings.LOG_FORMAT, {"pod": config.pod_name}))
         gauges = PodGauges()
         probes = self._probes(options["health_port"], gauges)
-        companions: list[Companion] = [WebhookSender(SenderConfig.from_settings())]
-        if settings.DIALLING and not options["once"]:
-            companions.append(dialler(config))
+        companions = companions_of(config, dialling=settings.DIALLING and not options["once"])
         supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges, companions)
         self._start(supervisor)
         if options["once"]:
@@ -120,60 +118,6 @@ class Command(BaseCommand):
                 raise CommandError(f"the room pool is not full: {supervisor.rooms.trouble or 'Daily was too slow'}")
         else:
             supervisor.run()
-
-    def _config(self, options: dict[str, Any]) -> SupervisorConfig:
-        agents = settings.VOICE_AGENT_POOL_SIZE if options["processes"] is None else options["processes"]
-        rooms = settings.DAILY_ROOM_POOL_SIZE if options["rooms"] is None else options["rooms"]
-        if agents > settings.VOICE_AGENT_MAX_PROCESSES:
-            raise CommandError(
-                f"--processes {agents}: at most VOICE_AGENT_MAX_PROCESSES={settings.VOICE_AGENT_MAX_PROCESSES}"
-            )
-        if options["once"]:
-            agents = 0
-        try:
-            environment = agent_environment(os.environ, settings.VOICE_AGENT_ENV)
-        except ValueError as error:
-            raise CommandError(str(error)) from None
-        return SupervisorConfig(
-            pod_name=options["pod_name"],
-            host=socket.gethostname(),
-            agent=AgentConfig(
-                bot=settings.VOICE_AGENT_BOT,
-                bot_dir=settings.VOICE_AGENT_BOT_DIR,
-                project_dir=settings.BASE_DIR,
-                version=settings.VOICE_AGENT_VERSION,
-                spool_dir=settings.VOICE_AGENT_SPOOL_DIR,
-                env=environment | {"LOG_FORMAT": settings.LOG_FORMAT, "POD_NAME": options["pod_name"]},
-            ),
-            start_method=settings.VOICE_AGENT_START_METHOD,
-            agent_target=agents,
-            agent_cap=max(agents, settings.VOICE_AGENT_MAX_POOL_SIZE),
-            room_target=rooms,
-            room_cap=max(rooms, settings.DAILY_ROOM_MAX_POOL_SIZE),
-            max_processes=0 if options["once"] else settings.VOICE_AGENT_MAX_PROCESSES,
-            hit_rate=settings.POOL_HIT_RATE,
-            warmup_timeout=settings.VOICE_AGENT_WARMUP_TIMEOUT,
-            max_idle=settings.VOICE_AGENT_MAX_IDLE,
-            memory_limit=settings.VOICE_AGENT_MEMORY_LIMIT,
-            join_timeout=settings.BOT_JOIN_TIMEOUT,
-            caller_timeout=settings.CALLER_JOIN_TIMEOUT,
-            phone_timeout=settings.PHONE_ANSWER_TIMEOUT,
-            idle_timeout=settings.AUTOMATIC_SESSION_INACTIVITY_TIMEOUT,
-            waiting_timeout=settings.WAITING_SESSION_TIMEOUT,
-            session_limit=settings.MAX_DAILY_SESSION_LIMIT,
-            drain_timeout=settings.DRAIN_TIMEOUT,
-            prejoin=0 if options["once"] else settings.VOICE_AGENT_PREJOIN,
-            room_prefix=settings.DAILY_ROOM_PREFIX,
-            room_geo=settings.DAILY_ROOM_GEO,
-            room_dialout=settings.DIALLING,
-            room_pool_life=settings.DAILY_ROOM_POOL_LIFE,
-            retention_days=settings.RETENTION_DAYS,
-            self_signed_tokens=settings.DAILY_SELF_SIGNED_TOKENS,
-            room_recording=settings.ENABLE_AUTOMATIC_DAILY_RECORDING,
-            webhook_url=webhook_url(),
-            caller_return_timeout=settings.CALLER_RETURN_TIMEOUT,
-            database=listener_parameters(),
-        )
 
     def _probes(self, port: int, gauges: PodGauges) -> Probes:
         try:
@@ -203,6 +147,67 @@ class Command(BaseCommand):
             self.stderr.write(problem)
             connection.close()
             time.sleep(RETRY_S)
+
+
+def supervisor_config(options: dict[str, Any]) -> SupervisorConfig:
+    """From the arguments of the command and the settings. Raises CommandError."""
+    agents = settings.VOICE_AGENT_POOL_SIZE if options["processes"] is None else options["processes"]
+    rooms = settings.DAILY_ROOM_POOL_SIZE if options["rooms"] is None else options["rooms"]
+    if agents > settings.VOICE_AGENT_MAX_PROCESSES:
+        raise CommandError(
+            f"--processes {agents}: at most VOICE_AGENT_MAX_PROCESSES={settings.VOICE_AGENT_MAX_PROCESSES}"
+        )
+    if options["once"]:
+        agents = 0
+    try:
+        environment = agent_environment(os.environ, settings.VOICE_AGENT_ENV)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    return SupervisorConfig(
+        pod_name=options["pod_name"],
+        host=socket.gethostname(),
+        agent=AgentConfig(
+            bot=settings.VOICE_AGENT_BOT,
+            bot_dir=settings.VOICE_AGENT_BOT_DIR,
+            project_dir=settings.BASE_DIR,
+            version=settings.VOICE_AGENT_VERSION,
+            spool_dir=settings.VOICE_AGENT_SPOOL_DIR,
+            env=environment | {"LOG_FORMAT": settings.LOG_FORMAT, "POD_NAME": options["pod_name"]},
+        ),
+        start_method=settings.VOICE_AGENT_START_METHOD,
+        agent_target=agents,
+        agent_cap=max(agents, settings.VOICE_AGENT_MAX_POOL_SIZE),
+        room_target=rooms,
+        room_cap=max(rooms, settings.DAILY_ROOM_MAX_POOL_SIZE),
+        max_processes=0 if options["once"] else settings.VOICE_AGENT_MAX_PROCESSES,
+        hit_rate=settings.POOL_HIT_RATE,
+        warmup_timeout=settings.VOICE_AGENT_WARMUP_TIMEOUT,
+        max_idle=settings.VOICE_AGENT_MAX_IDLE,
+        memory_limit=settings.VOICE_AGENT_MEMORY_LIMIT,
+        join_timeout=settings.BOT_JOIN_TIMEOUT,
+        caller_timeout=settings.CALLER_JOIN_TIMEOUT,
+        phone_timeout=settings.PHONE_ANSWER_TIMEOUT,
+        idle_timeout=settings.AUTOMATIC_SESSION_INACTIVITY_TIMEOUT,
+        waiting_timeout=settings.WAITING_SESSION_TIMEOUT,
+        session_limit=settings.MAX_DAILY_SESSION_LIMIT,
+        drain_timeout=settings.DRAIN_TIMEOUT,
+        prejoin=0 if options["once"] else settings.VOICE_AGENT_PREJOIN,
+        room_prefix=settings.DAILY_ROOM_PREFIX,
+        room_geo=settings.DAILY_ROOM_GEO,
+        room_dialout=settings.DIALLING,
+        room_pool_life=settings.DAILY_ROOM_POOL_LIFE,
+        retention_days=settings.RETENTION_DAYS,
+        self_signed_tokens=settings.DAILY_SELF_SIGNED_TOKENS,
+        room_recording=settings.ENABLE_AUTOMATIC_DAILY_RECORDING,
+        webhook_url=webhook_url(),
+        caller_return_timeout=settings.CALLER_RETURN_TIMEOUT,
+        database=listener_parameters(),
+    )
+
+
+def companions_of(config: SupervisorConfig, *, dialling: bool) -> list[Companion]:
+    webhooks = WebhookSender(SenderConfig.from_settings())
+    return [webhooks, dialler(config)] if dialling else [webhooks]
 
 
 def webhook_url() -> str:

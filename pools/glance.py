@@ -1,0 +1,118 @@
+"""A glance at the rows instead of a look: one prepared statement that proves life and says whether anything is to do.
+
+A look at everything is some twenty statements. In a small fleet every pod looks at every poll; in a large one the pods
+together would keep the database busy with finding nothing. So there a pod looks only every few seconds, and in between
+it glances: if the counts of its rows are what it has in memory and nobody waits, nothing is to do until the next poll.
+"""
+
+import random
+from dataclasses import dataclass
+
+import psycopg
+from django.db import connection
+
+from pools import planner
+from pools.agent_pool import AgentPool
+from pools.models import HANDOFF_LEASE, Pod
+from pools.models.pool_orders import IN_VIEW
+from pools.pod_targets import PodTargets
+from pools.room_pool import RoomPool
+
+# Everything in here is found by an index, and nothing grows with the number of pods or of others' calls.
+GLANCE = """
+WITH beat AS (
+    UPDATE pools_pod SET heartbeat_at = statement_timestamp(), free_slots = %(free_slots)s,
+        start_method = %(start_method)s, agent_trouble = %(agent_trouble)s
+    WHERE id = %(pod)s AND ended_at IS NULL RETURNING draining
+), rooms AS (
+    SELECT count(*) FILTER (WHERE status = 'warming') AS warming,
+        count(*) FILTER (WHERE status = 'available') AS available,
+        count(*) FILTER (WHERE status = 'available'
+            AND (retiring OR expires_at <= statement_timestamp() + make_interval(secs => %(room_life)s))) AS old
+    FROM pools_room WHERE pod_id = %(pod)s AND NOT reserved AND status IN ('warming', 'available')
+), processes AS (
+    SELECT count(*) AS current, count(*) FILTER (WHERE status = 'available') AS available,
+        count(*) FILTER (WHERE retiring) AS retiring
+    FROM pools_agentprocess WHERE pod_id = %(pod)s AND status <> 'ended'
+)
+SELECT beat.draining, rooms.warming, rooms.available, rooms.old,
+    processes.current, processes.available, processes.retiring,
+    (SELECT id FROM pools_pod WHERE ended_at IS NULL
+     AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s) ORDER BY id LIMIT 1),
+    EXISTS (SELECT FROM pools_voicesession WHERE status = 'waiting') OR EXISTS (
+        SELECT FROM pools_agentprocess AS process
+        JOIN pools_voicesession AS session ON session.agent_process_id = process.id
+        WHERE process.pod_id = %(pod)s AND process.status = 'in_use'
+        AND (session.status = 'assigned' OR (session.status = 'active' AND session.stop_reason <> ''))
+    ),
+    EXISTS (SELECT FROM pools_poolorder WHERE cancelled_at IS NULL
+        AND (ends_at IS NULL OR ends_at > statement_timestamp())
+        AND starts_at <= statement_timestamp() + make_interval(secs => %(in_view)s))
+FROM beat, rooms, processes"""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the rows of a pod say in brief. `first_pod`: the oldest live one; `sessions`: one waits, or is to be handed
+    to a process of ours, or to be ended."""
+
+    draining: bool
+    rooms_warming: int
+    rooms_available: int
+    rooms_old: int
+    processes: int
+    processes_available: int
+    processes_retiring: int
+    first_pod: int | None
+    sessions: bool
+    orders: bool
+
+
+def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, room_life: float) -> Glance | None:
+    """Prove life and take a glance. None: this incarnation has been reaped."""
+    connection.ensure_connection()
+    values = {
+        "pod": pod.pk,
+        "free_slots": free_slots,
+        "start_method": start_method,
+        "agent_trouble": agent_trouble,
+        "room_life": room_life,
+        "lease": HANDOFF_LEASE.total_seconds(),
+        "in_view": IN_VIEW.total_seconds(),
+    }
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        # psycopg's own cursor: Django's would have the statement planned anew each time, which costs most of it.
+        row = cursor.execute(GLANCE, values, prepare=True).fetchone()
+    return Glance(*row) if row else None
+
+
+class Glances:
+    """When a glance will do, and what it is compared with."""
+
+    def __init__(self, pod: Pod, agents: AgentPool, rooms: RoomPool, targets: PodTargets, poll_interval: float) -> None:
+        self._pod = pod
+        self._agents = agents
+        self._rooms = rooms
+        self._targets = targets
+        self._poll_interval = poll_interval
+        self._look_due = 0.0
+
+    def looked(self, now: float, pods: int) -> None:
+        """The pod has looked at everything. `pods`: how many are alive."""
+        pause = planner.look_interval(pods, poll_interval=self._poll_interval)
+        self._look_due = now + pause * random.uniform(0.75, 1.0)  # noqa: S311 (so that the pods do not look at once)
+
+    def will_do(self, now: float) -> bool:
+        """Nothing is under way that only a look would bring on."""
+        return now < self._look_due and self._agents.is_level and self._rooms.is_steady and self._targets.are_plain
+
+    def all_is_well(self, seen: Glance) -> bool:
+        """The rows agree with what is in memory, nobody waits for us, and the fleet's chores are not ours."""
+        mine = len(self._agents.agents), self._agents.available
+        processes = (seen.processes, seen.processes_available) == mine and not seen.processes_retiring
+        asked = seen.draining or seen.sessions or seen.orders or seen.first_pod == self._pod.pk
+        return processes and not asked
+
+    def rooms_are_level(self, seen: Glance) -> bool:
+        """Rooms can be long in coming, when all pods want some of Daily: that alone is no reason for a look."""
+        return (seen.rooms_warming, seen.rooms_available, seen.rooms_old) == (0, self._rooms.target.size, 0)

@@ -1,0 +1,140 @@
+"""In a large fleet a pod looks at its rows only now and then, and glances at them in between: it misses nothing."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from pools import planner
+from pools.claims import SessionRequest, claim
+from pools.glance import glance
+from pools.models import AgentProcess, Pod, PoolOrder, Room, SessionStatus, VoiceSession
+from pools.supervisor import Supervisor
+from pools.targets import Action, Pool
+from tests.make import make_pod, make_room, make_session
+from tests.service import Pods, call_in_progress, is_full, run_until
+
+OTHERS = 100  # so many that a look is due every 30 s at most
+BEATS = 8
+
+
+@pytest.fixture
+def pod(pods: Pods) -> Supervisor:
+    """The youngest of many, full, and past its first looks."""
+    for number in range(OTHERS):
+        make_pod(f"other-{number}", draining=True)
+    pod = pods.start_full(agent_target=1, room_target=2)
+    run_until(pod, lambda: looks_of_turns(pod, 1) == 0)
+    return pod
+
+
+def looks_of_turns(pod: Supervisor, beats: int) -> int:
+    """How often it asked for its sessions while its heart beat so many times."""
+    looks = 0
+
+    def count(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        nonlocal looks
+        looks += 'FROM "pools_voicesession"' in sql
+        return execute(sql, *arguments)
+
+    seen: set[datetime] = set()
+    while len(seen) <= beats:
+        with connection.execute_wrapper(count):
+            pod.run_once(0.1)
+        seen.add(Pod.objects.values_list("heartbeat_at", flat=True).get(pk=pod.pod.pk))
+    return looks
+
+
+def test_a_pod_with_nothing_to_do_only_glances(pod):
+    assert looks_of_turns(pod, BEATS) == 0
+    assert Pod.objects.live().filter(pk=pod.pod.pk).exists()
+
+
+def test_in_a_small_fleet_every_poll_looks(pods):
+    pod = pods.start_full(agent_target=0, room_target=1, max_processes=0)
+    assert looks_of_turns(pod, BEATS) >= BEATS // 2
+
+
+def test_a_claim_whose_notification_was_lost_is_handed_off(pod):
+    with transaction.atomic():
+        session = claim(SessionRequest(body={}, life=timedelta(seconds=60)))
+    run_until(pod, lambda: VoiceSession.objects.active().filter(pk=session.pk).exists())
+
+
+def test_a_waiting_session_is_taken(pod):
+    session = make_session(SessionStatus.WAITING)
+    run_until(pod, lambda: VoiceSession.objects.active().filter(pk=session.pk).exists())
+
+
+def test_a_call_that_is_to_end_is_ended(pod, sandbox):
+    call = call_in_progress(pod, sandbox)
+    run_until(pod, lambda: looks_of_turns(pod, 1) == 0)
+    VoiceSession.objects.filter(uuid=call.connected.session_id).update(stop_reason="aborted")
+    run_until(pod, lambda: call.status == SessionStatus.ENDED)
+
+
+def test_a_process_and_a_room_that_somebody_else_has_ended_are_made_up_for(pod):
+    AgentProcess.objects.available().get(pod=pod.pod).end("by somebody else")
+    Room.objects.available().filter(pod=pod.pod).latest("pk").end("by somebody else")
+    assert not is_full(pod)
+    run_until(pod, lambda: is_full(pod))
+
+
+def test_what_an_operator_wants_replaced_is_replaced(pod):
+    process = AgentProcess.objects.available().get(pod=pod.pod)
+    room = Room.objects.available().filter(pod=pod.pod).latest("pk")
+    for row in (process, room):
+        type(row).objects.filter(pk=row.pk).update(retiring=True)
+    run_until(pod, lambda: not AgentProcess.objects.available().filter(pk=process.pk).exists())
+    run_until(pod, lambda: not Room.objects.available().filter(pk=room.pk).exists())
+
+
+def test_an_order_is_carried_out(pod):
+    PoolOrder.objects.create(action=Action.PAUSE, pool=Pool.AGENTS, ordered_by="ann")
+    run_until(pod, lambda: Pod.objects.filter(pk=pod.pod.pk, agent_paused=True).exists())
+
+
+def test_one_taken_out_of_service_ends_its_stock(pod):
+    pod.pod.take_out_of_service("ann")
+    run_until(pod, lambda: not AgentProcess.objects.available().filter(pod=pod.pod).exists())
+
+
+def test_one_that_was_reaped_finds_out(pod):
+    pod.pod.end("no heartbeat")
+    run_until(pod, lambda: pod.reaped)
+
+
+def test_the_fleets_chores_fall_to_the_oldest_that_is_left(pod):
+    reserved = make_room("warming", reserved=True, created_at=Now() - timedelta(minutes=5))
+    Pod.objects.exclude(pk=pod.pod.pk).update(ended_at=Now(), end_reason="drained")
+    run_until(pod, lambda: not Room.objects.warming().filter(pk=reserved.pk).exists())
+
+
+def test_a_glance_sees_what_a_look_would(db):
+    pod = make_pod()
+    make_session(SessionStatus.ASSIGNED, pod=pod)
+    make_room(pod=pod)
+    make_room("warming", pod=pod, reserved=True)
+    make_room(pod=pod, life=30)
+    seen = glance(pod, free_slots=7, start_method="spawn", agent_trouble="", room_life=60)
+    assert seen
+    assert (seen.rooms_warming, seen.rooms_available, seen.rooms_old) == (0, 2, 1)
+    assert (seen.processes, seen.processes_available, seen.processes_retiring) == (1, 0, 0)
+    assert seen.sessions and not seen.orders and not seen.draining and seen.first_pod == pod.pk
+    pod.refresh_from_db()
+    assert (pod.free_slots, pod.start_method) == (7, "spawn")
+    other = make_pod()
+    seen = glance(other, free_slots=7, start_method="spawn", agent_trouble="", room_life=60)
+    assert seen and not seen.sessions and seen.first_pod == pod.pk
+    other.end("gone")
+    assert glance(other, free_slots=7, start_method="spawn", agent_trouble="", room_life=60) is None
+
+
+def test_all_pods_together_look_about_as_often_as_a_few():
+    assert planner.look_interval(2, poll_interval=1.0) == 1.0
+    assert planner.look_interval(50, poll_interval=1.0) == 50 / planner.LOOKS_A_SECOND
+    assert planner.look_interval(10_000, poll_interval=1.0) == planner.LONGEST_LOOK_S
+    assert planner.look_interval(10_000, poll_interval=60.0) == 60.0
