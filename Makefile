@@ -6,7 +6,7 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test fuzz bench bench-sizing bench-voice bench-scale chaos soak rolling load screenshots check-deploy lint types lock clean
+.PHONY: help setup run demo test fuzz bench bench-sizing bench-voice bench-scale chaos soak rolling load screenshots export-data check-deploy lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,8 +50,11 @@ load: setup ## 50 pushes/s and 10 connects/s for two minutes (ARGS="api --second
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
 	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/test_cockpit_browser.py
 
-check-deploy: setup ## render and validate the manifests, rehearse a roll-out, execute the Dockerfile in a clean root
-	@$(PY) -m shipping manifests && $(PY) -m shipping rehearsal && $(PY) -m shipping images
+check-deploy: setup ## render and validate the manifests, rehearse a roll-out and an upgrade, execute the Dockerfile in a clean root
+	@$(PY) -m shipping manifests && $(PY) -m shipping rehearsal && $(PY) -m shipping upgrade && $(PY) -m shipping images
+
+export-data: setup ## the whole database in one private file below .data (ARGS=FILE names it); manage.py importdata reads it
+	@exec $(PY) manage.py exportdata $(ARGS)
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

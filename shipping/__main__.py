@@ -4,6 +4,7 @@ images: every RUN of the Dockerfile in a clean Debian root (root's rights, deboo
 manifests: rendered (kubectl), validated against Kubernetes' schemas and our own rules
 rules: write the Prometheus Operator's copy of the alerts anew
 rehearsal: a roll-out as the manifests order it, under load, with the real processes (two minutes)
+upgrade: today's migrations on a filled, busy database of an earlier release that goes on serving (two minutes)
 """
 
 import argparse
@@ -13,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from shipping import manifests
+from shipping import manifests, upgrade
 from shipping.clean_root import NoCleanRoot
 from shipping.dockerfile import DockerfileError
 from shipping.examine import problems_of
@@ -66,8 +67,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["images", "manifests", "rehearsal", "rules"])
+    parser.add_argument("what", choices=["images", "manifests", "rehearsal", "rules", "upgrade"])
     parser.add_argument("--work", type=Path, help="where the roots are made (2 GB; default: the system's place)")
+    parser.add_argument(
+        "--from",
+        dest="earlier",
+        default=upgrade.FIRST_RELEASE,
+        metavar="REV",
+        help="upgrade: the earlier release, in git",
+    )
+    parser.add_argument(
+        "--sessions", type=int, default=upgrade.SESSIONS, help="upgrade: ended sessions in the database (%(default)s)"
+    )
     options = parser.parse_args()
     match options.what:
         case "images":
@@ -77,6 +88,8 @@ def main() -> int:
         case "rules":
             RULE.write_text(rule_of(ALERTS))
             return 0
+        case "upgrade":
+            problems = upgrade.upgrade(PROJECT, options.earlier, options.sessions, say)
         case _:
             problems = rehearse(PROJECT, say)
     for problem in problems:

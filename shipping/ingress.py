@@ -3,20 +3,29 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-from shipping.kubelet import Replica
+from typing import Protocol
 
 LAG_S = 2.0  # until every proxy of a cluster has heard that a replica stops
 PASSED_ON = ("Content-Type", "Authorization", "Idempotency-Key")
 
 
+class Replica(Protocol):
+    """Of the API."""
+
+    name: str
+    ready: bool
+
+    @property
+    def port(self) -> int: ...
+
+
 class Ingress:
     """Requests in turn to the replicas that were ready `LAG_S` ago, each over a connection of its own."""
 
-    def __init__(self, replicas: Callable[[], list[Replica]]) -> None:
+    def __init__(self, replicas: Callable[[], Sequence[Replica]]) -> None:
         self._replicas = replicas
         self._seen: dict[Replica, float] = {}  # until when a replica that was ready is still on the list
         self._turn = itertools.count()

@@ -154,6 +154,11 @@ class Sandbox:
     def set_presence_lag(self, seconds: float) -> None:
         self._control("PUT", "/presence", {"lag_s": seconds})
 
+    def change_key(self, api_key: str) -> None:
+        """In Daily's dashboard. From now on this object uses the new one."""
+        self._control("PUT", "/api-key", {"api_key": api_key})
+        self.api_key = api_key
+
     def reset(self) -> None:
         """As just started: no rooms, people, faults or counts."""
         self._control("POST", "/reset")

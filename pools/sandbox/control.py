@@ -118,6 +118,15 @@ def _group_changes(groups: object, known: set[str]) -> dict[str, tuple[int, floa
     return changes
 
 
+def change_key(call: Call) -> Any:
+    """`{"api_key"}`: the new one, at least 16 characters; this call still needs the old one."""
+    key = _known(call, "api_key").get("api_key")
+    if not isinstance(key, str) or not key.isascii() or len(key) < 16:
+        raise invalid_request("api_key should be a string of at least 16 ASCII characters")
+    call.world.change_key(key)
+    return {}
+
+
 def reset(call: Call) -> Any:
     call.world.reset()
     return {}
@@ -151,6 +160,7 @@ ROUTES = (
     Route("PUT", "/sandbox/clock", set_clock),
     Route("PUT", "/sandbox/presence", set_presence),
     Route("PUT", "/sandbox/limits", set_limits),
+    Route("PUT", "/sandbox/api-key", change_key),
     Route("POST", "/sandbox/reset", reset),
     *phones_api.CONTROL,
 )

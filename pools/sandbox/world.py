@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pools.sandbox import SANDBOX_API_KEY
@@ -60,8 +60,14 @@ class World:
         self.faults = Faults()
         self.calls: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
+    def change_key(self, api_key: str) -> None:
+        """As in Daily's dashboard: from now on the former key, and every token signed with it, admits nobody. Who is
+        in a room stays."""
+        self.options = replace(self.options, api_key=api_key)
+        self.tokens = TokenSigner(api_key, self.domain_id, self.clock)
+
     def reset(self) -> None:
-        """Everybody out, everything forgotten, every setting as at the start."""
+        """Everybody out, everything forgotten, every setting but the key as at the start."""
         self.presence.eject_all("sandbox-reset", self.clock.now())
         self.clock.offset = 0.0
         self._begin()
