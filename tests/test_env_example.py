@@ -35,6 +35,13 @@ def test_each_variable_has_a_line_of_meaning():
         assert before.startswith("# "), name
 
 
+def test_the_table_for_production_has_each_variable_once_with_its_default():
+    table = (ROOT / "docs" / "deploy.md").read_text().split("## Every setting")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([A-Z_0-9]+)` \| (?:`(.+?)`)? ?\| (.+?) \| (.+?) \|$", table, re.MULTILINE)
+    assert {name: default for name, default, *_ in rows} == DOCUMENTED
+    assert len(rows) == len(DOCUMENTED)
+
+
 @pytest.fixture
 def settings_under(monkeypatch):
     """Read the settings anew, in an environment in which of our variables only the given ones are set."""
