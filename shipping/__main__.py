@@ -23,7 +23,7 @@ from shipping.rehearsal import rehearse
 from shipping.rules import rule_of
 
 PROJECT = Path(__file__).resolve().parent.parent
-KUSTOMIZATIONS = ("deploy/kubernetes", "deploy/kubernetes/monitoring", "deploy/kubernetes/autoscaling")
+KUSTOMIZATIONS = tuple(f"deploy/kubernetes{below}" for below in ("", "/canary", "/monitoring", "/autoscaling"))
 ALERTS = PROJECT / "deploy/prometheus/alerts.yml"
 RULE = PROJECT / "deploy/kubernetes/monitoring/prometheus-rule.yaml"
 _began = time.monotonic()

@@ -27,14 +27,12 @@ def rendered(directory: Path) -> list[Manifest]:
 
 
 def as_written(directory: Path) -> list[Manifest]:
-    """The files that the kustomization lists, without what kustomize changes (namespace, images)."""
-    kustomization = yaml.safe_load((directory / "kustomization.yaml").read_text())
-    return [
-        document
-        for name in kustomization["resources"]
-        for document in yaml.safe_load_all((directory / name).read_text())
-        if document
-    ]
+    """The files that the kustomization and those below it list, without what kustomize changes (namespace, images)."""
+    found: list[Manifest] = []
+    for name in yaml.safe_load((directory / "kustomization.yaml").read_text())["resources"]:
+        path = directory / name
+        found += as_written(path) if path.is_dir() else filter(None, yaml.safe_load_all(path.read_text()))
+    return found
 
 
 def schema_problems(manifests: list[Manifest]) -> list[str]:
