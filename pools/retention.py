@@ -1,8 +1,8 @@
 """Ended rows are deleted after a while, in batches, so that no transaction is long and no table grows for ever.
 
-A room or process that served a session goes after its session. Leads are the callers' and stay; they only lose the
-link to a session that is gone. Only the oldest rows are looked at: a table in which nothing is due would otherwise be
-read from end to end each time.
+A room or process that served a session goes after its session, the tally of a bot's version after its last pod. Leads
+are the callers' and stay; they only lose the link to a session that is gone. Only the oldest rows are looked at: a
+table in which nothing is due would otherwise be read from end to end each time.
 """
 
 from datetime import timedelta
@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VersionTally, VoiceSession
 
 BATCH = 1000
 
@@ -30,6 +30,7 @@ def delete_ended(days: int) -> bool:
         _delete(AgentProcess.objects.filter(status=StockStatus.ENDED, ended_at__lt=before, voice_session=None)),
         _delete(Pod.objects.filter(ended_at__lt=before, agent_processes=None)),
     ]
+    VersionTally.objects.exclude(version__in=Pod.objects.order_by().values("version")).delete()
     return any(more)
 
 

@@ -46,12 +46,13 @@ T = TypeVar("T")
 
 
 def supervisor_config(directory: Path, **values: Any) -> SupervisorConfig:
-    """Small pools, the light bot, short patience. `bot` and `bot_dir` are the agents', the rest the supervisor's."""
+    """Small pools, the light bot, short patience. `bot`, `bot_dir`, `version` are the agents', the rest the
+    supervisor's."""
     agent = AgentConfig(
         bot=values.pop("bot", LIGHT_BOT),
         bot_dir=values.pop("bot_dir", PROJECT),
         project_dir=PROJECT,
-        version="v1",
+        version=values.pop("version", "v1"),
         spool_dir=directory / "spool",
         env=agent_environment(os.environ),
     )

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from leads.models import Lead, LeadStatus
 from pools import retention
-from pools.models import AgentProcess, Pod, Room, VoiceSession
+from pools.models import AgentProcess, Pod, Room, VersionTally, VoiceSession
 from tests.make import make_agent_process, make_lead, make_pod, make_room, make_session
 
 pytestmark = pytest.mark.django_db
@@ -59,3 +59,13 @@ def test_young_rows_among_the_oldest_stop_nothing(monkeypatch):
     while retention.delete_ended(30):
         rounds += 1
     assert AgentProcess.objects.count() == 1 and rounds == 4
+
+
+def test_the_tally_of_a_version_goes_after_its_last_pod():
+    make_pod(version="2.3"), make_pod(version="2.2", ended_at=LONG_AGO)
+    for version in ("2.3", "2.2", "2.1"):
+        VersionTally.objects.create(version=version, start_kind="warm", shard=0)
+    retention.delete_ended(0)
+    assert VersionTally.objects.count() == 3
+    retention.delete_ended(30)
+    assert VersionTally.objects.get().version == "2.3"

@@ -27,9 +27,11 @@ from pools.rollout import RolloutRefused, live_versions, roll_back, roll_out
 from pools.sessions import Result, end_session, hand_off_failed
 from tests.make import make_agent_process, make_pod, make_room, make_session
 from tests.properties import REPEATABLE
+from tests.service import connect_lead, run_until
 from tests.test_claims import in_threads
 from tests.test_hot_pairs import make_hot_pair
-from tests.test_pools_command import pools
+from tests.test_pools_command import pools as pools_command
+from tests.test_supervisor_pods import together
 
 REQUEST = SessionRequest(body={}, life=timedelta(minutes=30))
 NEW, OLD = "2.3", "2.2"
@@ -264,6 +266,21 @@ def test_a_waiting_session_is_left_to_a_pod_of_its_version_that_has_a_slot_for_a
     assert left_to_others(old, [again, long_ago]) == set()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_pods_of_two_versions_obey_from_stock_and_on_demand(pods, sandbox):
+    old, new = (pods.start_full(version=version, agent_target=1, room_target=4) for version in (OLD, NEW))
+    roll_out({NEW: 100}, by="ann")
+    first = connect_lead(sandbox)
+    run_until(old, together(first.bot_has_joined, new))
+    AgentProcess.objects.available().update(status="ended", ended_at=timezone.now())  # nothing in stock
+    second = connect_lead(sandbox)
+    soon = timezone.now() + timedelta(hours=1)  # this machine may be too slow for half a second
+    VoiceSession.objects.waiting().update(created_at=soon)
+    run_until(old, together(second.bot_has_joined, new))
+    assert [call.process.version for call in (first, second)] == [NEW, NEW]
+    assert (first.session.start_kind, second.session.start_kind) == ("warm", "partial")
+
+
 # --- at once -----------------------------------------------------------------------------------------------
 
 
@@ -383,32 +400,32 @@ def test_metrics_have_no_more_versions_than_are_readable():
 @pytest.mark.django_db
 def test_the_terminal_rolls_out_tells_and_rolls_back(capsys):
     two_versions()
-    code, text, _ = pools(capsys, "rollout", "2.3=10%", "--why", "canary")
+    code, text, _ = pools_command(capsys, "rollout", "2.3=10%", "--why", "canary")
     assert code == 0 and text.startswith("Rolled out: 2.3 10 %, the others 90 %. Back: manage.py pools rollout --back")
-    code, text, _ = pools(capsys, "rollout")
+    code, text, _ = pools_command(capsys, "rollout")
     assert code == 0 and text.startswith("Roll-out: 2.3 10 %, the others 90 %; by ") and "(canary)" in text
     assert [line.split()[:2] for line in text.splitlines()[-2:]] == [["2.2", "1"], ["2.3", "1"]]
-    _, text, _ = pools(capsys, "rollout", "--json")
+    _, text, _ = pools_command(capsys, "rollout", "--json")
     told = json.loads(text)
     assert told["rollout"]["shares"] == {"2.3": 10.0}
     assert [(version["version"], version["wanted_percent"]) for version in told["versions"]] == [
         ("2.2", 90.0),
         ("2.3", 10.0),
     ]
-    _, text, _ = pools(capsys, "status")
+    _, text, _ = pools_command(capsys, "status")
     assert "Roll-out: 2.3 10 %, the others 90 %, by " in text
-    _, text, _ = pools(capsys, "status", "--json")
+    _, text, _ = pools_command(capsys, "status", "--json")
     assert json.loads(text)["rollout"]["words"] == "2.3 10 %, the others 90 %"
-    code, text, _ = pools(capsys, "rollout", "--back")
+    code, text, _ = pools_command(capsys, "rollout", "--back")
     assert code == 0 and text.startswith("Rolled back: 2.3 10 %, the others 90 %. Now: no preference.")
-    code, _, notes = pools(capsys, "rollout", "--back")
+    code, _, notes = pools_command(capsys, "rollout", "--back")
     assert code == 1 and "No roll-out stands" in notes
 
 
 @pytest.mark.django_db
 def test_the_terminal_refuses_what_cannot_be(capsys):
     two_versions()
-    code, _, notes = pools(capsys, "rollout", "2.4=10%")
+    code, _, notes = pools_command(capsys, "rollout", "2.4=10%")
     assert code == 1 and "no live pod runs version 2.4; live: 2.2, 2.3" in notes
     for arguments, problem in (
         (["2.3=101%"], "from 0 to 100"),
@@ -416,7 +433,7 @@ def test_the_terminal_refuses_what_cannot_be(capsys):
         (["2.3=1", "--back"], "either shares"),
     ):
         with pytest.raises(CommandError, match=problem) as refusal:
-            pools(capsys, "rollout", *arguments)
+            pools_command(capsys, "rollout", *arguments)
         assert refusal.value.returncode == 2
     assert live_versions() == {NEW: 1, OLD: 1} and not Rollout.objects.exists()
 

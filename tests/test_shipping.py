@@ -15,6 +15,7 @@ import yaml
 from django.conf import settings
 
 from shipping import dockerfile, images, manifests
+from shipping.release import NoRelease, exported
 from shipping.rules import rule_of
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -117,6 +118,12 @@ def test_drain_covers_the_longest_session(base: list[manifests.Manifest]) -> Non
     configuration = next(one["data"] for one in base if one["kind"] == "ConfigMap")
     assert int(configuration["DRAIN_TIMEOUT"]) >= int(configuration["MAX_DAILY_SESSION_LIMIT"])
     assert json.loads(configuration["VOICE_AGENT_MAX_POOL_SIZE"]) <= settings.VOICE_AGENT_MAX_PROCESSES
+
+
+def test_without_a_history_no_earlier_release_is_invented(tmp_path: Path) -> None:
+    with pytest.raises(NoRelease, match=r"git has no revision e7c6036 here|there is no git here"):
+        exported(tmp_path, "e7c6036", tmp_path / "before")
+    assert not (tmp_path / "before").exists()
 
 
 def merge(into: manifests.Manifest, change: manifests.Manifest) -> None:
