@@ -55,10 +55,10 @@ class Rows:
         found = {row[0]: Start(row[1], row[2], row[3]) for row in self.all(STARTS, [list(sessions)])}
         return [found[session] for session in sessions]
 
-    def bot_joined(self, session: uuid.UUID) -> float:
-        """When the bot of this session was in its room, Unix seconds; 0: not yet."""
+    def first_audio(self, session: uuid.UUID) -> float:
+        """When the bot of this session first sent a sound, Unix seconds; 0: not yet."""
         row = self._row(
-            "SELECT extract(epoch FROM bot_joined_at)::float8 FROM pools_voicesession WHERE uuid = %s", [session]
+            "SELECT extract(epoch FROM first_audio_at)::float8 FROM pools_voicesession WHERE uuid = %s", [session]
         )
         return float(row[0] or 0)
 

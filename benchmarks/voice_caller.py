@@ -66,6 +66,7 @@ class VoiceCaller:
     def __init__(self) -> None:
         self.times: dict[str, float] = {}
         self.messages: list[dict[str, Any]] = []  # what the bot has sent over the data channel
+        self.answer_took = 0.0  # of the time between offered and answered: what the bot needed for its answer
         self.loud_frames = 0
         self.last_loud = 0.0
         self.id = ""
@@ -106,6 +107,7 @@ class VoiceCaller:
             self._note("answered")
             if answer.get("type") != "answer":
                 raise CallRefused("refused", answer.get("reason"))
+            self.answer_took = answer["took_ms"] / 1000
             await self._peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
             await self._connected.wait()
 

@@ -11,17 +11,19 @@ from benchmarks.rows import Start
 from benchmarks.voice_caller import CallRefused, VoiceCaller
 from benchmarks.world import DidNotHappen, World
 
-STEPS = ("connect", "joined", "offered", "answered", "connected", "heard")
+STEPS = ("connect", "joined", "offered", "answered", "connected", "spoke", "heard")
+SEEN_BY_THE_CALLER = tuple(step for step in STEPS if step != "spoke")
 Connect = Callable[[], Connected]
 
 
 @dataclass(frozen=True)
 class SpokenCall:
-    """`at`: when each step was done, seconds from the press; `bot_joined`: likewise, by the session's row."""
+    """`at`: when each step was done, seconds from the press; "spoke", that the bot sent a first sound, by the session's
+    row. `answer_took`: what the bot needed to answer the offer, once it saw to it."""
 
     at: dict[str, float]
     start: Start
-    bot_joined: float
+    answer_took: float
 
     @property
     def first_word(self) -> float:
@@ -29,8 +31,10 @@ class SpokenCall:
 
     @property
     def ours(self) -> float:
-        """Outside of WebRTC and speech: the connect, and what the caller's offer waited for the bot."""
-        return self.at["connect"] + max(0.0, self.bot_joined - self.at["offered"])
+        """Outside of WebRTC: the connect, what the offer waited for the bot (relay there and back included), and what
+        the bot needed to speak once it could be heard."""
+        waited = self.at["answered"] - self.at["offered"] - self.answer_took
+        return self.at["connect"] + waited + max(0.0, self.at["spoke"] - self.at["connected"])
 
 
 async def press(connect: Connect) -> tuple[Connected, dict[str, float]]:
@@ -45,7 +49,8 @@ async def press(connect: Connect) -> tuple[Connected, dict[str, float]]:
         await caller.join(connected.room_url, connected.token)
         await caller.until_heard()
         times |= caller.times
-    return connected, {"pressed": wall + clock, **{step: times[step] - clock for step in STEPS}}
+    seen = {step: times[step] - clock for step in SEEN_BY_THE_CALLER}
+    return connected, {"pressed": wall + clock, "answer_took": caller.answer_took, **seen}
 
 
 def spoken_calls(world: World, connects: list[Connect]) -> list[SpokenCall]:
@@ -76,6 +81,6 @@ def one_spoken_call(world: World, api: Api) -> SpokenCall:
 
 def _with_rows(world: World, connected: Connected, at: dict[str, float]) -> SpokenCall:
     session: uuid.UUID = connected.session
-    joined = world.wait_for("bot joined", lambda: world.rows.bot_joined(session))
-    pressed = at.pop("pressed")
-    return SpokenCall(at, world.rows.starts([session])[0], joined - pressed)
+    spoke = world.wait_for("first sound", lambda: world.rows.first_audio(session))
+    pressed, took = at.pop("pressed"), at.pop("answer_took")
+    return SpokenCall({**at, "spoke": spoke - pressed}, world.rows.starts([session])[0], took)

@@ -69,8 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept
 
     def do_GET(self) -> None:
-        self._note()
         self._answer(b'{"object": "list", "data": []}', "application/json")
+        self._note()
 
     def do_POST(self) -> None:
         self._note()

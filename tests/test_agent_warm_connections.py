@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pools.agent.launcher import agent_environment
-from pools.protocol import CallerJoined, Ended, FirstAudio
-from tests.agents import PROJECT, Agents, config, running_agents
+from pools.protocol import CallerJoined, Ended, FirstAudio, Ping, Pong
+from tests.agents import PROJECT, Agent, Agents, config, running_agents
 from tests.daily_sandbox import Sandbox, running_sandbox
 from tests.fake_openai import FakeOpenAI, running_openai
 from tests.tls_certificate import certificate_of
@@ -51,6 +51,14 @@ def ports(provider: FakeOpenAI, path: str) -> set[int]:
     return {port for asked, port in list(provider.requests) if asked == path}
 
 
+def wait_until_warm(agent: Agent, provider: FakeOpenAI) -> None:
+    """All answers have been sent, and the loop that takes them, held up by nothing more, has turned often enough."""
+    wait_until(lambda: len(ports(provider, "models")) == SERVICES)
+    for number in range(100):
+        agent.send(Ping(number))
+        agent.expect(Pong)
+
+
 def greeted(call: Call, sandbox: Sandbox) -> None:
     """Somebody comes, hears the voice of the provider, and goes."""
     ada = sandbox.join(call.room, call.token)
@@ -65,7 +73,7 @@ def test_the_first_words_go_over_a_connection_that_was_open_before_the_session(
 ) -> None:
     provider.requests.clear()
     agent = agents.start()
-    wait_until(lambda: len(ports(provider, "models")) == SERVICES)
+    wait_until_warm(agent, provider)
     greeted(Call(agents, sandbox, agent=agent), sandbox)
     assert ports(provider, "speech") <= ports(provider, "models") and ports(provider, "speech")
 
@@ -76,7 +84,7 @@ def test_a_template_that_chooses_another_voice_speaks_over_the_open_connection_t
     provider.requests.clear()
     provider.voices.clear()
     agent = agents.start()
-    wait_until(lambda: len(ports(provider, "models")) == SERVICES)
+    wait_until_warm(agent, provider)
     greeted(Call(agents, sandbox, {"configurations": {"voice": "coral"}}, agent=agent), sandbox)
     assert provider.voices == ["coral"]
     assert ports(provider, "speech") <= ports(provider, "models") and ports(provider, "speech")
@@ -87,7 +95,7 @@ def test_connections_that_the_provider_has_closed_meanwhile_are_replaced_without
 ) -> None:
     provider.requests.clear()
     agent = agents.start()
-    wait_until(lambda: len(ports(provider, "models")) == SERVICES)
+    wait_until_warm(agent, provider)
     provider.hang_up()
     greeted(Call(agents, sandbox, agent=agent), sandbox)
     assert ports(provider, "speech").isdisjoint(ports(provider, "models")) and ports(provider, "speech")

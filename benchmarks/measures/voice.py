@@ -29,15 +29,15 @@ STEP_WORDS = {
     "offered": "to the offer sent",
     "answered": "to the bot's answer",
     "connected": "to WebRTC connected (ICE, DTLS)",
-    "heard": "to the first word heard",
+    "spoke": "to the first sound sent by the bot",
+    "heard": "to the first word heard (codec, jitter buffer)",
 }
 
 
 def warm(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     calls = _calls(world, Sizes(processes=3, rooms=5), rounds, progress)
     yield _first_word("voice_warm", "warm pair", calls, {"p50": WARM_AIM_MS})
-    ours = milliseconds([call.ours for call in calls])
-    yield Figure("voice_warm_ours", "warm pair: of it connect and waiting for the bot", ours, aims={"p50": OURS_AIM_MS})
+    yield _ours("voice_warm", "warm pair", calls)
     yield from _timeline("voice_warm", "warm pair", calls)
 
 
@@ -45,6 +45,7 @@ def hot(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     with world.other_api(VOICE_AGENT_PREJOIN="2"):
         calls = _calls(world, Sizes(processes=3, rooms=5, hot=2), rounds, progress)
     yield _first_word("voice_hot", "hot pair", calls, {"p50": HOT_AIM_MS})
+    yield _ours("voice_hot", "hot pair", calls)
     yield from _timeline("voice_hot", "hot pair", calls)
 
 
@@ -128,6 +129,11 @@ def _first_word(name: str, what: str, calls: Sequence[SpokenCall], aims: dict[st
     words = milliseconds([call.first_word for call in calls])
     starts = kinds_of([call.start for call in calls])
     return Figure(name, f"press to first word, {what}", words, aims=aims or {}, notes=starts)
+
+
+def _ours(name: str, what: str, calls: Sequence[SpokenCall]) -> Figure:
+    ours = milliseconds([call.ours for call in calls])
+    return Figure(f"{name}_ours", f"{what}: of it connect, and waiting for the bot", ours, aims={"p50": OURS_AIM_MS})
 
 
 def _timeline(name: str, what: str, calls: Sequence[SpokenCall]) -> Iterable[Figure]:

@@ -11,6 +11,7 @@ goes on. A simulated caller has no page and makes no offer; it hears everything 
 import asyncio
 import logging
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from pools.agent.sandbox_room import Participant, SandboxRoom
@@ -77,7 +78,9 @@ class LocalCall:
             await self.connection.meet_mute_caller()
         else:
             self._caller = who
-            await room.send(who, await self.connection.answer(str(data.get("sdp", ""))))
+            began = time.monotonic()
+            answer = await self.connection.answer(str(data.get("sdp", "")))
+            await room.send(who, {**answer, "took_ms": round((time.monotonic() - began) * 1000, 1)})
 
 
 def new_call() -> LocalCall | None:

@@ -9,6 +9,7 @@ import fractions
 from typing import Any
 
 import numpy as np
+from aiortc import MediaStreamTrack
 from av import AudioFrame
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 
@@ -26,6 +27,7 @@ class RoomConnection(SmallWebRTCConnection):
         self._over = False
         self._mute_caller: _MuteCaller | None = None
         self._voice: Any = None  # the bot's track
+        self._mouth: _Mouth | None = None
         self._ear = _Ear()
 
     async def answer(self, sdp: str) -> dict[str, Any]:
@@ -35,6 +37,8 @@ class RoomConnection(SmallWebRTCConnection):
             await self.renegotiate(sdp, "offer", restart_pc=True)
         else:
             await self.initialize(sdp, "offer")
+        self._mouth = _Mouth()
+        super().replace_audio_track(self._mouth)
         self._offers += 1
         return {"type": "answer", "sdp": self.get_answer()["sdp"]}
 
@@ -82,8 +86,27 @@ class RoomConnection(SmallWebRTCConnection):
         self._voice = track
         if self._mute_caller is not None:
             self._ear.listen_to(track)
-        else:
-            super().replace_audio_track(track)
+        elif self._mouth is not None:
+            self._mouth.speak_with(track)
+
+
+class _Mouth(MediaStreamTrack):
+    """What the caller's connection carries: the bot's track, as soon as there is one. Without any track the sender of a
+    connection looks for one every 20 ms only."""
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._voice: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def speak_with(self, track: Any) -> None:
+        if self._voice.done():
+            self._voice = asyncio.get_running_loop().create_future()
+        self._voice.set_result(track)
+
+    async def recv(self) -> Any:
+        return await (await asyncio.shield(self._voice)).recv()
 
 
 class _Ear:

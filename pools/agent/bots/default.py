@@ -31,7 +31,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
 from pools.agent import claimed_body, report
-from pools.agent.bots import ending, offline, providers
+from pools.agent.bots import ending, espeak, offline, providers
 from pools.agent.bots.espeak import EspeakTTSService
 from pools.agent.bots.script import Script
 from pools.agent.bots.transcript import Transcript
@@ -44,7 +44,10 @@ PREJOIN = True  # it can join before anybody has claimed it
 
 async def warm_up() -> None:
     """Called in an idle process, before anybody calls and then once a minute."""
-    await providers.warm_up()
+    providers.make_ahead()
+    if not providers.is_chosen("VOICE_AGENT_TTS"):
+        await asyncio.to_thread(espeak.library)
+    await providers.connect()
 
 
 async def bot(runner_args: RunnerArguments) -> None:

@@ -1,15 +1,19 @@
 """A voice that needs no provider: espeak-ng, which speaks about a hundred languages, from a wheel, without network.
 
-It is synchronous (it starts no threads), takes about 10 ms for a sentence, and is loaded when it first speaks: in the
-agent's own process, after the fork.
+It is synchronous (it starts no threads), takes about 10 ms for a sentence, and is loaded in the agent's own process:
+while that is idle, or when it first speaks.
 """
 
 import asyncio
 import ctypes
+import functools
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import espeakng_loader
+import numpy as np
+import soxr
 from pipecat.frames.frames import Frame
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
@@ -17,9 +21,13 @@ from pipecat.services.tts_service import TTSService
 _SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: samples go to the callback, in the thread that asked
 _NO_EXIT = 0x8000  # espeak_Initialize: report an error instead of ending the process
 _UTF8 = 1
+_PAUSE_AT_THE_END = 0x1000
 _CHARACTERS = 1  # espeak_POSITION_TYPE
 _RATE, _WORDS_PER_MINUTE = 1, 165  # espeak_PARAMETER
 _CHUNK_BYTES = 4096
+_PIPELINE_RATE = 24_000
+# Not after what may be an abbreviation: "Mr. Smith" is no two sentences.
+_END_OF_SENTENCE = re.compile(r"(?<=[!?])\s+|(?<=\w{4}\.)\s+")
 DEFAULT_LANGUAGE = "en-us"
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -39,13 +47,15 @@ class Espeak:
         self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_SetParameter(_RATE, _WORDS_PER_MINUTE, 0)
 
-    def speak(self, text: str, language: str = DEFAULT_LANGUAGE) -> bytes:
-        """`text` as 16-bit mono samples. A language that it does not know is read as English."""
+    def speak(self, text: str, language: str = DEFAULT_LANGUAGE, *, goes_on: bool = False) -> bytes:
+        """`text` as 16-bit mono samples; if it `goes_on`, with a pause after it. An unknown language is read as
+        English."""
         if not self._has(language) and not self._has(language.partition("-")[0]):
             self._has(DEFAULT_LANGUAGE)
         self._samples.clear()
         encoded = text.encode("utf-8", "replace")
-        self._library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTERS, 0, _UTF8, None, None)
+        flags = _UTF8 | (_PAUSE_AT_THE_END if goes_on else 0)
+        self._library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTERS, 0, flags, None, None)
         return bytes(self._samples)
 
     def _has(self, language: str) -> bool:
@@ -57,16 +67,27 @@ class Espeak:
         return 0  # go on
 
 
+@functools.cache
+def library() -> Espeak:
+    """The one of this process, loaded when it is first asked for."""
+    return Espeak()
+
+
 class EspeakTTSService(TTSService):
-    """espeak-ng as one of Pipecat's voices. What is said first can be prepared before there is anybody to hear it."""
+    """espeak-ng as one of Pipecat's voices. What is said first can be prepared before there is anybody to hear it.
+
+    A text is synthesised sentence by sentence, so that the first is heard before the last is there; and at the rate of
+    Pipecat's pipelines, in the same thread, so that the loop has nothing to resample while somebody waits.
+    """
 
     def __init__(self, language: str = "", **kwargs: Any) -> None:
         settings = TTSSettings(model=None, voice=None, language=None)
-        super().__init__(push_start_frame=True, push_stop_frames=True, settings=settings, **kwargs)
+        super().__init__(
+            push_start_frame=True, push_stop_frames=True, settings=settings, sample_rate=_PIPELINE_RATE, **kwargs
+        )
         self._spoken_language = language or DEFAULT_LANGUAGE
-        self._espeak: Espeak | None = None
         self._one_at_a_time = asyncio.Lock()
-        self._prepared: dict[str, asyncio.Task[bytes]] = {}
+        self._prepared: dict[str, list[asyncio.Task[bytes]]] = {}
 
     def can_generate_metrics(self) -> bool:
         return True
@@ -74,31 +95,41 @@ class EspeakTTSService(TTSService):
     def prepare(self, text: str, language: str = "") -> None:
         """Begin to synthesise what will be said; `language` is that of all that follows."""
         self._spoken_language = language or self._spoken_language
-        self._prepared[text] = asyncio.get_running_loop().create_task(self._speak(text))
+        self._prepared[text] = self._begin(text)
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
-        prepared = self._prepared.pop(text, None)
-        samples = await (prepared or self._speak(text))
-        async for frame in self._stream_audio_frames_from_iterator(
-            _chunks(samples), in_sample_rate=self._sample_rate_of_voice, context_id=context_id
-        ):
-            await self.stop_ttfb_metrics()
-            yield frame
+        sentences = self._prepared.pop(text, None) or self._begin(text)
+        try:
+            async for frame in self._stream_audio_frames_from_iterator(
+                _chunks(sentences), in_sample_rate=_PIPELINE_RATE, context_id=context_id
+            ):
+                await self.stop_ttfb_metrics()
+                yield frame
+        finally:
+            for sentence in sentences:
+                sentence.cancel()
 
-    @property
-    def _sample_rate_of_voice(self) -> int:
-        return self._espeak.sample_rate if self._espeak else self.sample_rate
+    def _begin(self, text: str) -> list[asyncio.Task[bytes]]:
+        sentences = _END_OF_SENTENCE.split(text)
+        goes_on = [True] * (len(sentences) - 1) + [False]
+        loop = asyncio.get_running_loop()
+        return [loop.create_task(self._speak(*each)) for each in zip(sentences, goes_on, strict=True)]
 
-    async def _speak(self, text: str) -> bytes:
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(self._speak_now, text)
-
-    def _speak_now(self, text: str) -> bytes:
-        if self._espeak is None:
-            self._espeak = Espeak()
-        return self._espeak.speak(text, self._spoken_language)
+    async def _speak(self, sentence: str, goes_on: bool) -> bytes:
+        async with self._one_at_a_time:  # in the order in which they were asked for
+            return await asyncio.to_thread(_samples_of, sentence, self._spoken_language, goes_on)
 
 
-async def _chunks(samples: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(samples), _CHUNK_BYTES):
-        yield samples[start : start + _CHUNK_BYTES]
+def _samples_of(sentence: str, language: str, goes_on: bool) -> bytes:
+    espeak = library()
+    spoken = np.trim_zeros(np.frombuffer(espeak.speak(sentence, language, goes_on=goes_on), dtype=np.int16), "f")
+    resampled: np.ndarray = soxr.resample(spoken, espeak.sample_rate, _PIPELINE_RATE)
+    return resampled.tobytes()
+
+
+async def _chunks(sentences: list[asyncio.Task[bytes]]) -> AsyncIterator[bytes]:
+    for sentence in sentences:
+        samples = await sentence
+        for start in range(0, len(samples), _CHUNK_BYTES):
+            yield samples[start : start + _CHUNK_BYTES]
+            await asyncio.sleep(0)  # the first is on its way to the caller before the others are looked at

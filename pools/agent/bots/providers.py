@@ -4,8 +4,8 @@ A template says `{"stt": {"provider": "deepgram", "model": ...}, "llm": {...}, "
 VOICE_AGENT_STT, VOICE_AGENT_LLM and VOICE_AGENT_TTS name a provider for all templates that do not. Without either it
 is the first one in the lists below for which there is a key. A provider without a key is as good as none.
 
-What a template that says nothing gets is made before anybody calls (`warm_up`), and so are the connections to OpenAI,
-whatever is said over them.
+What a template that says nothing gets is made before anybody calls (`make_ahead`), and so are the connections to
+OpenAI, whatever is said over them.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ _ALL: dict[str, Mapping[str, Maker[Any]]] = {
 _STREAMS = {"deepgram": "api.deepgram.com", "cartesia": "api.cartesia.ai"}
 
 _made: dict[tuple[str, ...], Any] = {}  # services, by what they do; each waits for the session that wants just this
-_wanted: list[str] | None = None
+_chosen: dict[str, str] | None = None  # providers by setting
 
 
 def speech_to_text(script: Script) -> FrameProcessor | None:
@@ -117,28 +117,33 @@ def voice(script: Script) -> TTSService | None:
     return _service("VOICE_AGENT_TTS", VOICES, script.tts, script)
 
 
-async def warm_up() -> None:
-    """Nobody calls yet: make the services that a call most likely wants, and have their connections open."""
-    global _wanted
-    if _wanted is None:
-        _wanted = _make_ahead(Script.from_body(None))
+def make_ahead() -> None:
+    """Nobody calls yet: make the services that a script wants which leaves them to the settings. Once is enough."""
+    global _chosen
+    if _chosen is not None:
+        return
+    _chosen, script = {}, Script.from_body(None)
+    for setting, makers in _ALL.items():
+        if provider := _provider(setting, makers, ""):
+            _chosen[setting] = provider
+            choice = ServiceChoice(provider)
+            _made[_key(setting, choice, script)] = makers[provider](choice, _api_key(provider), script)
+
+
+def is_chosen(setting: str) -> bool:
+    """Whether `make_ahead` has found a provider for it."""
+    return setting in (_chosen or {})
+
+
+async def connect() -> None:
+    """Have the connections open that the services made ahead will use, and the names of hosts looked up."""
+    chosen = list((_chosen or {}).values())
     loop = asyncio.get_running_loop()
-    look_ups = [loop.getaddrinfo(_STREAMS[provider], 443) for provider in sorted(set(_wanted) & set(_STREAMS))]
-    connections = openai_connections.open_connections(_wanted.count("openai"))
+    look_ups = [loop.getaddrinfo(_STREAMS[provider], 443) for provider in sorted(set(chosen) & set(_STREAMS))]
+    connections = openai_connections.open_connections(chosen.count("openai"))
     for problem in await asyncio.gather(connections, *look_ups, return_exceptions=True):
         if isinstance(problem, Exception):
             raise problem
-
-
-def _make_ahead(script: Script) -> list[str]:
-    """Returns the providers of the services that a script wants which leaves them to the settings."""
-    wanted = []
-    for setting, makers in _ALL.items():
-        if provider := _provider(setting, makers, ""):
-            wanted.append(provider)
-            choice = ServiceChoice(provider)
-            _made[_key(setting, choice, script)] = makers[provider](choice, _api_key(provider), script)
-    return wanted
 
 
 def _service(setting: str, makers: Mapping[str, Maker[S]], choice: ServiceChoice, script: Script) -> S | None:
