@@ -6,7 +6,7 @@ PY = "$(VENV)/bin/python"
 TEST_WORKERS ?= 4
 export VENV
 
-.PHONY: help setup run demo test fuzz bench bench-sizing bench-voice bench-scale chaos soak rolling load screenshots export-data check-deploy lint types lock clean
+.PHONY: help setup run demo test fuzz bench bench-sizing bench-voice bench-scale chaos hosts soak rolling load screenshots export-data check-deploy lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ bench-voice: setup ## measure spoken calls: press of the button to first word, a
 
 bench-scale: setup ## a hundred pods on one database: a quarter of an hour (ARGS="--pods 20 --seconds 10 --history 0")
 	@exec $(PY) -m benchmarks.scale $(ARGS)
+
+hosts: setup ## several hosts on this machine: cables pulled, a slow one, a rolling restart; needs root, cleans up after itself
+	@exec $(PY) -m hosts $(ARGS)
 
 chaos: setup ## break everything on purpose and count what is lost: a quarter of an hour; prints findings, writes JSON
 	@exec $(PY) -m chaos chaos $(ARGS)

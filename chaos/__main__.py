@@ -65,7 +65,7 @@ def main() -> int:
         return INTERRUPTED
     except BROKEN as error:
         report.broken.append(f"{type(error).__name__}: {error}")
-    _conclude(report, arguments.output or DATA_DIR / f"{arguments.command}.json")
+    conclude(report, arguments.output or DATA_DIR / f"{arguments.command}.json")
     return 0 if report.holds else 1
 
 
@@ -75,10 +75,10 @@ def main() -> int:
 def _chaos(world: World, arguments: argparse.Namespace, report: Report) -> None:
     for row, (about, scenario) in SCENARIOS.items():
         if not arguments.only or row in arguments.only:
-            _act(world, f"row {row}: {about}", partial(scenario, world), report)
+            act(world, f"row {row}: {about}", partial(scenario, world), report)
     if arguments.kills and (not arguments.only or set(arguments.only) & {AT_RANDOM, *SHARES, *REPEATS}):
-        _act(world, "faults at random moments", lambda: _storm(world, arguments, report), report)
-    _settle(world, report)
+        act(world, "faults at random moments", lambda: _storm(world, arguments, report), report)
+    settle(world, report)
 
 
 def _storm(world: World, arguments: argparse.Namespace, report: Report) -> Iterable[Finding]:
@@ -109,8 +109,8 @@ def _storm(world: World, arguments: argparse.Namespace, report: Report) -> Itera
 
 def _soak(world: World, arguments: argparse.Namespace, report: Report) -> None:
     minutes = arguments.minutes or 10.0
-    _act(world, "soak", lambda: soak.soak(world, minutes, arguments.seed, report.figures), report)
-    _settle(world, report)
+    act(world, "soak", lambda: soak.soak(world, minutes, arguments.seed, report.figures), report)
+    settle(world, report)
 
 
 def _rolling(world: World, arguments: argparse.Namespace, report: Report) -> None:
@@ -118,16 +118,16 @@ def _rolling(world: World, arguments: argparse.Namespace, report: Report) -> Non
     stay = (3.0, 8.0)  # so long that nobody is gone before the bot comes
     drain = DRAIN_S[arguments.pipecat]
     about = f"row 11: rolling restart under {rate:g} connects/s"
-    _act(world, about, lambda: rolling.rolling(world, rate, drain, stay), report)
+    act(world, about, lambda: rolling.rolling(world, rate, drain, stay), report)
     if not arguments.pipecat:
-        _act(world, "row 11: impatient drains", lambda: rolling.impatient(world), report)
-    _settle(world, report)
+        act(world, "row 11: impatient drains", lambda: rolling.impatient(world), report)
+    settle(world, report)
 
 
 COMMANDS = {"chaos": _chaos, "soak": _soak, "rolling": _rolling}
 
 
-def _act(world: World, about: str, run: Callable[[], Iterable[Finding]], report: Report) -> None:
+def act(world: World, about: str, run: Callable[[], Iterable[Finding]], report: Report) -> None:
     """One scenario with pods of its own, audited at its end. One that breaks is reported, and the others still run."""
     say(about)
     try:
@@ -170,9 +170,14 @@ def _clean_up(world: World) -> Iterable[Finding]:
     yield Finding(0, "every room that is over is gone at Daily", note=f"{left} in {time.monotonic() - began:.1f} s")
 
 
-def _settle(world: World, report: Report) -> None:
-    _act(world, "secrets are looked for", lambda: secret_search.searched(world), report)
-    _act(world, "the last rooms are deleted", lambda: _clean_up(world), report)
+def settle(world: World, report: Report) -> None:
+    act(world, "secrets are looked for", lambda: secret_search.searched(world), report)
+    draw_up_accounts(world, report)
+
+
+def draw_up_accounts(world: World, report: Report) -> None:
+    """What has become of every connect of the run, once everything is cleaned up."""
+    act(world, "the last rooms are deleted", lambda: _clean_up(world), report)
     accounts = world.accounts()
     report.accounts = vars(accounts)
     report.must_be_zero |= {
@@ -185,7 +190,7 @@ def _settle(world: World, report: Report) -> None:
     say(f"ends: {accounts.ends}  failures: {accounts.failures}  429 from Daily: {accounts.rate_limited}")
 
 
-def _conclude(report: Report, output: Path) -> None:
+def conclude(report: Report, output: Path) -> None:
     for problem in report.broken:
         say(f"BROKEN: {problem}")
     for finding in report.findings:

@@ -6,25 +6,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.world import ROOT
 
 ZYGOTE = re.compile(rb"event=zygote_ready pid=(\d+)")
+TETHERED = ("chaos.tethered",)
 _names = itertools.count(1)
 
 
 class Pod:
-    """One `runpools`, its log its own."""
+    """One `runpools`, its log its own. `through`: a program that starts it, and ends it when we die."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], log: Path, through: Sequence[str] = TETHERED) -> None:
         self.name = name
         self.log = log
         self.paused = False
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "chaos.tethered", sys.executable, str(ROOT / "manage.py"), "runpools"],
+                [sys.executable, "-m", *through, sys.executable, str(ROOT / "manage.py"), "runpools"],
                 cwd=ROOT,
                 env={**environment, "POD_NAME": name},
                 stdin=subprocess.DEVNULL,
@@ -72,9 +73,12 @@ class Fleet:
     def start(self, name: str = "", **variables: str) -> Pod:
         """From the main thread only: the kernel ends a pod with the thread that started it."""
         number = next(_names)
-        pod = Pod(name or f"pod-{number}", self._environment | variables, self._directory / f"runpools-{number}.log")
+        pod = self._start(name or f"pod-{number}", self._environment | variables, f"runpools-{number}.log")
         self.pods.append(pod)
         return pod
+
+    def _start(self, name: str, environment: dict[str, str], log: str) -> Pod:
+        return Pod(name, environment, self._directory / log)
 
     def running(self) -> list[Pod]:
         return [pod for pod in self.pods if pod.runs]

@@ -211,13 +211,16 @@ class World(base.World):
 
     def audit(self) -> Audit:
         """Asked again for some seconds while something does not agree: processes take their time to die."""
-        audit = look.audited(self.tables, self.daily, self.fleet)
+        audit = self.audit_once()
         until = time.monotonic() + AUDIT_S
         while not audit.agrees and time.monotonic() < until:
             self.pause(0.5)
             self.bury_strays()
-            audit = look.audited(self.tables, self.daily, self.fleet)
+            audit = self.audit_once()
         return audit
+
+    def audit_once(self) -> Audit:
+        return look.audited(self.tables, self.daily, self.fleet)
 
     def accounts(self, answers: Sequence[Answer] | None = None) -> accounts.Accounts:
         answers = list(self.answers if answers is None else answers)

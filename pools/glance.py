@@ -14,41 +14,33 @@ from django.db import connection
 from pools import planner
 from pools.agent_pool import AgentPool
 from pools.models import HANDOFF_LEASE, Pod
-from pools.models.pool_orders import IN_VIEW
 from pools.pod_targets import PodTargets
 from pools.room_pool import RoomPool
 
-# Everything in here is found by an index, and nothing grows with the number of pods or of others' calls.
+# Everything in here is found by an index, and nothing grows with the number of pods or of others' calls. Each part
+# costs PostgreSQL more to set up than to run: so rooms and orders are left to the looks and to NOTIFY.
 GLANCE = """
 WITH beat AS (
     UPDATE pools_pod SET heartbeat_at = statement_timestamp(), free_slots = %(free_slots)s,
         start_method = %(start_method)s, agent_trouble = %(agent_trouble)s
     WHERE id = %(pod)s AND ended_at IS NULL RETURNING draining
-), rooms AS (
-    SELECT count(*) FILTER (WHERE status = 'warming') AS warming,
-        count(*) FILTER (WHERE status = 'available') AS available,
-        count(*) FILTER (WHERE status = 'available'
-            AND (retiring OR expires_at <= statement_timestamp() + make_interval(secs => %(room_life)s))) AS old
-    FROM pools_room WHERE pod_id = %(pod)s AND NOT reserved AND status IN ('warming', 'available')
 ), processes AS (
     SELECT count(*) AS current, count(*) FILTER (WHERE status = 'available') AS available,
         count(*) FILTER (WHERE retiring) AS retiring
     FROM pools_agentprocess WHERE pod_id = %(pod)s AND status <> 'ended'
 )
-SELECT beat.draining, rooms.warming, rooms.available, rooms.old,
-    processes.current, processes.available, processes.retiring,
+SELECT beat.draining, processes.current, processes.available, processes.retiring,
     (SELECT id FROM pools_pod WHERE ended_at IS NULL
      AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s) ORDER BY id LIMIT 1),
-    EXISTS (SELECT FROM pools_voicesession WHERE status = 'waiting') OR EXISTS (
+    EXISTS (SELECT FROM pools_voicesession WHERE status = 'waiting'){and_own_calls}
+FROM beat, processes"""
+OWN_CALLS = """ OR EXISTS (
         SELECT FROM pools_agentprocess AS process
         JOIN pools_voicesession AS session ON session.agent_process_id = process.id
         WHERE process.pod_id = %(pod)s AND process.status = 'in_use'
         AND (session.status = 'assigned' OR (session.status = 'active' AND session.stop_reason <> ''))
-    ),
-    EXISTS (SELECT FROM pools_poolorder WHERE cancelled_at IS NULL
-        AND (ends_at IS NULL OR ends_at > statement_timestamp())
-        AND starts_at <= statement_timestamp() + make_interval(secs => %(in_view)s))
-FROM beat, rooms, processes"""
+    )"""
+STATEMENTS = {calls: GLANCE.format(and_own_calls=OWN_CALLS if calls else "").encode() for calls in (False, True)}
 
 
 @dataclass(frozen=True)
@@ -57,32 +49,27 @@ class Glance:
     to a process of ours, or to be ended."""
 
     draining: bool
-    rooms_warming: int
-    rooms_available: int
-    rooms_old: int
     processes: int
     processes_available: int
     processes_retiring: int
     first_pod: int | None
     sessions: bool
-    orders: bool
 
 
-def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, room_life: float) -> Glance | None:
-    """Prove life and take a glance. None: this incarnation has been reaped."""
+def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, calls: bool) -> Glance | None:
+    """Prove life and take a glance. `calls`: whether the pod has any, and what is to become of them is asked.
+    None: this incarnation has been reaped."""
     connection.ensure_connection()
     values = {
         "pod": pod.pk,
         "free_slots": free_slots,
         "start_method": start_method,
         "agent_trouble": agent_trouble,
-        "room_life": room_life,
         "lease": HANDOFF_LEASE.total_seconds(),
-        "in_view": IN_VIEW.total_seconds(),
     }
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         # psycopg's own cursor: Django's would have the statement planned anew each time, which costs most of it.
-        row = cursor.execute(GLANCE, values, prepare=True).fetchone()
+        row = cursor.execute(STATEMENTS[calls], values, prepare=True).fetchone()
     return Glance(*row) if row else None
 
 
@@ -110,9 +97,5 @@ class Glances:
         """The rows agree with what is in memory, nobody waits for us, and the fleet's chores are not ours."""
         mine = len(self._agents.agents), self._agents.available
         processes = (seen.processes, seen.processes_available) == mine and not seen.processes_retiring
-        asked = seen.draining or seen.sessions or seen.orders or seen.first_pod == self._pod.pk
+        asked = seen.draining or seen.sessions or seen.first_pod == self._pod.pk
         return processes and not asked
-
-    def rooms_are_level(self, seen: Glance) -> bool:
-        """Rooms can be long in coming, when all pods want some of Daily: that alone is no reason for a look."""
-        return (seen.rooms_warming, seen.rooms_available, seen.rooms_old) == (0, self._rooms.target.size, 0)

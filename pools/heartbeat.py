@@ -52,13 +52,15 @@ class Heartbeat:
         alive = self._pod.beat(free_slots=slots, start_method=self._agents.zygote.method, agent_trouble=self._trouble)
         self._has_beaten(now, slots, alive=alive)
 
-    def glance(self, now: float, room_life: float) -> Glance | None:
-        """A beat that also says what our rows are like; None: we have been reaped. `room_life`: seconds that a room
-        must have left."""
+    def glance(self, now: float) -> Glance | None:
+        """A beat that also says what our rows are like; None: we have been reaped."""
         slots = self._agents.free_slots
-        method = self._agents.zygote.method
         seen = glance(
-            self._pod, free_slots=slots, start_method=method, agent_trouble=self._trouble, room_life=room_life
+            self._pod,
+            free_slots=slots,
+            start_method=self._agents.zygote.method,
+            agent_trouble=self._trouble,
+            calls=bool(self._agents.busy()),
         )
         self._has_beaten(now, slots, alive=seen is not None)
         return seen

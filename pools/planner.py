@@ -12,8 +12,8 @@ STARVED_TIMES = 4
 MAX_ATTEMPTS = 3  # one hand-off and two more
 REHAND_WITHIN_S = 60.0
 BATCH_FROM = 3  # so many missing rooms are worth one batch call instead of single ones
-LOOKS_A_SECOND = 2.5  # by all pods together
-LONGEST_LOOK_S = 30.0
+LOOKS_A_SECOND = 2  # by all pods together
+LONGEST_LOOK_S = 45.0
 MAX_DOUBLINGS = 32  # of a pause: beyond any ceiling, and far from what a float can hold (an outage of hours gets there)
 
 

@@ -32,7 +32,7 @@ from pools.targets import Target
 logger = logging.getLogger(__name__)
 
 RETIRED = "retired by an operator"
-RETIRE_MARGIN = timedelta(seconds=60)
+RETIRE_MARGIN = timedelta(seconds=60)  # longer than from one look to the next (planner.LONGEST_LOOK_S)
 KEEP_ALIVE_S = 40.0  # Daily closes connections that have been idle for somewhat more than a minute
 MAX_AT_ONCE = 100
 FIRST_GUESS_S = 0.3  # a call to Daily; learned from the first on
@@ -136,6 +136,10 @@ class RoomPool:
             self._reserve_names()
 
     @property
+    def are_coming(self) -> bool:
+        return bool(self._unasked or self._asked)
+
+    @property
     def is_steady(self) -> bool:
         """Rooms can be made, and need no tokens of Daily's; whether there are enough is for the rows to say."""
         return self.verified and self.signer is not None and not (self.trouble or self.target.paused)
@@ -156,15 +160,10 @@ class RoomPool:
 
     # --- stock --------------------------------------------------------------------------------------------
 
-    @property
-    def least_life(self) -> float:
-        """Seconds that a room must have left, or it is replaced."""
-        return (self._life + RETIRE_MARGIN).total_seconds()
-
     def _stock(self) -> tuple[int, int, int]:
         """Ours: warming, available, and how many of the available are to be replaced."""
         with connection.cursor() as cursor:
-            cursor.execute(COUNT_STOCK, [self.least_life, self._pod.pk])
+            cursor.execute(COUNT_STOCK, [(self._life + RETIRE_MARGIN).total_seconds(), self._pod.pk])
             warming, available, old = cursor.fetchone()
         return warming, available, old
 

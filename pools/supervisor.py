@@ -275,12 +275,12 @@ class Supervisor:
         warming = self._probes is not None and not self._probes.has_been_warm
         if disturbed or warming or self._config.prejoin or not self._ear.is_open or not self._glances.will_do(now):
             return False
-        seen = self.heartbeat.glance(now, self.rooms.least_life)
+        seen = self.heartbeat.glance(now)
         if seen is None or not self._glances.all_is_well(seen):
             self._poll_due = now  # with all that a poll looks at
             return False
-        if not self._glances.rooms_are_level(seen):
-            self.rooms.replenish(now)
+        if self.rooms.are_coming:
+            self.rooms.replenish(now)  # the budget may let us ask again; that alone is no reason for a look
         self._poll_due = now + self._config.poll_interval
         self._tidy(now)
         return True

@@ -10,14 +10,16 @@ from django.db.models.functions import Now
 
 from pools import planner
 from pools.claims import SessionRequest, claim
-from pools.glance import glance
-from pools.models import AgentProcess, Pod, PoolOrder, Room, SessionStatus, VoiceSession
+from pools.daily import budget
+from pools.glance import Glance, glance
+from pools.models import AgentProcess, DailyBudgetSlot, Pod, PoolOrder, Room, SessionStatus, VoiceSession
+from pools.notifications import announce_orders, wake_supervisors
 from pools.supervisor import Supervisor
 from pools.targets import Action, Pool
 from tests.make import make_pod, make_room, make_session
 from tests.service import Pods, call_in_progress, is_full, run_until
 
-OTHERS = 100  # so many that a look is due every 30 s at most
+OTHERS = 100  # so many that a look is due every 45 s at most
 BEATS = 8
 
 
@@ -76,25 +78,33 @@ def test_a_call_that_is_to_end_is_ended(pod, sandbox):
     run_until(pod, lambda: call.status == SessionStatus.ENDED)
 
 
-def test_a_process_and_a_room_that_somebody_else_has_ended_are_made_up_for(pod):
+def test_a_process_that_somebody_else_has_ended_is_made_up_for(pod):
     AgentProcess.objects.available().get(pod=pod.pod).end("by somebody else")
-    Room.objects.available().filter(pod=pod.pod).latest("pk").end("by somebody else")
     assert not is_full(pod)
     run_until(pod, lambda: is_full(pod))
 
 
 def test_what_an_operator_wants_replaced_is_replaced(pod):
     process = AgentProcess.objects.available().get(pod=pod.pod)
-    room = Room.objects.available().filter(pod=pod.pod).latest("pk")
-    for row in (process, room):
-        type(row).objects.filter(pk=row.pk).update(retiring=True)
+    AgentProcess.objects.filter(pk=process.pk).update(retiring=True)
     run_until(pod, lambda: not AgentProcess.objects.available().filter(pk=process.pk).exists())
-    run_until(pod, lambda: not Room.objects.available().filter(pk=room.pk).exists())
 
 
-def test_an_order_is_carried_out(pod):
+def test_an_order_is_carried_out_when_it_is_announced(pod):
     PoolOrder.objects.create(action=Action.PAUSE, pool=Pool.AGENTS, ordered_by="ann")
+    announce_orders()
     run_until(pod, lambda: Pod.objects.filter(pk=pod.pod.pk, agent_paused=True).exists())
+
+
+def test_rooms_that_daily_would_not_give_yet_are_asked_for_again(pod):
+    used = [DailyBudgetSlot(group=group.value.name, slot=2**40, used=1000) for group in budget.Group]
+    DailyBudgetSlot.objects.bulk_create(used)  # in every window to come
+    Room.objects.available().filter(pod=pod.pod).latest("pk").end("by somebody else")
+    wake_supervisors()
+    run_until(pod, lambda: Room.objects.warming().filter(pod=pod.pod).exists())
+    run_until(pod, lambda: looks_of_turns(pod, 1) == 0)
+    DailyBudgetSlot.objects.all().delete()
+    run_until(pod, lambda: is_full(pod))
 
 
 def test_one_taken_out_of_service_ends_its_stock(pod):
@@ -114,23 +124,18 @@ def test_the_fleets_chores_fall_to_the_oldest_that_is_left(pod):
 
 
 def test_a_glance_sees_what_a_look_would(db):
-    pod = make_pod()
+    news: dict[str, Any] = {"free_slots": 7, "start_method": "spawn", "agent_trouble": ""}
+    pod, other = make_pod(), make_pod()
     make_session(SessionStatus.ASSIGNED, pod=pod)
-    make_room(pod=pod)
-    make_room("warming", pod=pod, reserved=True)
-    make_room(pod=pod, life=30)
-    seen = glance(pod, free_slots=7, start_method="spawn", agent_trouble="", room_life=60)
-    assert seen
-    assert (seen.rooms_warming, seen.rooms_available, seen.rooms_old) == (0, 2, 1)
-    assert (seen.processes, seen.processes_available, seen.processes_retiring) == (1, 0, 0)
-    assert seen.sessions and not seen.orders and not seen.draining and seen.first_pod == pod.pk
+    assert glance(pod, calls=True, **news) == Glance(False, 1, 0, 0, first_pod=pod.pk, sessions=True)
+    assert glance(pod, calls=False, **news) == Glance(False, 1, 0, 0, first_pod=pod.pk, sessions=False)
     pod.refresh_from_db()
     assert (pod.free_slots, pod.start_method) == (7, "spawn")
-    other = make_pod()
-    seen = glance(other, free_slots=7, start_method="spawn", agent_trouble="", room_life=60)
-    assert seen and not seen.sessions and seen.first_pod == pod.pk
+    assert glance(other, calls=True, **news) == Glance(False, 0, 0, 0, first_pod=pod.pk, sessions=False)
+    make_session(SessionStatus.WAITING)
+    assert glance(other, calls=False, **news) == Glance(False, 0, 0, 0, first_pod=pod.pk, sessions=True)
     other.end("gone")
-    assert glance(other, free_slots=7, start_method="spawn", agent_trouble="", room_life=60) is None
+    assert glance(other, calls=False, **news) is None
 
 
 def test_all_pods_together_look_about_as_often_as_a_few():

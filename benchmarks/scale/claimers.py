@@ -1,4 +1,6 @@
-"""`python -m benchmarks.scale.claimers THREADS EACH`: clients that claim back to back, from one process.
+"""`python -m benchmarks.scale.claimers THREADS EACH [silently]`: clients that claim back to back, from one process.
+
+After each claim the word goes to its pods, as in `leads.start`; silently: it does not, and only the claim is measured.
 
 Each has a connection of its own. Prints `ready` when all are connected, begins at a line on standard input, and prints
 JSON: when it began and ended (CLOCK_MONOTONIC), and the milliseconds of each claim by the kind of start.
@@ -20,11 +22,11 @@ EMPTY = "nothing left"
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "breezebuddy.settings")
     django.setup()
-    threads, each = int(sys.argv[1]), int(sys.argv[2])
-    print(json.dumps(claim_at_once(threads, each)), flush=True)  # noqa: T201 (the result)
+    threads, each, silently = int(sys.argv[1]), int(sys.argv[2]), "silently" in sys.argv
+    print(json.dumps(claim_at_once(threads, each, silently=silently)), flush=True)  # noqa: T201 (the result)
 
 
-def claim_at_once(number: int, each: int) -> dict[str, object]:
+def claim_at_once(number: int, each: int, *, silently: bool) -> dict[str, object]:
     from django.db import connection
 
     connected, go = threading.Barrier(number + 1), threading.Event()
@@ -35,7 +37,7 @@ def claim_at_once(number: int, each: int) -> dict[str, object]:
         connected.wait()
         go.wait()
         for _ in range(each):
-            kind, milliseconds = _one_claim()
+            kind, milliseconds = _one_claim(silently=silently)
             taken[kind].append(milliseconds)
 
     threads = [threading.Thread(target=client) for _ in range(number)]
@@ -51,8 +53,7 @@ def claim_at_once(number: int, each: int) -> dict[str, object]:
     return {"began": began, "ended": time.monotonic(), "claims": taken}
 
 
-def _one_claim() -> tuple[str, float]:
-    """As `leads.start` does it: the claim in its transaction, then the word to the supervisors."""
+def _one_claim(*, silently: bool) -> tuple[str, float]:
     from django.db import transaction
 
     from pools.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
@@ -65,7 +66,8 @@ def _one_claim() -> tuple[str, float]:
     except (PoolExhausted, RoomNeeded):
         return EMPTY, (time.perf_counter() - began) * 1000
     milliseconds = (time.perf_counter() - began) * 1000
-    wake_for(session.agent_process_id, session.room_id)
+    if not silently:
+        wake_for(session.agent_process_id, session.room_id)
     return session.start_kind, milliseconds
 
 

@@ -87,12 +87,14 @@ class Fleet:
             result |= {name: at - since for name, at in json.loads(answer).items() if at is not None}
         return result
 
-    def claim(self, clients: int, total: int, *, standing_still: bool) -> Claims:
-        """So many claims in all, by so many clients at once. `standing_still`: while the pods do nothing."""
+    def claim(self, clients: int, total: int, *, standing_still: bool = False, silently: bool = False) -> Claims:
+        """So many claims in all, by so many clients at once. `standing_still`: while the pods do nothing; `silently`:
+        nobody is told."""
         programs = min(clients, PROGRAMS)
         shares = [clients // programs + (number < clients % programs) for number in range(programs)]
         each = max(1, total // clients)
-        running = [self._start(["benchmarks.scale.claimers", str(share), str(each)], None) for share in shares]
+        words = ["silently"] if silently else []
+        running = [self._start(["benchmarks.scale.claimers", str(share), str(each), *words], None) for share in shares]
         try:
             for program in running:
                 _expect(program, "ready")

@@ -115,24 +115,29 @@ class Run:
     def _notify(self) -> None:
         self.world.rows.execute("SELECT pg_notify('breezebuddy_pools', '')", {})
 
-    def claims(self, name: str, about: str, *, aim: bool = True) -> None:
+    def claims(self, name: str, about: str) -> None:
+        """The claim alone, for the database's sake with pods that stand still; then with the word to the pods; then
+        with all of them at work on this machine."""
         for clients in CLIENTS:
-            self._claims(name, about, clients, standing_still=True, aim=aim and clients == 8)
-        self._claims(f"{name}_awake", f"{about}, the pods working on this machine", 8, standing_still=False)
+            self._claims(name, about, clients, standing_still=True, silently=True)
+        self._claims(f"{name}_told", f"{about}, the pods told of each", 8, standing_still=True)
+        self._claims(f"{name}_awake", f"{about}, the pods told and at work on this machine", 8)
 
-    def _claims(self, name: str, about: str, clients: int, *, standing_still: bool, aim: bool = False) -> None:
+    def _claims(
+        self, name: str, about: str, clients: int, *, standing_still: bool = False, silently: bool = False
+    ) -> None:
         number = min(CLAIMS, self.fleet.size * PAIRS // 32 * 32)
         write_rooms(self.world.rows, number + 20, f"{name}-{clients}-{time.monotonic_ns()}")
         after = self.world.rows.number(NEWEST)
         self.meter.begin(self.fleet.pids)
-        claims = self.fleet.claim(clients, number, standing_still=standing_still)
+        claims = self.fleet.claim(clients, number, standing_still=standing_still, silently=silently)
         load = self.meter.end()
         self.report.add_claims(
             f"claims_{name}_{clients}",
             f"claim() with {clients} client{'s' * (clients > 1)}, {about}",
             claims,
             load,
-            at_least=CLAIMS_AIM if aim else None,
+            at_least=CLAIMS_AIM if silently and clients > 1 else None,
         )
         self._wait_for_the_end(after)
 
@@ -147,7 +152,7 @@ class Run:
         number = self.fleet.size * 2
         write_rooms(self.world.rows, number + 20, f"spread-{time.monotonic_ns()}")
         after = self.world.rows.number(NEWEST)
-        self.fleet.claim(2, number, standing_still=False)
+        self.fleet.claim(2, number)
         shares = sorted(row[0] for row in self.world.rows.all(SPREAD.replace("%(after)s", "%s"), [after]))
         words = f"{number} calls: the least {shares[0]}, the most {shares[-1]} (2 would be even)"
         self.report.add("spread", Line(f"calls of each of {len(shares)} pods", words), {"calls": shares})
@@ -160,7 +165,7 @@ class Run:
         began = time.monotonic()
         killed = self.fleet.kill_half()
         self.report.say(f"{killed} of {before} pods killed")
-        claims = self.fleet.claim(4, 100, standing_still=False)
+        claims = self.fleet.claim(4, 100)
         self.world.wait_for(
             "acknowledgements", lambda: not self.world.rows.all(UNACKNOWLEDGED, [after])[0][0], ENDED_S, step=0.05
         )
