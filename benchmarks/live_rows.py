@@ -1,5 +1,8 @@
 """Rows of a service that is busy: pods, warm stock, calls. Nobody stands behind them; their heartbeats last a day."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from benchmarks.rows import Rows
 
 PODS = 20
@@ -46,10 +49,26 @@ SELECT gen_random_uuid(), (SELECT max(id) FROM pools_pod) - n %% %(pods)s, 'avai
     '' FROM generate_series(1, %(stock)s) AS n"""
 
 
-def write_live_rows(rows: Rows) -> None:
-    """10,000 of them, and what autovacuum would do by itself."""
+REMOVE = (
+    "DELETE FROM pools_voicesession AS session USING pools_agentprocess AS process, pools_pod AS pod"
+    " WHERE session.agent_process_id = process.id AND process.pod_id = pod.id AND pod.name LIKE 'live-%%'",
+    "DELETE FROM pools_agentprocess AS process USING pools_pod AS pod"
+    " WHERE process.pod_id = pod.id AND pod.name LIKE 'live-%%'",
+    "DELETE FROM pools_room WHERE name LIKE 'live-%%'",
+    "DELETE FROM pools_pod WHERE name LIKE 'live-%%'",
+)
+
+
+@contextmanager
+def live_rows(rows: Rows) -> Iterator[None]:
+    """10,000 of them, and what autovacuum would do by itself; gone afterwards, or no pod would make stock any more."""
     numbers: dict[str, object] = {"pods": PODS, "calls": CALLS, "stock": STOCK}
-    for statement in (LIVE_PODS, LIVE_CALLS, LIVE_STOCK):
-        rows.execute(statement, numbers)
-    for table in ("pools_voicesession", "pools_room", "pools_agentprocess"):
-        rows.execute(f"VACUUM ANALYZE {table}", {})
+    try:
+        for statement in (LIVE_PODS, LIVE_CALLS, LIVE_STOCK):
+            rows.execute(statement, numbers)
+        for table in ("pools_voicesession", "pools_room", "pools_agentprocess"):
+            rows.execute(f"VACUUM ANALYZE {table}", {})
+        yield
+    finally:
+        for statement in REMOVE:
+            rows.execute(statement, {})

@@ -75,11 +75,12 @@ def _daily(state: PoolState, spent_s: float) -> dict[str, Any]:
     left = budget.left()
     least = min(left.values())
     return {
-        "level": daily_level(state.daily_trouble, least, limited=spent_s > 0),
+        "level": daily_level(state.daily_trouble, least, limited=spent_s > 0 or state.daily_refusals.lately > 0),
         "trouble": state.daily_trouble,
         "left": {group.value.name: round(100 * share) for group, share in left.items()},
         "least": round(100 * least),
         "spent_s": spent_s,
+        "refused": state.daily_refusals.hour,
     }
 
 

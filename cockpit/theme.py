@@ -73,6 +73,7 @@ UNFOLD = {
                     item("Roll-outs", "call_split", "pools.rollout"),
                     item("Daily account", "key", "pools.dailyaccount"),
                     item("Daily budget", "speed", "pools.dailybudgetslot"),
+                    item("Daily refusals", "block", "pools.dailyrefusals"),
                     item("Daily events", "webhook", "pools.seendailyevent"),
                 ],
             },

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from ulid import ULID
 
 from pools import daily_events, reaper, retention, sampling, tally
-from pools.daily import budget
+from pools.daily import budget, refusals
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
 from pools.daily_webhook import WebhookKeeper
@@ -91,6 +91,7 @@ class Chores:
             budget.forget_old_slots()
             daily_events.forget_old()
             sampling.forget_old()
+            refusals.forget_old()
             reaper.release_rooms(Q(pod__ended_at__isnull=False))  # written by one that did not know it was reaped
             self._retire_unowned()
             if retention.delete_ended(self._config.retention_days):

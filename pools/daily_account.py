@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db.models.functions import Now
 
+from pools.daily import refusals
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyRejected
 from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
@@ -21,7 +22,12 @@ from pools.models import DailyAccount
 @functools.cache
 def daily_client() -> DailyClient:
     """One for the whole process: it keeps connections alive."""
-    return DailyClient(settings.DAILY_API_URL, settings.DAILY_API_KEY, on_call=count_call)
+    return DailyClient(settings.DAILY_API_URL, settings.DAILY_API_KEY, on_call=_called)
+
+
+def _called(route: str, status: int | None, seconds: float) -> None:
+    count_call(route, status, seconds)
+    refusals.note(status)
 
 
 @dataclass(frozen=True)

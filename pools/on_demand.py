@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from pools.claims import PoolExhausted
-from pools.daily import budget
+from pools.daily import budget, refusals
 from pools.daily.client import DailyClient, NewRoom
 from pools.daily.errors import DailyError
 from pools.meeting_tokens import mint_pair
@@ -65,6 +65,7 @@ def _make_room(client: DailyClient, wanted: RoomWanted) -> Room:
         tokens = mint_pair(client, room.name, wanted.life, recorded=wanted.recorded) if minted else None
     except (DailyError, PoolExhausted) as error:
         room.end("on-demand creation failed")
+        refusals.write()
         if isinstance(error, PoolExhausted):
             raise
         logger.warning('event=on_demand_room_failed room=%s problem="%s"', room.name, error)

@@ -15,6 +15,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
 from django.db.models.functions import Extract, Now
 
 from pools import rollout
+from pools.daily.refusals import Refusals
 from pools.models import (
     HANDOFF_LEASE,
     AgentProcess,
@@ -89,6 +90,7 @@ class PoolState:
     pods: list[PodState]
     unowned_rooms: Stock
     daily_trouble: str
+    daily_refusals: Refusals
     waiting_sessions: int
     oldest_transaction: float | None  # seconds
     orders: Sequence[PoolOrder]  # in force now or later
@@ -108,6 +110,8 @@ class PoolState:
         reasons = list(self._pod_reasons())
         if self.daily_trouble:
             reasons.append(f"Daily: {self.daily_trouble}")
+        if self.daily_refusals.reason:
+            reasons.append(self.daily_refusals.reason)
         pools = (("agent process", "agent processes", self.agents), ("room", "rooms", self.rooms))
         for name, names, stock in pools:
             if stock.available < self.reserved:
@@ -158,6 +162,7 @@ def read_state(pod_name: str | None = None) -> PoolState:
         pods=pods,
         unowned_rooms=unowned,
         daily_trouble=account.trouble if account else "",
+        daily_refusals=Refusals.read(),
         waiting_sessions=VoiceSession.objects.waiting().count(),
         oldest_transaction=_oldest_transaction(),
         orders=orders,

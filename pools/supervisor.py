@@ -19,6 +19,7 @@ from pools import planner, reaper, spooled
 from pools.agent_pool import STOPPED, AgentPool
 from pools.chores import Chores
 from pools.companions import Companion, Companions
+from pools.daily import refusals
 from pools.daily.client import DailyClient
 from pools.database_away import DATABASE_AWAY
 from pools.drain import DEVELOPMENT_DRAIN_S, Drain
@@ -222,6 +223,7 @@ class Supervisor:
         if self._database_away and now < self._poll_due:
             return
         changed = self.handoffs.record(now)
+        refusals.write()
         for agent in self.agents.graves():
             self._watching.forget_agent(agent)
             self.handoffs.bury(agent, now)

@@ -149,6 +149,7 @@ def test_the_time_in_which_dailys_budget_held_us_up_is_told(admin_client):
         "left": {group.value.name: 100 for group in budget.Group},
         "least": 100,
         "spent_s": 0,
+        "refused": 0,
     }
     PoolSample.objects.update(daily_left=0.1)
     assert (live(admin_client)["daily"]["level"], live(admin_client)["daily"]["spent_s"]) == ("warn", 10)

@@ -7,7 +7,7 @@ from django.contrib import admin
 from breezebuddy.admin_columns import ReadOnlyAdmin
 from breezebuddy.durations import NONE, ago
 from pools.daily import budget
-from pools.models import DailyAccount, DailyBudgetSlot, SeenDailyEvent
+from pools.models import DailyAccount, DailyBudgetSlot, DailyRefusals, SeenDailyEvent
 
 
 @admin.register(DailyAccount)
@@ -59,6 +59,12 @@ class DailyBudgetSlotAdmin(ReadOnlyAdmin):
     def limit(self, slot: DailyBudgetSlot) -> str:
         limit = budget.limit_named(slot.group)
         return f"{limit.calls} in {limit.window:.3g} s" if limit else NONE
+
+
+@admin.register(DailyRefusals)
+class DailyRefusalsAdmin(ReadOnlyAdmin):
+    list_display = ["minute", "number"]
+    fields = ["minute", "number"]
 
 
 @admin.register(SeenDailyEvent)

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from breezebuddy.errors import Unavailable
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.auth import scope_of
+from pools.daily import refusals
 from pools.daily_account import daily_client
 from pools.recordings import BudgetUsed, DownloadFailed, NoRecording, NoSuchRange, OpenRecording, open_recording
 
@@ -87,6 +88,7 @@ class RecordingView(APIView):
             recording = open_recording(daily_client(), call_sid, lead.voice_session.recording_id, range_)
         except BaseException as error:
             AT_ONCE.release()
+            refusals.write()
             match error:
                 case NoRecording():
                     raise not_found from None

@@ -7,7 +7,7 @@ impossible, whoever writes. Leases and expiries are judged by PostgreSQL's clock
 """
 
 from pools.models.agent_processes import AgentProcess
-from pools.models.daily import DailyAccount, DailyBudgetSlot, SeenDailyEvent
+from pools.models.daily import DailyAccount, DailyBudgetSlot, DailyRefusals, SeenDailyEvent
 from pools.models.operator_acts import OperatorAct
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
 from pools.models.pool_orders import PoolOrder
@@ -24,6 +24,7 @@ __all__ = [
     "AgentProcess",
     "DailyAccount",
     "DailyBudgetSlot",
+    "DailyRefusals",
     "EventTally",
     "OperatorAct",
     "Pod",

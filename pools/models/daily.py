@@ -49,6 +49,19 @@ class DailyBudgetSlot(models.Model):
         return f"{self.group} {self.slot}"
 
 
+class DailyRefusals(models.Model):
+    """Calls that Daily answered with 429 in one minute, whoever had made them."""
+
+    minute = models.DateTimeField(unique=True)
+    number = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "Daily refusals"
+
+    def __str__(self) -> str:
+        return f"{self.minute:%H:%M}: {self.number}"
+
+
 class SeenDailyEvent(models.Model):
     """An event of Daily's webhooks that has been taken: it is not taken again."""
 

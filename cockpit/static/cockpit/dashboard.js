@@ -97,7 +97,7 @@ function showDaily(daily) {
     put(box, "[data-least]", `${daily.least} %`);
     box.querySelector("[data-meter] i").style.width = `${daily.least}%`;
     const left = Object.entries(daily.left).filter(([, share]) => share < 100).map(([name, share]) => `${GROUPS[name] ?? name}: ${share} % left`);
-    put(box, "[data-note]", daily.trouble || (daily.spent_s ? `held us up for ${seconds(daily.spent_s)} in the last hour` : left.length ? left.join(" · ") : "not limiting us"));
+    put(box, "[data-note]", daily.trouble || (daily.refused ? `${daily.refused} × 429 in the last hour` : daily.spent_s ? `held us up for ${seconds(daily.spent_s)} in the last hour` : left.length ? left.join(" · ") : "not limiting us"));
 }
 
 function stockCell(stock) {

@@ -1,0 +1,26 @@
+"""What the benchmarks write into the database themselves."""
+
+import pytest
+
+from benchmarks import live_rows
+from benchmarks.rows import Rows
+from pools.models import AgentProcess, Pod, Room, VoiceSession
+from tests.make import make_agent_process, make_pod, make_room
+from tests.programs import database_url
+
+TABLES = (VoiceSession, AgentProcess, Room, Pod)
+
+
+@pytest.fixture
+def rows(transactional_db, monkeypatch):
+    for name, number in (("PODS", 2), ("CALLS", 6), ("STOCK", 4)):
+        monkeypatch.setattr(live_rows, name, number)
+    with Rows(database_url()) as rows:
+        yield rows
+
+
+def test_the_rows_of_a_busy_service_are_gone_afterwards_and_others_stay(rows):
+    make_agent_process(make_pod()), make_room()
+    with live_rows.live_rows(rows):
+        assert [table.objects.count() for table in TABLES] == [6, 11, 11, 3]
+    assert [table.objects.count() for table in TABLES] == [0, 1, 1, 1]
