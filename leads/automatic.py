@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from django.db import IntegrityError, transaction
-
 from leads.auth import Scope
-from leads.start import IdempotencyConflict, Started, request_key, session_life, start
+from leads.start import Started, one_attempt, request_key, session_life, start
 from pools.claims import OnDemandRoom, SessionRequest, claim
 from pools.daily_account import DailyAccess
 from pools.models import VoiceSession
@@ -26,13 +24,8 @@ def start_automatic(
         request = SessionRequest(
             body=body, life=session_life(), request_key=key, stored_tokens=access.signer is None, arrived=arrived
         )
-        try:
-            with transaction.atomic():
-                return (key and _session_of_retry(key)) or claim(request, made)
-        except IntegrityError as error:
-            if "request_key" in str(error):
-                raise IdempotencyConflict("this Idempotency-Key was used for another session") from None
-            raise
+        with one_attempt("session"):
+            return (key and _session_of_retry(key)) or claim(request, made)
 
     return start(claim_once)
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus, PlatformStatus
-from leads.start import IdempotencyConflict, NotStarted, request_key, session_life, start
+from leads.start import NotStarted, one_attempt, request_key, session_life, start
 from pools.claims import OnDemandRoom, SessionRequest, claim
 from pools.daily_account import DailyAccess
 from pools.models import SessionStatus, VoiceSession
@@ -57,38 +56,33 @@ def _claim_for_lead(
     arrived: float | None,
     made: OnDemandRoom | None,
 ) -> VoiceSession:
-    try:
-        with transaction.atomic():
-            lead = leads.select_related("template").select_for_update(of=("self",)).get(uuid=lead_uuid)
-            existing = _session_of_retry(lead, key)
-            if existing:
-                return existing
-            _check_connectable(lead)
-            request = SessionRequest(
-                body=bot_body(lead),
-                life=session_life(),
-                reference=lead.uuid,
-                request_key=key,
-                stored_tokens=access.signer is None,
-                arrived=arrived,
-                # What a stream has in its pipeline is another thing than what waits in the rooms.
-                hot=settings.VOICE_AGENT_PREJOIN > 0 and lead.execution_mode != ExecutionMode.DAILY_STREAM,
-            )
-            session = claim(request, made)
-            Lead.objects.filter(pk=lead.pk).update(
-                status=LeadStatus.PROCESSING,
-                voice_session=session,
-                call_id=session.room.name,
-                platform_status=PlatformStatus.INITIATED,
-                platform_reason=WEB_SESSION,
-                call_initiated_time=Now(),
-                updated_at=Now(),
-            )
-            return session
-    except IntegrityError as error:
-        if "request_key" in str(error):
-            raise IdempotencyConflict("this Idempotency-Key was used for another lead") from None
-        raise
+    with one_attempt("lead"):
+        lead = leads.select_related("template").select_for_update(of=("self",)).get(uuid=lead_uuid)
+        existing = _session_of_retry(lead, key)
+        if existing:
+            return existing
+        _check_connectable(lead)
+        request = SessionRequest(
+            body=bot_body(lead),
+            life=session_life(),
+            reference=lead.uuid,
+            request_key=key,
+            stored_tokens=access.signer is None,
+            arrived=arrived,
+            # What a stream has in its pipeline is another thing than what waits in the rooms.
+            hot=settings.VOICE_AGENT_PREJOIN > 0 and lead.execution_mode != ExecutionMode.DAILY_STREAM,
+        )
+        session = claim(request, made)
+        Lead.objects.filter(pk=lead.pk).update(
+            status=LeadStatus.PROCESSING,
+            voice_session=session,
+            call_id=session.room.name,
+            platform_status=PlatformStatus.INITIATED,
+            platform_reason=WEB_SESSION,
+            call_initiated_time=Now(),
+            updated_at=Now(),
+        )
+        return session
 
 
 def _session_of_retry(lead: Lead, key: str | None) -> VoiceSession | None:

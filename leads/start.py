@@ -7,13 +7,14 @@ outside any transaction and after everything else has been checked.
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError, transaction
 
 from pools import notifications, on_demand
 from pools.claims import OnDemandRoom, PoolExhausted, RoomNeeded
@@ -83,6 +84,18 @@ def room_wanted(*, stored_tokens: bool) -> on_demand.RoomWanted:
         dialout=settings.DIALLING,
         recorded=settings.ENABLE_AUTOMATIC_DAILY_RECORDING,
     )
+
+
+@contextmanager
+def one_attempt(another: str) -> Iterator[None]:
+    """The transaction of a claim. Raises IdempotencyConflict where its key has been used for another one of these."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if "request_key" in str(error):
+            raise IdempotencyConflict(f"this Idempotency-Key was used for another {another}") from None
+        raise
 
 
 def session_life() -> timedelta:

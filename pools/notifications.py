@@ -9,7 +9,7 @@ one disk flush each. One that is lost to a crash is healed by the poll.
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -57,7 +57,8 @@ class SaidTogether:
     """Requests at the same time have their words said in one NOTIFY by one of them: each NOTIFY wakes the backend of
     every listener of the database, whatever its channel, which with a hundred pods costs more than a claim."""
 
-    def __init__(self) -> None:
+    def __init__(self, speak: Callable[[set[tuple[int, int]]], None]) -> None:
+        self._speak = speak
         self._lock = threading.Lock()
         self._unsaid: set[tuple[int, int]] = set()
         self._speaking = False
@@ -73,7 +74,7 @@ class SaidTogether:
             for _ in range(MOST_ROUNDS):
                 if not (pairs := self._next()):
                     return
-                _wake_owners(pairs)
+                self._speak(pairs)
         finally:
             with self._lock:
                 self._speaking = False  # or somebody else's already: two who speak at once do no harm
@@ -85,7 +86,7 @@ class SaidTogether:
         return pairs
 
 
-_said_together = SaidTogether()
+_said_together = SaidTogether(_wake_owners)
 
 
 def announce_orders() -> None:

@@ -72,7 +72,7 @@ def test_a_channel_is_reckoned_alike_here_and_in_the_database(db):
             assert cursor.fetchone() == (channel_of(name),)
 
 
-def test_what_many_say_at_once_is_all_said_in_fewer_words(monkeypatch: pytest.MonkeyPatch):
+def test_what_many_say_at_once_is_all_said_in_fewer_words():
     said: list[set[tuple[int, int]]] = []
     first_word = threading.Event()
 
@@ -80,8 +80,7 @@ def test_what_many_say_at_once_is_all_said_in_fewer_words(monkeypatch: pytest.Mo
         first_word.wait(20)  # until all others have come
         said.append(pairs)
 
-    monkeypatch.setattr(notifications, "_wake_owners", slowly)
-    together = SaidTogether()
+    together = SaidTogether(slowly)
     speaker = threading.Thread(target=together.say, args=(0, 0))
     speaker.start()
     wait_until(lambda: together._speaking and not together._unsaid)
@@ -92,10 +91,9 @@ def test_what_many_say_at_once_is_all_said_in_fewer_words(monkeypatch: pytest.Mo
     assert said == [{(0, 0)}, {(number, number) for number in range(1, 10)}]
 
 
-def test_nothing_stays_unsaid_however_the_words_fall_together(monkeypatch: pytest.MonkeyPatch):
+def test_nothing_stays_unsaid_however_the_words_fall_together():
     said: list[tuple[int, int]] = []
-    monkeypatch.setattr(notifications, "_wake_owners", said.extend)
-    together = SaidTogether()
+    together = SaidTogether(said.extend)
     barrier = threading.Barrier(CALLERS)
 
     def caller(number: int) -> None:
@@ -112,7 +110,7 @@ def test_nothing_stays_unsaid_however_the_words_fall_together(monkeypatch: pytes
     assert sorted(said) == sorted({(n, word) for n in range(CALLERS) for word in range(WORDS)} | {(CALLERS, 0)})
 
 
-def test_one_whose_word_fails_leaves_the_others_theirs(monkeypatch: pytest.MonkeyPatch):
+def test_one_whose_word_fails_leaves_the_others_theirs():
     said: list[Any] = []
 
     def fails_first(pairs: set[tuple[int, int]]) -> None:
@@ -121,8 +119,7 @@ def test_one_whose_word_fails_leaves_the_others_theirs(monkeypatch: pytest.Monke
             raise OSError
         said.append(pairs)
 
-    monkeypatch.setattr(notifications, "_wake_owners", fails_first)
-    together = SaidTogether()
+    together = SaidTogether(fails_first)
     with pytest.raises(OSError):
         together.say(1, 1)
     together.say(2, 2)

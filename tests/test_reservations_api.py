@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from pools.models import PoolOrder
+from pools.models import OperatorAct, PoolOrder
 from tests.api import POOL_STATUS, check_problem, get, post
 from tests.make import bearer, make_pod
 
@@ -40,6 +40,12 @@ def test_an_admin_reserves_sees_and_releases(admin):
     assert delete(f"{PATH}/{order['order_id']}", admin).status_code == 204
     assert get(PATH, admin).json()["results"] == []
     assert PoolOrder.objects.get().cancelled_by == "token ops"
+    acts = list(OperatorAct.objects.order_by("id").values_list("by", "what", "reason"))
+    assert [(by, what.partition(":")[0], why) for by, what, why in acts] == [
+        ("token ops", "order", "campaign"),
+        ("token ops", "cancel", ""),
+    ]
+    assert "4" in acts[0][1]
 
 
 def test_what_the_pods_cannot_hold_is_refused_or_accepted_as_short(admin):

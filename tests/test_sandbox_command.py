@@ -18,6 +18,7 @@ from django.core.management.base import CommandError
 
 from pools.management.commands.rundailysandbox import Command
 from tests.daily_sandbox import Sandbox
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "a-key-of-this-test-only-0123456789abcdef"
@@ -68,8 +69,7 @@ def test_it_serves_says_where_and_stops_at_a_signal_with_everybody_thrown_out(nu
                 assert (await visitor.receive_json(timeout=10))["event"] == "joined"
                 headers = {"Authorization": f"Bearer {KEY}"}
                 hanging = asyncio.create_task(session.get(f"{sandbox.url}/presence", headers=headers))
-                while not sandbox.calls("GET /presence"):
-                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(wait_until, lambda: sandbox.calls("GET /presence"))
                 process.send_signal(number)
                 assert await visitor.receive_json(timeout=10) == {"event": "ejected", "reason": "sandbox-stopped"}
                 await asyncio.gather(hanging, return_exceptions=True)
