@@ -166,7 +166,9 @@ class Dialler:
         ours = Lead.objects.filter(pk=dial.lead, voice_session=dial.session, status=LeadStatus.PROCESSING)
         if error is None:
             self._backoff = self._backoff.succeeded()
-            if not ours.update(phone_session=answer.phone_session or "", updated_at=Now()) and self._may_ring(dial):
+            called = Lead.objects.filter(pk=dial.lead, voice_session=dial.session)
+            called.update(phone_session=answer.phone_session or "", updated_at=Now())  # the call may be over already
+            if not ours.exists() and self._may_ring(dial):
                 self._hang_up(dial, answer.phone_session or "")
         elif isinstance(error, NOT_CARRIED_OUT):
             ours.filter(platform_status=PlatformStatus.INITIATED).update(

@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 PROJECT = Path(__file__).resolve().parent.parent
 BOTS = PROJECT / "tests" / "bots"
 START_METHODS = ("zygote", "spawn")
-DEADLINE = 20.0
+DEADLINE = 45.0
 WARMUP_DEADLINE = 90.0  # importing Pipecat and its services takes seconds of processor time
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJyIjoiYS1yb29tIn0.c2lnbmF0dXJl"
 PROVIDER_KEY = "sk-THE-PROVIDER-KEY"

@@ -33,7 +33,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-DEADLINE_MS = 20_000
+DEADLINE_MS = 45_000
 
 
 def chromium() -> str:

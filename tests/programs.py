@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
 LIGHT_BOT = "pools.agent.bots.light"
-DEADLINE = 20.0
+DEADLINE = 45.0
 
 # --- processes ---------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ from tests.waiting import wait_until
 PROJECT = Path(__file__).resolve().parent.parent
 BOTS = PROJECT / "tests" / "bots"
 LIGHT_BOT = "pools.agent.bots.light"
-DEADLINE = 20.0
+DEADLINE = 45.0
 TURN_S = 0.02
 
 T = TypeVar("T")

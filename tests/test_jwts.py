@@ -91,7 +91,7 @@ def test_its_claims_say_what_it_may_see(shared, values, seen):
         {"typ": "widget"},
         {"demo": True},
         {"sub": "legacy_admin"},
-        {"nbf": time.time() + 600},
+        {"nbf": time.time() + 86_400},
         {"aud": "another service"},
         {"iss": "breeze-buddy-pools"},  # ours say who they are, and are asked for
         {"iss": "breeze-buddy-pools", "sub": "9" * 100},

@@ -21,7 +21,7 @@ from tests.service import Call, connect_lead, is_full, pid_of, run_until
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
-DEADLINE = 20.0
+DEADLINE = 45.0
 
 
 @pytest.fixture(autouse=True)
