@@ -21,7 +21,8 @@ from benchmarks.client import Refused
 from benchmarks.world import ROOT, DidNotHappen, Sizes, World, private_directory, running_world
 from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
 from pools.sizing.patterns import bursts, campaigns
-from pools.sizing.simulation import Result, Simulation
+from pools.sizing.result import Result
+from pools.sizing.simulation import Simulation
 from pools.sizing.simulation import World as Simulated
 from pools.targets import Pool
 

@@ -26,7 +26,8 @@ from pools.screen import Screen, table
 from pools.sizing.arguments import Callers, add_callers, callers, count, pods
 from pools.sizing.history import daily_allowances
 from pools.sizing.plot import plot
-from pools.sizing.simulation import Result, Sample, Simulation, World
+from pools.sizing.result import Result, Sample
+from pools.sizing.simulation import Simulation, World
 from pools.targets import Action, Order
 from pools.terminal import ExitCode
 

@@ -28,7 +28,8 @@ from pools.sizing.arguments import Callers, add_callers, callers, pods
 from pools.sizing.formula import peakedness
 from pools.sizing.history import daily_allowances
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, Sizes, cost, per_pod, recommend
-from pools.sizing.simulation import Result, Simulation, World
+from pools.sizing.result import Result
+from pools.sizing.simulation import Simulation, World
 from pools.terminal import ExitCode
 
 HELP = "recommend sizes for a goal (--arrivals 2/s --p99-under 300ms)"
