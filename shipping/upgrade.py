@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.client import Sandbox
@@ -34,6 +35,11 @@ PATIENCE_S = 120.0
 AN_ENDED_CALL = (
     "SELECT 1 FROM pools_voicesession s JOIN leads_lead l ON voice_session_id = s.id WHERE s.status = 'ended'"
 )
+FULL_PODS = """
+    SELECT name FROM pools_pod p WHERE ended_at IS NULL AND heartbeat_at > now() - interval '3 s'
+       AND (SELECT count(*) FROM pools_agentprocess a WHERE a.pod_id = p.id AND a.status = 'available') >= agent_target
+       AND (SELECT count(*) FROM pools_room r WHERE r.pod_id = p.id AND r.status = 'available') >= room_target
+"""
 Say = Callable[[str], None]
 
 
@@ -104,7 +110,7 @@ def _upgraded(scene: Scene, sessions: int, say: Say) -> list[str]:
     told = scene.after.manage("migrate", "--no-input")
     took = time.monotonic() - began
     applied, later = told.count("... OK"), told.count("CONCURRENTLY") + told.count("VALIDATE")
-    say(f"{applied} migrations applied in {took:.1f} s, {later} indexes and constraints of them afterwards")
+    say(f"{applied} migrations applied in {took:.1f} s, until {_now()}; {later} indexes and constraints afterwards")
     scene.world.pause(SETTLE_S)
     say(f"connects before: {_times(scene, 0, wall)}; meanwhile: {_times(scene, wall, wall + took)}")
 
@@ -115,7 +121,7 @@ def _upgraded(scene: Scene, sessions: int, say: Say) -> list[str]:
     for pod in old_pods:
         if status := pod.stop():
             problems.append(f"{pod.name} ended with {status}")
-    say(f"today's code has taken over; the pods of {scene.before.name} are drained")
+    say(f"today's code has taken over, at {_now()} the pods of {scene.before.name} are drained")
     scene.world.pause(SETTLE_S)
     scene.callers.pause()
     if not applied:
@@ -125,10 +131,15 @@ def _upgraded(scene: Scene, sessions: int, say: Say) -> list[str]:
 
 def _start(scene: Scene, release: Release) -> tuple[Running, list[Running]]:
     """Its API takes part once it answers, and its pods are full."""
-    full = scene.tables.full_pods()
     pods = [release.start_pod(number) for number in range(PODS)]
     api = release.serve()
-    scene.world.wait_for(f"full pods of {release.name}", lambda: scene.tables.full_pods() >= full + PODS, PATIENCE_S)
+    waiting = {pod.name for pod in pods}
+
+    def have_been_full() -> bool:
+        waiting.difference_update(name for (name,) in scene.tables.rows(FULL_PODS))
+        return not waiting
+
+    scene.world.wait_for(f"full pods of {release.name}", have_been_full, PATIENCE_S)
     scene.world.wait_for(f"{api.name} listens", lambda: api.port, PATIENCE_S)
     api.ready = True
     scene.apis.append(api)
@@ -144,23 +155,30 @@ def _times(scene: Scene, since: float, until: float) -> str:
 
 
 def _problems(scene: Scene, say: Say) -> list[str]:
-    answers = scene.callers.answers
-    failed = [f"{answer.status} {answer.detail}" for answer in answers if answer.status != 200]
-    scene.world.wait_for("the end of all calls", lambda: all(r for _, r in _ends(scene, answers)), PATIENCE_S)
-    cut = [reason for _, reason in _ends(scene, answers) if reason not in ("caller_left", "bot_ended")]
-    unpushed = scene.callers.unpushed
+    answers, unpushed = scene.callers.answers, scene.callers.unpushed
+    connected = [answer for answer in answers if answer.session]
+    scene.world.wait_for("the end of all calls", lambda: all(_reasons(scene, connected)), PATIENCE_S)
+    failed = [(answer, f"{answer.status} {answer.detail}") for answer in answers if answer.status != 200]
+    ends = zip(connected, _reasons(scene, connected), strict=True)
+    cut = [(answer, reason) for answer, reason in ends if reason not in ("caller_left", "bot_ended")]
     say(f"{len(answers)} connects, {len(failed)} failed, {unpushed} leads not pushed; {len(cut)} calls cut")
-    problems = []
-    if failed or unpushed:
-        problems.append(f"{len(failed)} connects failed, {unpushed} pushes: {sorted(set(failed))}")
-    if cut:
-        problems.append(f"{len(cut)} calls were cut: {sorted(set(cut))}")
+    problems = [f"{unpushed} leads could not be pushed"] if unpushed else []
+    problems += [f"failed at {_clock(answer)}: {what}" for answer, what in failed]
+    problems += [f"cut, connected at {_clock(answer)}: {reason}" for answer, reason in cut]
     scene.after.manage("migrate", "--check")
     return problems
 
 
-def _ends(scene: Scene, answers: list[Answer]) -> list[tuple[str, str]]:
-    """Of all calls: session and reason, which is empty as long as it goes on."""
-    uuids = [answer.session for answer in answers if answer.session]
-    found = scene.tables.sessions(uuids).values()
-    return [(str(session.uuid), session.reason if session.status == "ended" else "") for session in found]
+def _now() -> str:
+    return f"{datetime.now(UTC):%H:%M:%S}"
+
+
+def _clock(answer: Answer) -> str:
+    return f"{datetime.fromtimestamp(answer.sent, UTC):%H:%M:%S}"
+
+
+def _reasons(scene: Scene, connected: list[Answer]) -> list[str]:
+    """Why each call ended; empty as long as it goes on."""
+    found = scene.tables.sessions([answer.session for answer in connected if answer.session])
+    sessions = [found[answer.session] for answer in connected if answer.session]
+    return [session.reason if session.status == "ended" else "" for session in sessions]
