@@ -123,8 +123,7 @@ UPDATE pools_agentprocess SET status = 'in_use', in_use_at = statement_timestamp
         SELECT id FROM pools_pod
         WHERE ended_at IS NULL AND NOT draining
         AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
-        ORDER BY CASE WHEN draws_from IS NULL THEN 1
-            WHEN %(draw)s >= draws_from AND %(draw)s < draws_until THEN 0 ELSE 2 END,
+        ORDER BY (%(draw)s BETWEEN draws_from AND draws_until) IS NOT TRUE,
         free_slots DESC, random() OFFSET 0
     ) AS pod CROSS JOIN LATERAL (
         SELECT id FROM pools_agentprocess
@@ -158,7 +157,7 @@ WHERE id = (
     AND session.stop_reason = '' AND room.expires_at > statement_timestamp() + %(life)s
     AND pod.ended_at IS NULL AND NOT pod.draining
     AND pod.heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
-    AND (%(any)s OR pod.draws_from IS NULL OR %(draw)s >= pod.draws_from AND %(draw)s < pod.draws_until)
+    AND (%(any)s OR pod.draws_from IS NULL OR %(draw)s BETWEEN pod.draws_from AND pod.draws_until)
     ORDER BY session.id LIMIT 1 FOR UPDATE OF session SKIP LOCKED
 ) RETURNING pools_voicesession.*"""
 
