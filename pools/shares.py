@@ -71,4 +71,5 @@ def draw(session: UUID) -> float:
 
 
 def prefers(number: float, of: Interval | None) -> bool:
+    """As the claim's SQL does, whose BETWEEN takes in the upper bound: one number in four billion."""
     return of is None or of[0] <= number < of[1]
