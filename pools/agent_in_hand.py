@@ -1,17 +1,47 @@
-"""One agent process as its pod has it in memory."""
+"""One agent process as its pod has it in memory, and the session that it has been handed."""
 
 import signal
+import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from pools import planner, process_table
 from pools.agent.channel import AgentChannel
 from pools.models import AgentProcess
-from pools.protocol import Message, Ready
+from pools.protocol import Ended, Message, Ready
 
-if TYPE_CHECKING:
-    from pools.handoff import Handoff
+
+@dataclass(eq=False)
+class Handoff:
+    """A session in the hands of one process, as far as this attempt goes."""
+
+    pk: int
+    uuid: str
+    attempt: int
+    claimed_at: datetime
+    outbound: bool = False
+    lead: str = ""
+    sent: float | None = None  # when Start was written
+    started: bool = False
+    go: float | None = None  # when Go was written
+    joined: bool = False
+    news: dict[str, datetime] = field(default_factory=dict)  # columns not yet written
+    stop: float | None = None  # when Stop was written
+    stop_reason: str = ""
+    final: Ended | None = None
+    final_since: float = 0.0
+    settled: bool = False  # the end is in the database
+    unclaimed: bool = False  # a hot pair; the process has not been told of a claim
+
+    def claimed(self, at: datetime) -> None:
+        self.unclaimed, self.claimed_at = False, at
+        if self.go is not None:
+            self.go = time.monotonic()  # a hot pair's session begins here
+
+    def forgive(self, now: float) -> None:
+        if self.sent is not None and not self.started:
+            self.sent = now
 
 
 @dataclass(eq=False)
@@ -24,7 +54,7 @@ class Agent:
     forgiven: float = 0.0  # up to then we were late ourselves
     ready: Ready | None = None
     recorded_ready: bool = False
-    handoff: "Handoff | None" = None
+    handoff: Handoff | None = None
     inbox: deque[Message] = field(default_factory=deque)
     verdict: str = ""  # why it was killed or is known to have failed; empty: it ended by itself
     ping_number: int = 0

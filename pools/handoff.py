@@ -10,7 +10,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
@@ -19,7 +18,7 @@ from django.db.models.functions import Now
 
 from pools import planner
 from pools.agent import spool
-from pools.agent_in_hand import Agent
+from pools.agent_in_hand import Agent, Handoff
 from pools.agent_pool import AgentPool
 from pools.daily.tokens import TokenSigner
 from pools.meeting_tokens import owner_token
@@ -48,38 +47,6 @@ PROGRESS: dict[type[Message], str] = {
     CallerJoined: "caller_joined_at",
     FirstAudio: "first_audio_at",
 }
-
-
-@dataclass(eq=False)
-class Handoff:
-    """A session in the hands of one process, as far as this attempt goes."""
-
-    pk: int
-    uuid: str
-    attempt: int
-    claimed_at: datetime
-    outbound: bool = False
-    lead: str = ""
-    sent: float | None = None  # when Start was written
-    started: bool = False
-    go: float | None = None  # when Go was written
-    joined: bool = False
-    news: dict[str, datetime] = field(default_factory=dict)  # columns not yet written
-    stop: float | None = None  # when Stop was written
-    stop_reason: str = ""
-    final: Ended | None = None
-    final_since: float = 0.0
-    settled: bool = False  # the end is in the database
-    unclaimed: bool = False  # a hot pair; the process has not been told of a claim
-
-    def claimed(self, at: datetime) -> None:
-        self.unclaimed, self.claimed_at = False, at
-        if self.go is not None:
-            self.go = time.monotonic()  # a hot pair's session begins here
-
-    def forgive(self, now: float) -> None:
-        if self.sent is not None and not self.started:
-            self.sent = now
 
 
 class HandOffs:
