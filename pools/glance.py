@@ -18,7 +18,8 @@ from pools.pod_targets import PodTargets
 from pools.room_pool import RoomPool
 
 # Everything in here is found by an index, and nothing grows with the number of pods or of others' calls. Each part
-# costs PostgreSQL more to set up than to run: so rooms and orders are left to the looks and to NOTIFY.
+# costs PostgreSQL more to set up than to run: so rooms and orders are left to the looks and to NOTIFY. A heartbeat is
+# not worth a disk flush, which would be most of its cost: one that a crash of the server loses is followed by the next.
 GLANCE = """
 WITH beat AS (
     UPDATE pools_pod SET heartbeat_at = statement_timestamp(), free_slots = %(free_slots)s,
@@ -32,7 +33,8 @@ WITH beat AS (
 SELECT beat.draining, processes.current, processes.available, processes.retiring,
     (SELECT id FROM pools_pod WHERE ended_at IS NULL
      AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s) ORDER BY id LIMIT 1),
-    EXISTS (SELECT FROM pools_voicesession WHERE status = 'waiting'){and_own_calls}
+    EXISTS (SELECT FROM pools_voicesession WHERE status = 'waiting'){and_own_calls},
+    set_config('synchronous_commit', 'off', true)
 FROM beat, processes"""
 OWN_CALLS = """ OR EXISTS (
         SELECT FROM pools_agentprocess AS process
@@ -70,7 +72,7 @@ def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, 
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         # psycopg's own cursor: Django's would have the statement planned anew each time, which costs most of it.
         row = cursor.execute(STATEMENTS[calls], values, prepare=True).fetchone()
-    return Glance(*row) if row else None
+    return Glance(*row[:-1]) if row else None
 
 
 class Glances:
