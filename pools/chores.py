@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from ulid import ULID
 
-from pools import daily_events, reaper, retention, sampling, tally
+from pools import daily_events, notifications, reaper, retention, sampling, tally
 from pools.daily import budget, refusals
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
@@ -64,6 +64,8 @@ class Chores:
         self._calls = calls
         self._on_session_ended = on_session_ended
         self.pods = 1  # alive, as of the last look
+        self.are_ours = False  # as of the last look
+        self._oldest: tuple[int, str] | None = None  # that we know of
         self._results: list[Callable[[], None]] = []  # database work that a finished call leaves
         self._deleting = False
         self._delete_due, self._presence_due, self._tidy_due = Due(), Due(), Due()
@@ -74,9 +76,11 @@ class Chores:
     def run(self, now: float, *, steady: float, daily_works: bool) -> None:
         """One look at everything. `steady`: seconds for which our own heartbeats have been in time; others are judged
         by a lease only after as long a time."""
-        live = list(Pod.objects.live().order_by("pk").values_list("pk", flat=True))
+        live = list(Pod.objects.live().order_by("pk").values_list("pk", "name"))
         self.pods = len(live)
-        if live[:1] != [self._pod.pk]:
+        self.are_ours = bool(live) and live[0][0] == self._pod.pk
+        if not self.are_ours:
+            self._tell_the_oldest(live)
             return
         if steady > HANDOFF_LEASE.total_seconds():
             reaper.take_back_unacknowledged(self._on_session_ended)
@@ -101,6 +105,12 @@ class Chores:
             self._look_after_abandoned_calls(now)
             self._reconcile(now)
             self._webhook.tend(now)
+
+    def _tell_the_oldest(self, live: list[tuple[int, str]]) -> None:
+        """In a large fleet it looks seldom, and may not know yet that the one before it has gone."""
+        if live and live[0] != self._oldest:
+            self._oldest = live[0]
+            notifications.hand_over_chores(live[0][1])
 
     def record(self) -> None:
         """The database's part of what has come back from Daily."""

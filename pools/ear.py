@@ -7,7 +7,7 @@ import logging
 
 from pools.database_away import DATABASE_AWAY
 from pools.models import Pod
-from pools.notifications import ORDERS, Listener
+from pools.notifications import CHORES, ORDERS, Listener
 from pools.pod_identity import hold_name
 from pools.supervisor_config import SupervisorConfig
 from pools.watching import Watching
@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 
 class Ear:
-    """`heard` becomes true when there is something to look at, `ordered` when operators have ordered something; whoever
-    has looked sets it back."""
+    """`heard` becomes true when there is something to look at, `ordered` when operators have ordered something,
+    `chores` when the fleet's may be ours now; whoever has looked sets it back."""
 
     def __init__(self, config: SupervisorConfig, watching: Watching) -> None:
         self._config = config
@@ -25,6 +25,7 @@ class Ear:
         self._listener: Listener | None = None
         self._descriptor = -1  # which a connection that is lost no longer says
         self.heard = self.ordered = True
+        self.chores = False
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +65,7 @@ class Ear:
         heard = listener.drain()
         self.heard |= bool(heard)
         self.ordered |= ORDERS in heard
+        self.chores |= CHORES in heard
 
     def _lost(self, error: Exception) -> None:
         logger.warning("event=listener_lost pod=%s problem=%s", self._config.pod_name, type(error).__name__)

@@ -13,13 +13,15 @@ from django.db import connection
 
 from pools import planner
 from pools.agent_pool import AgentPool
-from pools.models import HANDOFF_LEASE, Pod
+from pools.chores import Chores
+from pools.models import Pod
 from pools.pod_targets import PodTargets
 from pools.room_pool import RoomPool
 
 # Everything in here is found by an index, and nothing grows with the number of pods or of others' calls. Each part
-# costs PostgreSQL more to set up than to run: so rooms and orders are left to the looks and to NOTIFY. A heartbeat is
-# not worth a disk flush, which would be most of its cost: one that a crash of the server loses is followed by the next.
+# costs PostgreSQL more to set up than to run: so what any pod may see to (sessions that wait, the fleet's chores),
+# rooms and orders are left to NOTIFY and to the looks. A heartbeat is not worth a disk flush, which would be most of
+# its cost: one that a crash of the server loses is followed by the next.
 GLANCE = """
 WITH beat AS (
     UPDATE pools_pod SET heartbeat_at = statement_timestamp(), free_slots = %(free_slots)s,
@@ -30,31 +32,26 @@ WITH beat AS (
         count(*) FILTER (WHERE retiring) AS retiring
     FROM pools_agentprocess WHERE pod_id = %(pod)s AND status <> 'ended'
 )
-SELECT beat.draining, processes.current, processes.available, processes.retiring,
-    (SELECT id FROM pools_pod WHERE ended_at IS NULL
-     AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s) ORDER BY id LIMIT 1),
-    EXISTS (SELECT FROM pools_voicesession WHERE status = 'waiting'){and_own_calls},
+SELECT beat.draining, processes.current, processes.available, processes.retiring, {own_calls},
     set_config('synchronous_commit', 'off', true)
 FROM beat, processes"""
-OWN_CALLS = """ OR EXISTS (
+OWN_CALLS = """EXISTS (
         SELECT FROM pools_agentprocess AS process
         JOIN pools_voicesession AS session ON session.agent_process_id = process.id
         WHERE process.pod_id = %(pod)s AND process.status = 'in_use'
         AND (session.status = 'assigned' OR (session.status = 'active' AND session.stop_reason <> ''))
     )"""
-STATEMENTS = {calls: GLANCE.format(and_own_calls=OWN_CALLS if calls else "").encode() for calls in (False, True)}
+STATEMENTS = {calls: GLANCE.format(own_calls=OWN_CALLS if calls else "false").encode() for calls in (False, True)}
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What the rows of a pod say in brief. `first_pod`: the oldest live one; `sessions`: one waits, or is to be handed
-    to a process of ours, or to be ended."""
+    """What the rows of a pod say in brief. `sessions`: one is to be handed to a process of ours, or to be ended."""
 
     draining: bool
     processes: int
     processes_available: int
     processes_retiring: int
-    first_pod: int | None
     sessions: bool
 
 
@@ -67,7 +64,6 @@ def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, 
         "free_slots": free_slots,
         "start_method": start_method,
         "agent_trouble": agent_trouble,
-        "lease": HANDOFF_LEASE.total_seconds(),
     }
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         # psycopg's own cursor: Django's would have the statement planned anew each time, which costs most of it.
@@ -78,26 +74,28 @@ def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, 
 class Glances:
     """When a glance will do, and what it is compared with."""
 
-    def __init__(self, pod: Pod, agents: AgentPool, rooms: RoomPool, targets: PodTargets, poll_interval: float) -> None:
-        self._pod = pod
+    def __init__(
+        self, agents: AgentPool, rooms: RoomPool, targets: PodTargets, chores: Chores, poll_interval: float
+    ) -> None:
         self._agents = agents
         self._rooms = rooms
         self._targets = targets
+        self._chores = chores
         self._poll_interval = poll_interval
         self._look_due = 0.0
 
-    def looked(self, now: float, pods: int) -> None:
-        """The pod has looked at everything. `pods`: how many are alive."""
-        pause = planner.look_interval(pods, poll_interval=self._poll_interval)
+    def looked(self, now: float) -> None:
+        """The pod has looked at everything."""
+        pause = planner.look_interval(self._chores.pods, poll_interval=self._poll_interval)
         self._look_due = now + pause * random.uniform(0.75, 1.0)  # noqa: S311 (so that the pods do not look at once)
 
     def will_do(self, now: float) -> bool:
-        """Nothing is under way that only a look would bring on."""
-        return now < self._look_due and self._agents.is_level and self._rooms.is_steady and self._targets.are_plain
+        """Nothing is under way that only a look would bring on, and the fleet's chores are not ours."""
+        ours = self._agents.is_level and self._rooms.is_steady and self._targets.are_plain
+        return now < self._look_due and ours and not self._chores.are_ours
 
     def all_is_well(self, seen: Glance) -> bool:
-        """The rows agree with what is in memory, nobody waits for us, and the fleet's chores are not ours."""
+        """The rows agree with what is in memory, and nobody waits for us."""
         mine = len(self._agents.agents), self._agents.available
         processes = (seen.processes, seen.processes_available) == mine and not seen.processes_retiring
-        asked = seen.draining or seen.sessions or seen.first_pod == self._pod.pk
-        return processes and not asked
+        return processes and not (seen.draining or seen.sessions)

@@ -18,6 +18,7 @@ from breezebuddy.postgresql.connection import ImpatientConnection
 
 CHANNEL = "breezebuddy_pools"
 ORDERS = "orders"
+CHORES = "chores"
 WAKE_OWNERS = """
 SELECT pg_notify('breezebuddy_pod_' || left(md5(name), 16), '') FROM pools_pod WHERE id IN (
     SELECT pod_id FROM pools_agentprocess WHERE id = ANY(%s) UNION SELECT pod_id FROM pools_room WHERE id = ANY(%s))"""
@@ -33,6 +34,12 @@ def wake_supervisors() -> None:
     """All of them. Call after the commit, never inside the transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+def hand_over_chores(pod: str) -> None:
+    """It is the oldest now: it is to look, whatever it has in hand."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [channel_of(pod), CHORES])
 
 
 def wake_for(process: int | None, room: int) -> None:

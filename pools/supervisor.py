@@ -97,7 +97,7 @@ class Supervisor:
         self.hot = HotPairs(self._config, self.pod, self.agents, self._on_session_ended)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
-        self._glances = Glances(self.pod, self.agents, self.rooms, self.targets, self._config.poll_interval)
+        self._glances = Glances(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
         self._warmth = Warmth(self.agents, self.rooms)
         self._drain = Drain(self.pod, self.agents, self.handoffs)
         self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
@@ -234,6 +234,8 @@ class Supervisor:
         changed |= self._companions.record(now)
         if not (changed or self._woken or self._ear.heard or self._level_owed) and self._glance_does(now):
             return
+        if self._ear.chores:
+            self._ear.chores, self._poll_due = False, now
         polling = now >= self._poll_due
         looking = changed or self._woken or self._ear.heard or polling
         if not (looking or self._level_owed or now >= min(self.heartbeat.due, self._companions.due)):
@@ -312,9 +314,12 @@ class Supervisor:
         # Where Daily only refuses to make a room (there are too many), deleting is what helps.
         daily_works = self.rooms.verified and (self.rooms.refused or not self.rooms.trouble)
         self.chores.run(now, steady=self.heartbeat.steady(now), daily_works=daily_works)
-        self._glances.looked(now, self.chores.pods)
+        self._glances.looked(now)
         self.agents.agree_with_rows()
         self.agents.recycle(now)
+        if now >= self._leftovers_due:
+            self._leftovers_due = now + LEFTOVERS_S
+            end_leftovers(self.pod)
         self._tidy(now)
         if self._probes and self._readiness:
             self._probes.judged(*self._readiness())
@@ -325,9 +330,6 @@ class Supervisor:
             self._check_due = now + CHECK_LISTENER_S
             self._ear.check()
         reap_strays(self._known_pids())
-        if now >= self._leftovers_due:
-            self._leftovers_due = now + LEFTOVERS_S
-            end_leftovers(self.pod)
         self._gauges.note(self.pod, self.agents, self.rooms)
 
     def _judge(self, now: float) -> None:

@@ -66,11 +66,6 @@ def test_a_claim_whose_notification_was_lost_is_handed_off(pod):
     run_until(pod, lambda: VoiceSession.objects.active().filter(pk=session.pk).exists())
 
 
-def test_a_waiting_session_is_taken(pod):
-    session = make_session(SessionStatus.WAITING)
-    run_until(pod, lambda: VoiceSession.objects.active().filter(pk=session.pk).exists())
-
-
 def test_a_call_that_is_to_end_is_ended(pod, sandbox):
     call = call_in_progress(pod, sandbox)
     run_until(pod, lambda: looks_of_turns(pod, 1) == 0)
@@ -117,9 +112,16 @@ def test_one_that_was_reaped_finds_out(pod):
     run_until(pod, lambda: pod.reaped)
 
 
-def test_the_fleets_chores_fall_to_the_oldest_that_is_left(pod):
-    reserved = make_room("warming", reserved=True, created_at=Now() - timedelta(minutes=5))
+def test_whoever_looks_tells_the_oldest_that_the_chores_are_its_own(pod, pods):
     Pod.objects.exclude(pk=pod.pod.pk).update(ended_at=Now(), end_reason="drained")
+    younger = pods.start(agent_target=0, room_target=0, max_processes=0)
+
+    def the_older_has_heard() -> bool:
+        younger.run_once(0.02)
+        return pod.chores.are_ours
+
+    run_until(pod, the_older_has_heard)
+    reserved = make_room("warming", reserved=True, created_at=Now() - timedelta(minutes=5))
     run_until(pod, lambda: not Room.objects.warming().filter(pk=reserved.pk).exists())
 
 
@@ -127,13 +129,11 @@ def test_a_glance_sees_what_a_look_would(db):
     news: dict[str, Any] = {"free_slots": 7, "start_method": "spawn", "agent_trouble": ""}
     pod, other = make_pod(), make_pod()
     make_session(SessionStatus.ASSIGNED, pod=pod)
-    assert glance(pod, calls=True, **news) == Glance(False, 1, 0, 0, first_pod=pod.pk, sessions=True)
-    assert glance(pod, calls=False, **news) == Glance(False, 1, 0, 0, first_pod=pod.pk, sessions=False)
+    assert glance(pod, calls=True, **news) == Glance(False, 1, 0, 0, sessions=True)
+    assert glance(pod, calls=False, **news) == Glance(False, 1, 0, 0, sessions=False)
     pod.refresh_from_db()
     assert (pod.free_slots, pod.start_method) == (7, "spawn")
-    assert glance(other, calls=True, **news) == Glance(False, 0, 0, 0, first_pod=pod.pk, sessions=False)
-    make_session(SessionStatus.WAITING)
-    assert glance(other, calls=False, **news) == Glance(False, 0, 0, 0, first_pod=pod.pk, sessions=True)
+    assert glance(other, calls=True, **news) == Glance(False, 0, 0, 0, sessions=False)
     other.end("gone")
     assert glance(other, calls=False, **news) is None
 
