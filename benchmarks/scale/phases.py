@@ -12,11 +12,11 @@ from benchmarks.scale.database import Load, Meter
 from benchmarks.scale.fleet import Fleet
 from benchmarks.scale.report import Line, Report, at
 from benchmarks.scale.rooms import forget_rooms, write_rooms
-from benchmarks.world import World
+from benchmarks.world import DidNotHappen, World
 
 PAIRS = 5  # of each kind a pod: 500 of a hundred
 CLIENTS = (1, 8, 32)
-CLAIMS = 480  # of 500: a multiple of the clients
+CLAIMS, BY_ONE = 480, 160  # of 500: a multiple of the clients; while the pods stand still their leases run
 CALL_S = 3.0
 IDLE_AIM, CLAIMS_AIM = 0.05, 1000.0
 REAP_LEASE_S = 10.0  # pools.models.pods
@@ -51,11 +51,20 @@ class Run:
     def is_level(self) -> bool:
         forget_rooms(self.world.rows)
         agents, rooms, sessions = self.world.rows.rows(STOCK)[0]
-        return bool(agents == rooms == self.fleet.size * PAIRS and not sessions)
+        return bool(agents == rooms == self.alive() * PAIRS and not sessions)
+
+    def alive(self) -> int:
+        """Fewer than the fleet's size if one was reaped because this machine was too busy for it."""
+        return self.world.rows.number(ALIVE)
 
     def until_level(self, deadline: float = LEVEL_S) -> float:
         began = time.monotonic()
-        self.world.wait_for("a level fleet", self.is_level, deadline, step=0.1)
+        try:
+            self.world.wait_for("a level fleet", self.is_level, deadline, step=0.1)
+        except DidNotHappen:
+            agents, rooms, sessions = self.world.rows.rows(STOCK)[0]
+            found = f"{self.alive()} pods, {agents} processes, {rooms} rooms, {sessions} sessions"
+            raise DidNotHappen(f"not level within {deadline:g} s: {found}") from None
         return time.monotonic() - began
 
     def load(self, seconds: float) -> Load:
@@ -69,6 +78,7 @@ class Run:
         self.report.say(f"{pods} pods")
         began = time.monotonic()
         self.fleet.grow(pods - self.fleet.size)
+        self.world.wait_for("all pods alive", lambda: self.alive() >= pods, FILL_S)
         self.until_level(FILL_S)
         refused = self.world.sandbox.rate_limited()
         rooms = pods * PAIRS
@@ -126,7 +136,7 @@ class Run:
     def _claims(
         self, name: str, about: str, clients: int, *, standing_still: bool = False, silently: bool = False
     ) -> None:
-        number = min(CLAIMS, self.fleet.size * PAIRS // 32 * 32)
+        number = min(CLAIMS if clients > 1 else BY_ONE, self.fleet.size * PAIRS // 32 * 32)
         write_rooms(self.world.rows, number + 20, f"{name}-{clients}-{time.monotonic_ns()}")
         after = self.world.rows.number(NEWEST)
         self.meter.begin(self.fleet.pids)
