@@ -81,11 +81,11 @@ class AgentPool:
     def free_slots(self) -> int:
         return max(0, self._config.max_processes - self.alive)
 
-    @property
-    def is_level(self) -> bool:
-        """The stock is as it should be, and nothing is on its way in or out."""
+    def is_level(self, now: float) -> bool:
+        """The stock is as it should be, or cannot be now, and nothing is on its way in or out."""
         others = len(self.agents) - self.available - len(self.busy())
-        return not (others or self.target.paused or self.backoff.failures) and self.available == self.target.size
+        enough = self.available == self.target.size or (self.available < self.target.size and not self.can_start(now))
+        return enough and not (others or self.target.paused)
 
     def busy(self) -> list[Agent]:
         return [agent for agent in self.agents.values() if agent.handoff]

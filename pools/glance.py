@@ -91,7 +91,7 @@ class Glances:
 
     def will_do(self, now: float) -> bool:
         """Nothing is under way that only a look would bring on, and the fleet's chores are not ours."""
-        ours = self._agents.is_level and self._rooms.is_steady and self._targets.are_plain
+        ours = self._agents.is_level(now) and self._rooms.is_steady and self._targets.are_plain
         return now < self._look_due and ours and not self._chores.are_ours
 
     def all_is_well(self, seen: Glance) -> bool:

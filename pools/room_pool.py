@@ -137,12 +137,13 @@ class RoomPool:
 
     @property
     def are_coming(self) -> bool:
-        return bool(self._unasked or self._asked)
+        """Rooms are to be had yet, or the account's verification: `replenish` asks when it may."""
+        return not self.verified or bool(self._unasked or self._asked)
 
     @property
     def is_steady(self) -> bool:
-        """Rooms can be made, and need no tokens of Daily's; whether there are enough is for the rows to say."""
-        return self.verified and self.signer is not None and not (self.trouble or self.target.paused)
+        """Nothing but rooms has to be got from Daily; whether there are enough is for the rows to say."""
+        return not self.target.paused and (self.signer is not None or not self.verified)
 
     @property
     def full(self) -> bool:

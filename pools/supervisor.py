@@ -283,8 +283,10 @@ class Supervisor:
         if seen is None or not self._glances.all_is_well(seen):
             self._poll_due = now  # with all that a poll looks at
             return False
+        if self._config.max_processes:
+            self.agents.zygote.tend(now)
         if self.rooms.are_coming:
-            self.rooms.replenish(now)  # the budget may let us ask again; that alone is no reason for a look
+            self.rooms.replenish(now)  # asks again when it may; that alone is no reason for a look
         self._poll_due = now + self._config.poll_interval
         self._tidy(now)
         return True

@@ -1,5 +1,7 @@
 """In a large fleet a pod looks at its rows only now and then, and glances at them in between: it misses nothing."""
 
+import os
+import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,6 +101,24 @@ def test_rooms_that_daily_would_not_give_yet_are_asked_for_again(pod):
     run_until(pod, lambda: Room.objects.warming().filter(pod=pod.pod).exists())
     run_until(pod, lambda: looks_of_turns(pod, 1) == 0)
     DailyBudgetSlot.objects.all().delete()
+    run_until(pod, lambda: is_full(pod))
+
+
+def test_while_daily_is_away_nobody_looks_more_often(pod, sandbox):
+    sandbox.fault("503")
+    Room.objects.available().filter(pod=pod.pod).latest("pk").end("by somebody else")
+    wake_supervisors()
+    run_until(pod, lambda: pod.rooms.trouble)
+    run_until(pod, lambda: looks_of_turns(pod, 2) == 0)
+    sandbox.clear_faults()
+    run_until(pod, lambda: is_full(pod))
+
+
+def test_a_fork_server_that_dies_is_replaced_and_so_are_its_failed_forks(pod):
+    former = pod.agents.zygote.pid
+    os.kill(former, signal.SIGKILL)
+    run_until(pod, lambda: pod.agents.zygote.zygote and pod.agents.zygote.pid != former)
+    AgentProcess.objects.available().get(pod=pod.pod).end("by somebody else")
     run_until(pod, lambda: is_full(pod))
 
 
