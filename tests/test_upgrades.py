@@ -3,6 +3,8 @@
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -162,14 +164,15 @@ def test_every_single_migration_goes_back_and_forwards(whole_schema):
     assert VoiceSession.objects.count() == 20
 
 
-def test_a_migration_gives_up_a_lock_that_somebody_holds_and_has_it_afterwards(whole_schema, capsys):
-    MigrationExecutor(connection).migrate([("pools", "0010_operators_acts")])
+@contextmanager
+def somebody_holds(lock: str) -> Iterator[None]:
+    """Until the block ends, another connection's transaction has executed this statement."""
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("LOCK TABLE pools_pod IN ROW EXCLUSIVE MODE")
+                cursor.execute(lock)
                 held.set()
                 release.wait(60)
         finally:
@@ -179,15 +182,43 @@ def test_a_migration_gives_up_a_lock_that_somebody_holds_and_has_it_afterwards(w
     holder.start()
     try:
         assert held.wait(30)
+        yield
+    finally:
+        release.set()
+        holder.join()
+
+
+def test_a_migration_gives_up_a_lock_that_somebody_holds_and_has_it_afterwards(whole_schema):
+    MigrationExecutor(connection).migrate([("pools", "0010_operators_acts")])
+    with somebody_holds("LOCK TABLE pools_pod IN ROW EXCLUSIVE MODE"):
         with pytest.raises(CommandError, match="something holds a table for long"):
             call_command("migrate", patience=0.1, verbosity=0)
         with connection.cursor() as cursor:  # nobody queues behind a lock that is waited for
             cursor.execute("SELECT count(*) FROM pools_pod")
-    finally:
-        release.set()
-        holder.join()
     call_command("migrate", verbosity=0)
     assert make_pod().draws_from is None
+
+
+def test_what_changes_many_rows_changes_them_in_batches_so_that_nobody_waits_for_all(whole_schema, monkeypatch):
+    """A pod that ends a call waits for its lead. Were it one transaction, none of the others would be done yet."""
+    monkeypatch.setattr(import_module("leads.migrations.0005_count_attempts_anew"), "BATCH", 5)
+    fill()
+    last = Lead.objects.exclude(voice_session=None).latest("pk").pk
+    MigrationExecutor(connection).migrate([("leads", "0004_profile_and_throttle_count")])
+
+    def done() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM leads_lead WHERE platform_reason = 'WEB_SESSION'")
+            return int(cursor.fetchone()[0])
+
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE leads_lead SET platform_reason = ''")
+    with somebody_holds(f"SELECT FROM leads_lead WHERE id = {last} FOR UPDATE"):
+        with pytest.raises(CommandError, match="something holds a table for long"):
+            call_command("migrate", patience=0.1, verbosity=0)
+        assert done() == 15
+    call_command("migrate", verbosity=0)
+    assert done() == 20
 
 
 def test_an_index_that_is_missing_or_half_built_is_made_up_for(whole_schema):
