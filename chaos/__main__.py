@@ -44,7 +44,10 @@ REPEATS = {4: 20, 5: 20, 12: 20}
 AT_RANDOM = 0  # in place of a row: all of these and nothing else
 SECONDS_A_REPEAT = 6.0
 CLEAN_S = 180.0
-DRAIN_S = {False: 30.0, True: 60.0}  # with the light bot, with Pipecat
+# With the light bot, with Pipecat. Callers stay so long that nobody is gone before the bot comes, and so short that two
+# cores can bear it: a Pipecat pipeline takes a sixth of a core while it speaks, and as much again to start.
+DRAIN_S = {False: 30.0, True: 60.0}
+STAY_S = {False: (3.0, 8.0), True: (1.0, 3.0)}
 
 
 def main() -> int:
@@ -115,7 +118,7 @@ def _soak(world: World, arguments: argparse.Namespace, report: Report) -> None:
 
 def _rolling(world: World, arguments: argparse.Namespace, report: Report) -> None:
     rate = arguments.rate or (3.0 if arguments.pipecat else 10.0)
-    stay = (3.0, 8.0)  # so long that nobody is gone before the bot comes
+    stay = STAY_S[arguments.pipecat]
     drain = DRAIN_S[arguments.pipecat]
     about = f"row 11: rolling restart under {rate:g} connects/s"
     act(world, about, lambda: rolling.rolling(world, rate, drain, stay), report)
