@@ -48,6 +48,7 @@ def write_history(url: str, sessions: int, done: Callable[[int], None]) -> None:
             done(last)
         for table in TABLES:
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
+        connection.execute("CHECKPOINT")  # a gigabyte is written out now, not beside what is measured next
 
 
 def _reserve(connection: psycopg.Connection[tuple[object, ...]], table: str, number: int) -> int:

@@ -69,6 +69,8 @@ def _figures(name: str, when: str, calls: list[Call]) -> Generator[Figure, None,
 @contextmanager
 def _snapshot(url: str) -> Iterator[None]:
     with psycopg.connect(url) as connection:
+        connection.execute("SET idle_in_transaction_session_timeout = 0")  # ours would end it after half a minute
+        connection.commit()
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT count(*) FROM pools_pod")
         yield
