@@ -44,7 +44,7 @@ class Stock:
     in_use: int = 0
     warming: int = 0
     on_demand: int = 0  # of those in use: made for a waiting session
-    hot: int = 0  # in a pair whose bot has joined and that nobody has claimed: neither available alone nor in use
+    hot: int = 0  # of those available: in a pair whose bot has joined and that nobody has claimed
 
     def __add__(self, other: "Stock") -> "Stock":
         mine, theirs = vars(self), vars(other)
@@ -150,6 +150,7 @@ def read_state(pod_name: str | None = None) -> PoolState:
     states = {state.pod.pk: state for state in _read_pods()}
     _count_agents(states)
     unowned = _count_rooms(states, stored_tokens=account is None or not account.self_signed_tokens)
+    _count_hot(states, unowned)
     pods = list(states.values())
     begun = ExpressionWrapper(Q(starts_at__lte=Now()), output_field=BooleanField())
     orders = list(PoolOrder.objects.standing().annotate(begun=begun).order_by("pk"))
@@ -222,13 +223,19 @@ def _count_rooms(states: dict[int, PodState], *, stored_tokens: bool) -> Stock:
 
 
 def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
-    """Hot pairs are stock: what counts as in use by its own row is not."""
-    pairs = VoiceSession.objects.unclaimed().values_list("agent_process__pod_id", "room__pod_id")
-    for agents_pod, rooms_pod in pairs:
-        agents = states[agents_pod].agents if agents_pod in states else Stock()
+    """Hot pairs are stock: what is in use by its own row is warming until the bot has joined, and then available."""
+    pairs = VoiceSession.objects.unclaimed().values_list("agent_process__pod_id", "room__pod_id", "bot_joined_at")
+    for agents_pod, rooms_pod, joined in pairs:
+        state = states.get(agents_pod)
+        agents = state.agents if state else Stock()
         rooms = states[rooms_pod].rooms if rooms_pod in states else unowned
         for stock in (agents, rooms):
-            stock.in_use, stock.hot = max(0, stock.in_use - 1), stock.hot + 1
+            stock.in_use = max(0, stock.in_use - 1)
+            if joined is None:
+                stock.warming += 1
+            elif state and state.taking:
+                stock.available += 1
+                stock.hot += 1
 
 
 def _oldest_transaction() -> float | None:

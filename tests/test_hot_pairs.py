@@ -6,9 +6,11 @@ import pytest
 from django.db import transaction
 
 from pools.claims import SessionRequest, claim
+from pools.metrics import fleet
 from pools.models import AgentProcess, Room, SessionStatus, VoiceSession
 from pools.sessions import HOT_PAIR_LOST, end_unclaimed, hand_off_failed
-from tests.make import make_agent_process, make_pod, make_room
+from pools.status import read_state
+from tests.make import make_agent_process, make_daily_account, make_pod, make_room
 from tests.service import run_until
 
 LIFE = timedelta(seconds=1800)
@@ -47,6 +49,30 @@ def make_hot_pair(**values) -> VoiceSession:
 def claimed(hot: bool = True) -> VoiceSession:
     with transaction.atomic():
         return claim(SessionRequest(body={"payload": {}}, life=LIFE, hot=hot))
+
+
+def stock() -> list[tuple[float, float, float]]:
+    """Available, warming, in use, of both kinds, as the status has them; the metrics say the same."""
+    state, numbers = read_state(), fleet.read()
+    pools = {"agents": state.agents, "rooms": state.rooms}
+    told = [(pool.available, pool.warming, pool.in_use) for pool in pools.values()]
+    assert told == [
+        tuple(numbers[f"{pool}_{what}", ""] for what in ("available", "warming", "in_use")) for pool in pools
+    ]
+    return told
+
+
+@pytest.mark.django_db
+def test_a_hot_pair_is_stock_until_it_is_claimed_and_no_call():
+    make_daily_account()
+    pod = make_pod()
+    make_hot_pair(pod=pod, bot_joined_at=None), make_hot_pair(pod=pod)
+    assert stock() == [(1, 1, 0), (1, 1, 0)]
+    assert read_state().agents.hot == 1 and fleet.read()["active_calls", ""] == 0
+    assert fleet.read().get(("starts", "hot"), 0) == 0
+    claimed()
+    assert stock() == [(0, 1, 1), (0, 1, 1)]
+    assert fleet.read()["active_calls", ""] == 1 and fleet.read()["starts", "hot"] == 1
 
 
 @pytest.mark.django_db

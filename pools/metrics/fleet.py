@@ -41,7 +41,13 @@ agent AS (
         count(*) FILTER (WHERE bot_joined_at IS NOT NULL
             OR active_at < statement_timestamp() - make_interval(secs => %(join_timeout)s)) AS in_call,
         extract(epoch FROM statement_timestamp() - min(created_at)) AS oldest
-    FROM pools_voicesession WHERE status <> 'ended' GROUP BY 1
+    FROM pools_voicesession WHERE status <> 'ended' AND NOT unclaimed GROUP BY 1
+), hot AS (
+    SELECT count(*) AS n, count(*) FILTER (WHERE session.bot_joined_at IS NULL) AS warming,
+        count(*) FILTER (
+            WHERE session.bot_joined_at IS NOT NULL AND agent.pod_id IN (SELECT id FROM taking)) AS available
+    FROM pools_voicesession AS session JOIN pools_agentprocess AS agent ON agent.id = session.agent_process_id
+    WHERE session.unclaimed
 ), budget AS (
     SELECT limits.name, limits.calls - coalesce(sum(slot.used), 0) AS left
     FROM unnest(%(groups)s::text[], %(calls)s::int[], %(slices)s::float8[]) AS limits (name, calls, length)
@@ -52,14 +58,18 @@ agent AS (
 SELECT name, label, coalesce(value, 0)::float8 FROM (
     SELECT 'agents_target' AS name, '' AS label, sum(agent_target)::float8 AS value FROM taking
     UNION ALL SELECT 'agents_cap', '', sum(agent_cap) FROM taking
-    UNION ALL SELECT 'agents_available', '', sum(n) FROM agent WHERE status = 'available' AND taking
-    UNION ALL SELECT 'agents_warming', '', sum(n) FROM agent WHERE status = 'warming' AND live
-    UNION ALL SELECT 'agents_in_use', '', sum(n) FROM agent WHERE status = 'in_use'
+    UNION ALL SELECT 'agents_available', '', coalesce(sum(n), 0) + (SELECT available FROM hot)
+        FROM agent WHERE status = 'available' AND taking
+    UNION ALL SELECT 'agents_warming', '', coalesce(sum(n), 0) + (SELECT warming FROM hot)
+        FROM agent WHERE status = 'warming' AND live
+    UNION ALL SELECT 'agents_in_use', '', sum(n) - (SELECT n FROM hot) FROM agent WHERE status = 'in_use'
     UNION ALL SELECT 'rooms_target', '', sum(room_target) FROM taking
     UNION ALL SELECT 'rooms_cap', '', sum(room_cap) FROM taking
-    UNION ALL SELECT 'rooms_available', '', sum(lasting) FROM room WHERE status = 'available'
-    UNION ALL SELECT 'rooms_warming', '', sum(n) FROM room WHERE status = 'warming' AND live AND NOT reserved
-    UNION ALL SELECT 'rooms_in_use', '', sum(n) FROM room WHERE status = 'in_use'
+    UNION ALL SELECT 'rooms_available', '', coalesce(sum(lasting), 0) + (SELECT available FROM hot)
+        FROM room WHERE status = 'available'
+    UNION ALL SELECT 'rooms_warming', '', coalesce(sum(n), 0) + (SELECT warming FROM hot)
+        FROM room WHERE status = 'warming' AND live AND NOT reserved
+    UNION ALL SELECT 'rooms_in_use', '', sum(n) - (SELECT n FROM hot) FROM room WHERE status = 'in_use'
     UNION ALL SELECT 'rooms_to_delete', '', count(*) FROM pools_room WHERE status = 'ended' AND deleted_at IS NULL
     UNION ALL SELECT 'free_slots', '', sum(free_slots) FROM taking
     UNION ALL SELECT 'pods', 'taking', count(*) FROM taking
@@ -80,7 +90,8 @@ HISTORY = """
 WITH history AS (
     SELECT start_kind, agent_miss, room_miss, sessions AS n, handed_off_again AS again FROM pools_sessiontally
     UNION ALL
-    SELECT start_kind, agent_miss, room_miss, 1, attempt - 1 FROM pools_voicesession WHERE status <> 'ended'
+    SELECT start_kind, agent_miss, room_miss, 1, attempt - 1 FROM pools_voicesession
+    WHERE status <> 'ended' AND NOT unclaimed
 )
 SELECT name, label, value::float8 FROM (
     SELECT 'starts' AS name, start_kind AS label, sum(n) AS value FROM history GROUP BY start_kind
