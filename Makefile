@@ -2,8 +2,8 @@
 SHELL := /bin/sh
 VENV ?= .venv
 PY = "$(VENV)/bin/python"
-# Twice the usual runner's cores: most tests wait for processes more than they compute. Each worker has a database.
-TEST_WORKERS ?= 4
+# More than the usual runner's two cores: many tests wait for processes. Each worker has a database.
+TEST_WORKERS ?= 5
 export VENV
 
 .PHONY: help setup run demo test fuzz bench bench-sizing bench-voice bench-scale chaos hosts soak rolling load screenshots export-data check-deploy lint types lock clean

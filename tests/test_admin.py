@@ -17,7 +17,7 @@ from django.utils import timezone
 from leads.models import ApiToken, Lead, LeadStatus, Profile, RateAllowance, Template, WebhookDelivery
 from pools import orders, rollout, tally
 from pools.daily import budget
-from pools.models import DailyBudgetSlot, Pod, SeenDailyEvent, SessionStatus, VoiceSession
+from pools.models import DailyBudgetSlot, DailyRefusals, Pod, SeenDailyEvent, SessionStatus, VoiceSession
 from pools.sampling import take_sample
 from pools.targets import Pool
 from tests.make import (
@@ -91,6 +91,7 @@ def everything():
     DailyBudgetSlot.objects.create(group="general", slot=1, used=3)
     RateAllowance.objects.create(key="0" * 64)
     SeenDailyEvent.objects.create(event_id="met-end-1", type="meeting.ended")
+    DailyRefusals.objects.create(minute=timezone.now(), number=2)
     make_some_of_everything()
     orders.pause(Pool.ROOMS, by="ann")
     take_sample()

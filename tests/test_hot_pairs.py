@@ -51,7 +51,7 @@ def claimed(hot: bool = True) -> VoiceSession:
         return claim(SessionRequest(body={"payload": {}}, life=LIFE, hot=hot))
 
 
-def stock() -> list[tuple[float, float, float]]:
+def stock() -> list[tuple[int, int, int]]:
     """Available, warming, in use, of both kinds, as the status has them; the metrics say the same."""
     state, numbers = read_state(), fleet.read()
     pools = {"agents": state.agents, "rooms": state.rooms}

@@ -43,7 +43,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))  # of each operation; `make fuzz` tries more
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))  # of each operation; `make fuzz` tries more
 REQUESTS = settings(
     REPEATABLE,
     max_examples=EXAMPLES,
