@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from pools.agent.launcher import agent_environment
-from pools.protocol import CallerJoined, Ended, FirstAudio, Ping, Pong
+from pools.protocol import CallerJoined, Ended, FirstAudio
 from tests.agents import PROJECT, Agent, Agents, config, running_agents
 from tests.daily_sandbox import Sandbox, running_sandbox
 from tests.fake_openai import FakeOpenAI, running_openai
+from tests.programs import process_state
 from tests.tls_certificate import certificate_of
 from tests.voice_calls import Call
 from tests.waiting import wait_until
 
+QUIET_LOOKS = 50  # one after the other: a thread that waits for another one sleeps for a moment too
 SERVICES = 3  # speech to text, language model, voice: a connection each
 
 
@@ -51,12 +53,25 @@ def ports(provider: FakeOpenAI, path: str) -> set[int]:
     return {port for asked, port in list(provider.requests) if asked == path}
 
 
+def unread(ports: set[int]) -> int:
+    """Bytes that have arrived for our end of these connections and that nobody has taken yet."""
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[4].split(":")[1], 16) for row in sockets if int(row[1].split(":")[1], 16) in ports)
+
+
 def wait_until_warm(agent: Agent, provider: FakeOpenAI) -> None:
-    """All answers have been sent, and the loop that takes them, held up by nothing more, has turned often enough."""
+    """All answers have been sent and taken, and the process has nothing left to do with them: it sleeps."""
     wait_until(lambda: len(ports(provider, "models")) == SERVICES)
-    for number in range(100):
-        agent.send(Ping(number))
-        agent.expect(Pong)
+    pid, quiet = agent.peer.pid, 0
+    assert pid
+
+    def has_long_been_quiet() -> bool:
+        nonlocal quiet
+        asleep = process_state(pid) == "S" and not unread(ports(provider, "models"))
+        quiet = quiet + 1 if asleep else 0
+        return quiet == QUIET_LOOKS
+
+    wait_until(has_long_been_quiet)
 
 
 def greeted(call: Call, sandbox: Sandbox) -> None:

@@ -200,5 +200,5 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_pods(account, dj
     for size in (3, 18):
         while get(POOL_STATUS).json()["pool_size"] < size:
             make_session(pod=healthy_pod())
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(10):
             assert get(POOL_STATUS).json()["pool_size"] == size
