@@ -53,8 +53,8 @@ load: setup ## 50 pushes/s and 10 connects/s for two minutes (ARGS="api --second
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
 	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/test_cockpit_browser.py
 
-check-deploy: setup ## render and validate the manifests, rehearse a roll-out and an upgrade, execute the Dockerfile in a clean root
-	@$(PY) -m shipping manifests && $(PY) -m shipping rehearsal && $(PY) -m shipping upgrade && $(PY) -m shipping images
+check-deploy: setup ## lint and validate what is shipped, rehearse a roll-out and an upgrade, execute the Dockerfile in a clean root
+	@$(PY) -m shipping files && $(PY) -m shipping manifests && $(PY) -m shipping rehearsal && $(PY) -m shipping upgrade && $(PY) -m shipping images
 
 export-data: setup ## the whole database in one private file below .data (ARGS=FILE names it); manage.py importdata reads it
 	@exec $(PY) manage.py exportdata $(ARGS)
@@ -68,9 +68,11 @@ types: setup ## mypy
 setup: ## install requirements.lock into .venv, if it changed (the other targets do this themselves)
 	@sh setup.sh
 
-lock: setup ## write requirements.lock anew from requirements*.txt
+lock: setup ## write requirements.lock anew from requirements*.txt, and shipping/checkov.lock
 	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		-o requirements.lock requirements.txt requirements-agent.txt requirements-dev.txt
+	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		-o shipping/checkov.lock shipping/checkov.txt
 
 clean: ## remove .venv, caches and .data (with the development database)
 	@if [ -e "$(VENV)/requirements.lock.installed" ]; then $(PY) -m breezebuddy.embedded_postgres remove .data/postgres .data/test-postgres; fi

@@ -1,7 +1,8 @@
 """Checks of what is shipped; `make check-deploy` runs them all.
 
+files: the Dockerfile (hadolint), compose.yaml (its schema), Prometheus' configuration and the alerts (promtool)
+manifests: rendered (kubectl), held to the schemas of Kubernetes and its operators, to policies (Checkov), to our rules
 images: every RUN of the Dockerfile in a clean Debian root (root's rights, debootstrap, some minutes, 3 GB)
-manifests: rendered (kubectl), validated against Kubernetes' schemas and our own rules
 rules: write the Prometheus Operator's copy of the alerts anew
 rehearsal: a roll-out as the manifests order it, under load, with the real processes (two minutes)
 upgrade: today's migrations on a filled, busy database of an earlier release that goes on serving (two minutes)
@@ -14,16 +15,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from shipping import manifests, upgrade
+from shipping import linters, manifests, operators, policies, promtool, upgrade
 from shipping.clean_root import NoCleanRoot
 from shipping.dockerfile import DockerfileError
 from shipping.examine import problems_of
 from shipping.images import Builder, StepFailed
 from shipping.rehearsal import rehearse
 from shipping.rules import rule_of
+from shipping.virtualenv import NotInstalled
 
 PROJECT = Path(__file__).resolve().parent.parent
-KUSTOMIZATIONS = tuple(f"deploy/kubernetes{below}" for below in ("", "/canary", "/monitoring", "/autoscaling"))
+BASE, EXAMPLE = "deploy/kubernetes", "deploy/example"
+KUSTOMIZATIONS = (BASE, f"{BASE}/canary", f"{BASE}/monitoring", f"{BASE}/autoscaling", EXAMPLE)
 ALERTS = PROJECT / "deploy/prometheus/alerts.yml"
 RULE = PROJECT / "deploy/kubernetes/monitoring/prometheus-rule.yaml"
 _began = time.monotonic()
@@ -48,26 +51,40 @@ def check_images(work: Path | None) -> list[str]:
             return [str(error)]
 
 
+def check_files() -> list[str]:
+    problems = linters.dockerfile_problems(PROJECT / "Dockerfile")
+    problems += linters.compose_problems(PROJECT / "compose.yaml")
+    say("the Dockerfile and compose.yaml are read")
+    try:
+        return problems + promtool.problems(PROJECT, say)
+    except promtool.NoPromtool as error:
+        return [*problems, str(error)]
+
+
 def check_manifests() -> list[str]:
     problems = []
+    rendered: dict[str, list[manifests.Manifest]] = {}
     for directory in KUSTOMIZATIONS:
         try:
-            found = manifests.rendered(PROJECT / directory)
+            rendered[directory] = found = manifests.rendered(PROJECT / directory)
         except (FileNotFoundError, subprocess.CalledProcessError) as error:
-            problems.append(f"{directory}: {error}")
-            continue
-        problems += manifests.schema_problems(found)
-        if directory == KUSTOMIZATIONS[0]:
-            problems += manifests.rule_problems(found)
-        say(f"{directory}: {len(found)} manifests rendered and checked")
-    return problems
+            return [f"{directory}: {error}"]
+        problems += manifests.schema_problems(found) + operators.schema_problems(found)
+        problems += operators.reference_problems(found, rendered[BASE])
+        say(f"{directory}: {len(found)} manifests rendered, and held to their schemas")
+    for directory in (BASE, EXAMPLE):
+        problems += manifests.rule_problems(rendered[directory])
+    try:
+        return problems + policies.problems(PROJECT, rendered, say)
+    except NotInstalled as error:
+        return [*problems, str(error)]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["images", "manifests", "rehearsal", "rules", "upgrade"])
+    parser.add_argument("what", choices=["files", "images", "manifests", "rehearsal", "rules", "upgrade"])
     parser.add_argument("--work", type=Path, help="where the roots are made (2 GB; default: the system's place)")
     parser.add_argument(
         "--from",
@@ -83,6 +100,8 @@ def main() -> int:
     match options.what:
         case "images":
             problems = check_images(options.work)
+        case "files":
+            problems = check_files()
         case "manifests":
             problems = check_manifests()
         case "rules":

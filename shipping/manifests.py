@@ -9,7 +9,7 @@ import kubernetes_validate
 import yaml
 
 KUBERNETES = "1.33"
-OF_OPERATORS = ("ServiceMonitor", "PrometheusRule", "ScaledObject")  # their schemas come with their operators
+OF_OPERATORS = ("ServiceMonitor", "PrometheusRule", "ScaledObject")  # see operators.py
 Manifest = dict[str, Any]
 
 

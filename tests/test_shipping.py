@@ -6,21 +6,19 @@
 import copy
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from django.conf import settings
 
-from shipping import dockerfile, images, manifests
+from shipping import dockerfile, images, linters, manifests, operators
 from shipping.release import NoRelease, exported
 from shipping.rules import rule_of
+from tests.alerting import alerts, selectors
 
 PROJECT = Path(__file__).resolve().parent.parent
 KUBERNETES = PROJECT / "deploy" / "kubernetes"
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +27,13 @@ def base() -> list[manifests.Manifest]:
 
 
 def test_the_dockerfile_has_nothing_that_a_linter_minds() -> None:
-    said = subprocess.run([BIN / "hadolint", PROJECT / "Dockerfile"], capture_output=True, text=True)
-    assert (said.stdout, said.returncode) == ("", 0)
+    assert linters.dockerfile_problems(PROJECT / "Dockerfile") == []
+
+
+def test_what_a_linter_minds_is_told(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM debian\n")
+    (problem,) = linters.dockerfile_problems(tmp_path / "Dockerfile")
+    assert "DL3006" in problem
 
 
 def test_both_images_run_as_a_plain_user_below_an_init() -> None:
@@ -56,9 +59,7 @@ def test_what_the_images_copy_is_in_the_build_context_and_nothing_else_is() -> N
 
 
 def test_the_compose_file_is_one() -> None:
-    checker: list[str | Path] = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    said = subprocess.run([*checker, PROJECT / "compose.yaml"], capture_output=True, text=True)
-    assert said.returncode == 0, said.stdout
+    assert linters.compose_problems(PROJECT / "compose.yaml") == []
 
 
 def test_every_file_that_compose_mounts_is_there() -> None:
@@ -102,6 +103,80 @@ def test_a_misspelt_field_is_named(base: list[manifests.Manifest]) -> None:
     assert any("terminationGracePeriodSecond" in found for found in manifests.schema_problems(changed))
 
 
+@pytest.fixture(scope="module")
+def of_operators() -> list[manifests.Manifest]:
+    return manifests.as_written(KUBERNETES / "monitoring") + manifests.as_written(KUBERNETES / "autoscaling")
+
+
+def test_what_is_for_operators_holds_to_their_schemas(of_operators: list[manifests.Manifest]) -> None:
+    assert {one["kind"] for one in of_operators} == set(manifests.OF_OPERATORS)
+    assert operators.schema_problems(of_operators) == []
+
+
+def test_what_is_for_operators_points_to_what_there_is(
+    base: list[manifests.Manifest], of_operators: list[manifests.Manifest]
+) -> None:
+    assert operators.reference_problems(of_operators, base) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "problem"),
+    [
+        ("ScaledObject", {"spec": {"minReplicaCoun": 3}}, "minReplicaCoun: Extra inputs"),
+        ("ScaledObject", {"spec": {"pollingInterval": "15"}}, "pollingInterval: Input should be a valid integer"),
+        ("ServiceMonitor", {"spec": {"selector": {"matchLabel": {}}}}, "matchLabel: Extra inputs"),
+        ("PrometheusRule", {"metadata": {"labls": {}}}, "labls: Extra inputs"),
+    ],
+)
+def test_an_operator_would_refuse_it(
+    of_operators: list[manifests.Manifest], kind: str, change: manifests.Manifest, problem: str
+) -> None:
+    one = copy.deepcopy(next(one for one in of_operators if one["kind"] == kind))
+    merge(one, change)
+    assert any(problem in found for found in operators.schema_problems([one]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "problem"),
+    [
+        ("ScaledObject", {"spec": {"scaleTargetRef": {"name": "runpools"}}}, "scales runpools, which there is not"),
+        ("ScaledObject", {"spec": {"triggers": [{"metadata": {"query": "1"}}]}}, "lacks serverAddress, threshold"),
+        ("ServiceMonitor", {"spec": {"endpoints": [{"port": "metrics"}]}}, "has a port metrics"),
+        ("ServiceMonitor", {"spec": {"selector": {"matchLabels": {"app": "api"}}}}, "has a port http"),
+    ],
+)
+def test_an_operator_would_find_nothing(
+    base: list[manifests.Manifest],
+    of_operators: list[manifests.Manifest],
+    kind: str,
+    change: manifests.Manifest,
+    problem: str,
+) -> None:
+    one = copy.deepcopy(next(one for one in of_operators if one["kind"] == kind))
+    merge(one, change)
+    assert any(problem in found for found in operators.reference_problems([one], base))
+
+
+def test_the_jobs_that_alerts_ask_for_are_scraped_under_that_name_everywhere(
+    of_operators: list[manifests.Manifest],
+) -> None:
+    """An alert on a job that has another name never fires."""
+    patterns = {
+        matcher.value
+        for alert in alerts()
+        for selector in selectors(alert["expr"])
+        for matcher in selector.matchers.matchers
+        if matcher.name == "job"
+    }
+    assert patterns
+    scraped = {"the operator": operators.jobs(of_operators)}
+    for name in ("prometheus.yml", "compose.yml"):
+        written = yaml.safe_load((PROJECT / "deploy/prometheus" / name).read_text())
+        scraped[name] = {one["job_name"] for one in written["scrape_configs"]}
+    for where, jobs in scraped.items():
+        assert [one for one in patterns if not any(re.fullmatch(one, job) for job in jobs)] == [], where
+
+
 def test_every_variable_of_the_configuration_is_a_setting_of_ours(base: list[manifests.Manifest]) -> None:
     configuration = next(one["data"] for one in base if one["kind"] == "ConfigMap")
     documented = re.findall(r"^([A-Z_0-9]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
@@ -129,6 +204,6 @@ def test_without_a_history_no_earlier_release_is_invented(tmp_path: Path) -> Non
 def merge(into: manifests.Manifest, change: manifests.Manifest) -> None:
     for key, value in change.items():
         if isinstance(value, dict):
-            merge(into[key], value)
+            merge(into.setdefault(key, {}), value)
         else:
             into[key] = value
