@@ -190,7 +190,12 @@ APPEND_SLASH = False
 # instead of becoming a 500. The choice is made by the process that serves HTTP (gunicorn.conf.py).
 DATABASES = {"default": conf.env.db_url_config(DATABASE_URL or embedded_postgres.database_url(DATA_DIR / "postgres"))}
 DATABASES["default"] |= {"ENGINE": "breezebuddy.postgresql", "CONN_HEALTH_CHECKS": True}
-DATABASES["default"]["OPTIONS"] = {"connect_timeout": 2, **DATABASES["default"].get("OPTIONS", {})}
+# The threshold only lets statements be prepared that ask for it (breezebuddy/postgresql/prepared.py); no others are.
+DATABASES["default"]["OPTIONS"] = {
+    "connect_timeout": 2,
+    "prepare_threshold": 5,
+    **DATABASES["default"].get("OPTIONS", {}),
+}
 DATABASE_POOL_SIZE = conf.whole_number("DATABASE_POOL_SIZE", 0, minimum=0, maximum=1000)
 if DATABASE_POOL_SIZE:
     DATABASES["default"]["CONN_MAX_AGE"] = 0

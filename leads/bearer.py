@@ -31,7 +31,7 @@ class BearerTokenAuthentication(BaseAuthentication):
             return _scope_of_jwt(secret), None
         if len(secret) > MAX_TOKEN_LENGTH:
             raise AuthenticationFailed(BAD_CREDENTIALS)
-        token = ApiToken.objects.usable().filter(digest=ApiToken.digest_of(secret)).first()
+        token = ApiToken.usable_by(secret)
         if token is None:
             raise AuthenticationFailed(BAD_CREDENTIALS)
         return Scope.of_token(token), token

@@ -1,28 +1,26 @@
 """claim(): one available agent process and one available room for one caller, in the caller's transaction.
 
-The hot path: few statements, no network, nothing waited for (SKIP LOCKED). The two that take a row are SQL, because
-each does in one round trip what takes three through the ORM, and building those costs more than running them. Rows
-are taken in the order process, room; a process of the pod with the most free slots, so that calls spread over the
-pods, and the newest row of a kind, so that the claim never walks over the dead index entries of those before it.
-While a roll-out stands, pods of the version that the call has drawn come first (pools.shares); the others stand by.
+The hot path is one statement (pools.taking): no network, nothing waited for (SKIP LOCKED). What is decided here is
+what comes when something is missing: a hot pair of another version, a room made on demand, a turn to wait, a refusal.
 """
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Now
-from psycopg.types.json import Jsonb
 
-from pools import misses
+from pools import misses, taking
 from pools.metrics.claims import CLAIM_SECONDS
 from pools.misses import Circumstances
-from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 from pools.shares import draw
+from pools.taking import Missing, Pair
 
 
 class PoolExhausted(Exception):
@@ -89,115 +87,73 @@ def claim(request: SessionRequest, made: OnDemandRoom | None = None) -> VoiceSes
 def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
     identity = uuid.uuid4()
     number = draw(identity)
-    hot = request.hot and made is None
-    if hot and (pair := _take_hot(request, number)):
-        return pair
-    process = _take_process(number)
+    asked = {
+        "uuid": identity,
+        "reference": request.reference,
+        "request_key": request.request_key,
+        "body": request.body,
+        "outbound": request.outbound,
+        "before_claim_ms": _milliseconds_since(request.arrived),
+    }
+    session = None if made else _from_stock(request, number, asked)
+    if session:
+        return session
+    process = taking.take_process(number) if made else None
     if process is None:
-        if hot and (pair := _take_hot(request, number, of_any_version=True)):
-            return pair
         process = _none_in_stock() if request.outbound else _take_or_wait(number)
-    room = _take_reserved(made.room) if made else take_room(request.life, stored_tokens=request.stored_tokens)
-    if room is None:
-        raise RoomNeeded(misses.look(request.life, request.stored_tokens))
+    room = _take_reserved(made.room) if made else _room_in_stock(request)
     return VoiceSession.objects.create(
-        uuid=identity,
+        **asked,
         room=room,
         agent_process_id=process,
         status=SessionStatus.ASSIGNED if process else SessionStatus.WAITING,
         assigned_at=Now() if process else None,
-        reference=request.reference,
-        request_key=request.request_key,
-        body=request.body,
-        outbound=request.outbound,
         **_start(request, process is not None, made),
-        before_claim_ms=_milliseconds_since(request.arrived),
     )
 
 
-# The pods are put in order before the join, which then stops at the first row that it could lock: a row of every pod
-# would be locked for nothing if they were put in order after it.
-TAKE_PROCESS = """
-UPDATE pools_agentprocess SET status = 'in_use', in_use_at = statement_timestamp() WHERE id = (
-    SELECT newest.id FROM (
-        SELECT id FROM pools_pod
-        WHERE ended_at IS NULL AND NOT draining
-        AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
-        ORDER BY (%(draw)s BETWEEN draws_from AND draws_until) IS NOT TRUE,
-        free_slots DESC, random() OFFSET 0
-    ) AS pod CROSS JOIN LATERAL (
-        SELECT id FROM pools_agentprocess
-        WHERE pod_id = pod.id AND status = 'available'
-        ORDER BY id DESC LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) AS newest LIMIT 1
-) RETURNING id"""
-
-TAKE_ROOM = """
-UPDATE pools_room SET status = 'in_use', in_use_at = statement_timestamp() WHERE id = (
-    SELECT id FROM pools_room
-    WHERE status = 'available' AND expires_at > statement_timestamp() + %(life)s
-    AND (NOT %(stored_tokens)s OR tokens_expire_at > statement_timestamp() + %(life)s)
-    ORDER BY id DESC LIMIT 1 FOR UPDATE SKIP LOCKED
-) RETURNING *"""
+def _from_stock(request: SessionRequest, number: float, asked: Mapping[str, Any]) -> VoiceSession | None:
+    """A hot or a warm one; None: there is no process. Raises RoomNeeded."""
+    if request.hot and (hot := taking.take_hot(number, request.life, asked, of_any_version=False)):
+        return hot
+    taken = taking.take_pair(number, request.life, asked, stored_tokens=request.stored_tokens)
+    if taken is Missing.ROOM:
+        _without_room(request)
+    if taken is Missing.PROCESS:
+        return taking.take_hot(number, request.life, asked, of_any_version=True) if request.hot else None
+    return _bound(taken, asked)
 
 
-# A hot pair is a session already; whoever claims it, its times are those of the claim. Oldest first: its room and its
-# token have the least life left. Of the drawn version only: a caller who finds none has a warm pair all the same.
-TAKE_HOT = """
-UPDATE pools_voicesession SET unclaimed = false, start_kind = 'hot', reference = %(reference)s,
-    request_key = %(request_key)s, body = %(body)s, before_claim_ms = %(before_claim_ms)s,
-    created_at = now.at, assigned_at = now.at, handed_off_at = now.at, active_at = now.at, bot_joined_at = now.at
-FROM (SELECT statement_timestamp() AS at) AS now
-WHERE id = (
-    SELECT session.id FROM pools_voicesession AS session
-    JOIN pools_room AS room ON room.id = session.room_id
-    JOIN pools_agentprocess AS process ON process.id = session.agent_process_id
-    JOIN pools_pod AS pod ON pod.id = process.pod_id
-    WHERE session.unclaimed AND session.status = 'active' AND session.bot_joined_at IS NOT NULL
-    AND session.stop_reason = '' AND room.expires_at > statement_timestamp() + %(life)s
-    AND pod.ended_at IS NULL AND NOT pod.draining
-    AND pod.heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
-    AND (%(any)s OR pod.draws_from IS NULL OR %(draw)s BETWEEN pod.draws_from AND pod.draws_until)
-    ORDER BY session.id LIMIT 1 FOR UPDATE OF session SKIP LOCKED
-) RETURNING pools_voicesession.*"""
-
-
-def _take_hot(request: SessionRequest, number: float, *, of_any_version: bool = False) -> VoiceSession | None:
-    taken = VoiceSession.objects.raw(
-        TAKE_HOT,
-        {
-            "reference": request.reference,
-            "request_key": request.request_key,
-            "body": Jsonb(request.body),
-            "before_claim_ms": _milliseconds_since(request.arrived),
-            "life": request.life,
-            "lease": HANDOFF_LEASE.total_seconds(),
-            "draw": number,
-            "any": of_any_version,
-        },
+def _bound(taken: Pair, asked: Mapping[str, Any]) -> VoiceSession:
+    """The session as its row has it."""
+    session = VoiceSession(
+        **asked,
+        pk=taken.session,
+        room=taken.room,
+        agent_process_id=taken.process,
+        status=SessionStatus.ASSIGNED,
+        start_kind=StartKind.WARM,
+        created_at=taken.claimed_at,
+        assigned_at=taken.claimed_at,
     )
-    return next(iter(taken), None)
+    session._state.adding, session._state.db = False, DEFAULT_DB_ALIAS
+    return session
+
+
+def _room_in_stock(request: SessionRequest) -> Room:
+    return taking.take_room(request.life, stored_tokens=request.stored_tokens) or _without_room(request)
+
+
+def _without_room(request: SessionRequest) -> NoReturn:
+    raise RoomNeeded(misses.look(request.life, request.stored_tokens))
 
 
 def _milliseconds_since(arrived: float | None) -> float | None:
     return (time.monotonic() - arrived) * 1000 if arrived else None
 
 
-def _take_process(number: float) -> int | None:
-    with connection.cursor() as cursor:
-        cursor.execute(TAKE_PROCESS, {"lease": HANDOFF_LEASE.total_seconds(), "draw": number})
-        row = cursor.fetchone()
-    return row[0] if row else None
-
-
-def _none_in_stock() -> int | None:
+def _none_in_stock() -> NoReturn:
     raise PoolExhausted("no agent process in stock", retry_after=1)
-
-
-def take_room(life: timedelta, *, stored_tokens: bool) -> Room | None:
-    """The newest available room with so much life left, in use from now on."""
-    taken = Room.objects.raw(TAKE_ROOM, {"life": life, "stored_tokens": stored_tokens})
-    return next(iter(taken), None)
 
 
 def _take_reserved(room: Room) -> Room:
@@ -219,7 +175,7 @@ def _take_or_wait(number: float) -> int | None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('waiting sessions'))")
-    process = _take_process(number)
+    process = taking.take_process(number)
     if process is not None:
         return process
     pods = Pod.objects.taking()

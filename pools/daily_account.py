@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db.models.functions import Now
 
+from breezebuddy.postgresql.prepared import columns, from_row, prepared_cursor
 from pools.daily import refusals
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyRejected
 from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
 from pools.metrics.daily import count_call
 from pools.models import DailyAccount
+
+ACCOUNT = f"SELECT {columns(DailyAccount, 'account')} FROM pools_dailyaccount AS account WHERE id = 1"  # noqa: S608
 
 
 @functools.cache
@@ -38,8 +41,10 @@ class DailyAccess:
     @classmethod
     def read(cls) -> "DailyAccess":
         """From the row; without one, or with one about another key, tokens are not signed by us."""
-        account = DailyAccount.objects.filter(pk=1).first()
-        return cls(daily_client(), _signer(account))
+        with prepared_cursor() as cursor:
+            cursor.execute(ACCOUNT)
+            row = cursor.fetchone()
+        return cls(daily_client(), _signer(from_row(DailyAccount, row) if row else None))
 
 
 def _signer(account: DailyAccount | None) -> TokenSigner | None:

@@ -7,10 +7,9 @@ it glances: if the counts of its rows are what it has in memory and nobody waits
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
-import psycopg
-from django.db import connection
-
+from breezebuddy.postgresql.prepared import prepared_cursor
 from pools import planner
 from pools.agent_pool import AgentPool
 from pools.chores import Chores
@@ -41,7 +40,7 @@ OWN_CALLS = """EXISTS (
         WHERE process.pod_id = %(pod)s AND process.status = 'in_use'
         AND (session.status = 'assigned' OR (session.status = 'active' AND session.stop_reason <> ''))
     )"""
-STATEMENTS = {calls: GLANCE.format(own_calls=OWN_CALLS if calls else "false").encode() for calls in (False, True)}
+STATEMENTS = {calls: GLANCE.format(own_calls=OWN_CALLS if calls else "false") for calls in (False, True)}
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,15 @@ class Glance:
 def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, calls: bool) -> Glance | None:
     """Prove life and take a glance. `calls`: whether the pod has any, and what is to become of them is asked.
     None: this incarnation has been reaped."""
-    connection.ensure_connection()
-    values = {
+    values: dict[str, Any] = {
         "pod": pod.pk,
         "free_slots": free_slots,
         "start_method": start_method,
         "agent_trouble": agent_trouble,
     }
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        # psycopg's own cursor: Django's would have the statement planned anew each time, which costs most of it.
-        row = cursor.execute(STATEMENTS[calls], values, prepare=True).fetchone()
+    with prepared_cursor() as cursor:
+        cursor.execute(STATEMENTS[calls], values)
+        row = cursor.fetchone()
     return Glance(*row[:-1]) if row else None
 
 

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from breezebuddy.postgresql.prepared import prepared_cursor
 from pools import planner
 from pools.agent import spool
 from pools.agent_in_hand import Agent, Handoff
@@ -143,7 +144,7 @@ class HandOffs:
 
     def _acknowledge(self, agent: Agent, handoff: Handoff, now: float) -> None:
         """Guarded: this session, this attempt, this process, this incarnation of the pod. Only then Go."""
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             since_start = time.monotonic() - handoff.sent if handoff.sent else 0.0
             cursor.execute(ACKNOWLEDGE, [since_start, handoff.pk, handoff.attempt, agent.row.pk, self._pod.pk])
             active = cursor.rowcount

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from pools import claims, planner
+from pools import planner, taking
 from pools.agent_in_hand import Agent
 from pools.agent_pool import AgentPool
 from pools.models import AgentProcess, Pod, SessionStatus, StartKind, StockStatus, VoiceSession
@@ -72,7 +72,7 @@ class HotPairs:
             process = AgentProcess.objects.available().filter(pk=agent.row.pk)
             if not process.update(status=StockStatus.IN_USE, in_use_at=Now()):
                 return False
-            room = claims.take_room(timedelta(seconds=self._config.session_limit), stored_tokens=False)
+            room = taking.take_room(timedelta(seconds=self._config.session_limit), stored_tokens=False)
             if room is None:
                 transaction.set_rollback(True)
                 return False

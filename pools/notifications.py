@@ -15,13 +15,15 @@ from typing import Any
 from django.db import connection
 
 from breezebuddy.postgresql.connection import ImpatientConnection
+from breezebuddy.postgresql.prepared import prepared_cursor
 
 CHANNEL = "breezebuddy_pools"
 ORDERS = "orders"
 CHORES = "chores"
 WAKE_OWNERS = """
 SELECT pg_notify('breezebuddy_pod_' || left(md5(name), 16), '') FROM pools_pod WHERE id IN (
-    SELECT pod_id FROM pools_agentprocess WHERE id = ANY(%s) UNION SELECT pod_id FROM pools_room WHERE id = ANY(%s))"""
+    SELECT pod_id FROM pools_agentprocess WHERE id = ANY(%s::bigint[])
+    UNION SELECT pod_id FROM pools_room WHERE id = ANY(%s::bigint[]))"""
 MOST_ROUNDS = 10  # for others, by one who only wanted to say his own
 
 
@@ -56,7 +58,7 @@ def wake_for(process: int | None, room: int) -> None:
 
 def _wake_owners(pairs: set[tuple[int, int]]) -> None:
     processes, rooms = zip(*pairs, strict=True)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(WAKE_OWNERS, [list(processes), list(rooms)])
 
 

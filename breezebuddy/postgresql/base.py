@@ -1,11 +1,14 @@
-"""Django's PostgreSQL backend with our class of connections (connection.py) and our schema changes (schema.py)."""
+"""Django's PostgreSQL backend with our class of connections (connection.py), our schema changes (schema.py), and a log
+that knows prepared statements (prepared.py)."""
 
 from types import ModuleType
+from typing import Any
 
 import psycopg
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 
 from breezebuddy.postgresql.connection import ImpatientConnection
+from breezebuddy.postgresql.prepared import PreparedCursor
 from breezebuddy.postgresql.schema import SchemaEditor
 
 
@@ -17,6 +20,15 @@ def _psycopg_with_our_connections() -> ModuleType:
     return module
 
 
+class Operations(operations.DatabaseOperations):
+    def last_executed_query(self, cursor: Any, sql: str, params: Any) -> Any:
+        """For Django's log of queries. A prepared one with the values in its text, so that it can be explained."""
+        if isinstance(cursor, PreparedCursor):
+            return self.compose_sql(sql, params)
+        return super().last_executed_query(cursor, sql, params)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     Database = _psycopg_with_our_connections()
     SchemaEditorClass = SchemaEditor
+    ops_class = Operations

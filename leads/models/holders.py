@@ -11,6 +11,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from breezebuddy.postgresql.prepared import columns, from_row, prepared_cursor
+
 
 class Role(models.TextChoices):
     ADMIN = "admin"  # everything
@@ -63,6 +65,12 @@ class Profile(Holder):
         return f"{self.user} ({self.role})"
 
 
+# As ApiTokenQuerySet.usable: every request asks for one.
+USABLE = """
+SELECT {columns} FROM leads_apitoken AS token
+WHERE digest = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > statement_timestamp())"""
+
+
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self) -> Self:
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
@@ -91,6 +99,14 @@ class ApiToken(Holder):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def usable_by(cls, secret: str) -> "ApiToken | None":
+        """The token with this secret, if it may be used."""
+        with prepared_cursor() as cursor:
+            cursor.execute(USABLE.format(columns=columns(cls, "token")), [cls.digest_of(secret)])
+            row = cursor.fetchone()
+        return from_row(cls, row) if row else None
 
     @staticmethod
     def digest_of(secret: str) -> str:

@@ -57,7 +57,9 @@ class VoiceSession(models.Model):
     )
     status = models.CharField(max_length=10, choices=SessionStatus)
     start_kind = models.CharField(max_length=10, choices=StartKind)
-    start_reason = models.CharField(max_length=200, blank=True, help_text="Why the start was not warm.")
+    start_reason = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="Why the start was not warm."
+    )
     unclaimed = models.BooleanField(
         default=False, db_default=False, help_text="A hot pair: its bot is in the room, and nobody has wanted it yet."
     )
@@ -73,7 +75,7 @@ class VoiceSession(models.Model):
     circumstances = models.JSONField(
         null=True, blank=True, help_text="What the pools looked like when the start missed; null when it was warm."
     )
-    attempt = models.PositiveSmallIntegerField(default=1, help_text="Number of the hand-off.")
+    attempt = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="Number of the hand-off.")
     failed_handoffs = models.JSONField(
         default=list,
         db_default=[],
@@ -83,7 +85,9 @@ class VoiceSession(models.Model):
     reference = models.UUIDField(null=True, blank=True, db_index=True, help_text="The caller's own id: the lead's.")
     request_key = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
     body = models.JSONField(default=dict, blank=True, help_text="What the bot is given.")
-    stop_reason = models.CharField(max_length=100, blank=True, help_text="Somebody has asked to end it, and why.")
+    stop_reason = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="Somebody has asked to end it, and why."
+    )
 
     before_claim_ms = models.FloatField(
         "before the claim (ms)", null=True, blank=True, help_text="From the request's arrival to the claim."
@@ -102,10 +106,10 @@ class VoiceSession(models.Model):
     caller_left_at = models.DateTimeField(null=True, blank=True, help_text="And left; empty while there.")
     first_audio_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    end_reason = models.CharField(max_length=100, blank=True)
-    outcome = models.CharField(max_length=50, blank=True)
-    transcript = models.JSONField(default=list, blank=True)
-    detail = models.JSONField(default=dict, blank=True, help_text="What else the bot reported.")
+    end_reason = models.CharField(max_length=100, blank=True, default="", db_default="")
+    outcome = models.CharField(max_length=50, blank=True, default="", db_default="")
+    transcript = models.JSONField(default=list, db_default=[], blank=True)
+    detail = models.JSONField(default=dict, db_default={}, blank=True, help_text="What else the bot reported.")
     recording_id = models.CharField(
         max_length=64, blank=True, default="", db_default="", help_text="Daily's, when it is ready."
     )

@@ -1,0 +1,44 @@
+"""Statements that the server parses and plans once a connection: for the few that run all the time.
+
+Django's cursors put the values into the text, so that each statement is a new one to the server; for a short one that
+is most of what it costs. Here the values go apart from the text. Such a statement names its columns (`*` would fail on
+open connections once a migration has added one), casts values whose type nothing else tells, and has what an index is
+partial by in its text. A pooler in between has to know about prepared statements: PgBouncer does from 1.21 on.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from django.db import connection, models
+from django.db.backends.utils import CursorWrapper
+from psycopg.abc import Params
+
+M = TypeVar("M", bound=models.Model)
+
+
+class PreparedCursor(psycopg.Cursor[Any]):
+    def execute(self, query: Any, params: Params | None = None, **options: Any) -> "PreparedCursor":
+        return super().execute(query, params, **{"prepare": True, **options})
+
+
+def prepared_cursor() -> CursorWrapper:
+    """A cursor of this thread's connection, to be used as one of Django's."""
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    return connection._prepare_cursor(PreparedCursor(connection.connection))  # type: ignore[attr-defined]
+
+
+def columns(model: type[models.Model], table: str) -> str:
+    """All columns of a model, in the order in which `from_row` takes them."""
+    return ", ".join(f"{table}.{field.column}" for field in model._meta.concrete_fields)
+
+
+def from_row(model: type[M], values: Sequence[Any]) -> M:
+    """As the ORM would have read it."""
+    fields = model._meta.concrete_fields
+    read = [
+        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
+        for field, value in zip(fields, values, strict=True)
+    ]
+    return model.from_db(connection.alias, [field.attname for field in fields], read)
