@@ -13,11 +13,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
-from breezebuddy.postgresql.prepared import prepared_cursor
-from pools import planner
+from pools import handoff_rows, planner
 from pools.agent import spool
 from pools.agent_in_hand import Agent, Handoff
 from pools.agent_pool import AgentPool
@@ -37,12 +35,6 @@ PRECEDENCE_S = 0.02  # how long an unanswered Start keeps the loop free for its 
 STOP_S = 5.0  # what a bot gets to say goodbye when its session is to end
 LAST_WORDS_S = 5.0  # from Ended to the exit of the process
 OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
-# SQL, because a caller waits for it and building the ORM's statement costs more than running it.
-ACKNOWLEDGE = """
-UPDATE pools_voicesession SET status = 'active', active_at = statement_timestamp(),
-handed_off_at = statement_timestamp() - make_interval(secs => %s)
-WHERE id = %s AND attempt = %s AND agent_process_id = %s AND status = 'assigned'
-AND EXISTS (SELECT FROM pools_pod WHERE id = %s AND ended_at IS NULL)"""
 PROGRESS: dict[type[Message], str] = {
     Joined: "bot_joined_at",
     CallerJoined: "caller_joined_at",
@@ -144,11 +136,8 @@ class HandOffs:
 
     def _acknowledge(self, agent: Agent, handoff: Handoff, now: float) -> None:
         """Guarded: this session, this attempt, this process, this incarnation of the pod. Only then Go."""
-        with prepared_cursor() as cursor:
-            since_start = time.monotonic() - handoff.sent if handoff.sent else 0.0
-            cursor.execute(ACKNOWLEDGE, [since_start, handoff.pk, handoff.attempt, agent.row.pk, self._pod.pk])
-            active = cursor.rowcount
-        if not active:
+        since_start = time.monotonic() - handoff.sent if handoff.sent else 0.0
+        if not handoff_rows.acknowledge(handoff.pk, handoff.attempt, agent.row.pk, self._pod.pk, since_start):
             agent.condemn("its session went elsewhere")
             return
         handoff.go = now
@@ -206,16 +195,7 @@ class HandOffs:
 
     def look(self, now: float, *, draining: bool) -> None:
         """Start what has been assigned to our processes; take waiting sessions, oldest first."""
-        sessions = list(
-            VoiceSession.objects.filter(
-                Q(status=SessionStatus.ASSIGNED, agent_process__pod=self._pod)
-                | Q(status=SessionStatus.ACTIVE, agent_process__pod=self._pod) & ~Q(stop_reason="")
-                | Q(status=SessionStatus.WAITING)
-            )
-            .select_related("room")
-            .defer("transcript", "detail")
-            .order_by("id")
-        )
+        sessions = handoff_rows.to_see_to(self._pod)
         for session in sessions:
             if session.agent_process_id is None:
                 continue
