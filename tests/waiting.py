@@ -8,12 +8,15 @@ T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T], deadline: float = 10.0, step: float = 0.01) -> T:
-    """Return the first true value of `condition()`; fail after `deadline` seconds. It is asked every `step` seconds."""
+    """Return the first true value of `condition()`; fail after `deadline` seconds. It is asked every `step` seconds, or
+    less often if the answer takes long: what is waited for needs the processor too."""
     until = time.monotonic() + deadline
     while True:
+        asked = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > until:
+        answered = time.monotonic()
+        if answered > until:
             raise AssertionError(f"not so within {deadline:g} s: {getattr(condition, '__name__', condition)}")
-        time.sleep(step)
+        time.sleep(max(step, 2 * (answered - asked)))
