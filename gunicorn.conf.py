@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from breezebuddy import metrics_directory
-from pools import log_format
+from pools.logs import log_format
 
 wsgi_app = "breezebuddy.wsgi"
 bind = f"127.0.0.1:{os.environ.get('PORT') or 8000}"
@@ -32,7 +32,7 @@ os.environ.setdefault("DATABASE_POOL_SIZE", str(threads))
 FORM = os.environ.get("LOG_FORMAT") or (log_format.JSON if os.environ.get("DATABASE_URL") else log_format.TEXT)
 if FORM == log_format.JSON:
     logconfig_dict = {
-        "formatters": {"generic": {"()": "pools.log_format.formatter", "form": FORM}},
+        "formatters": {"generic": {"()": "pools.logs.log_format.formatter", "form": FORM}},
         "root": {"level": "INFO", "handlers": ["error_console"]},
         "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
     }

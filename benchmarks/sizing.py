@@ -20,11 +20,11 @@ from math import ceil
 from benchmarks.client import Refused
 from benchmarks.world import ROOT, DidNotHappen, Sizes, World, private_directory, running_world
 from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
+from pools.decisions.targets import Pool
 from pools.sizing.patterns import bursts, campaigns
 from pools.sizing.result import Result
 from pools.sizing.simulation import Simulation
 from pools.sizing.simulation import World as Simulated
-from pools.targets import Pool
 
 SIZE, CAP, ROOMS, SLOTS = 2, 16, 40, 60
 BURST, EVERY_S, BURSTS, QUIET_S = 8, 6.0, 14, 20.0

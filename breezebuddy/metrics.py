@@ -18,8 +18,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from leads import metrics as leads_metrics
-from pools.metrics import access, fleet, versions
+from pools.metrics import access
 from pools.metrics.processes import Group, ProcessTree, children_of
+from pools.status import fleet_metrics, version_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ class FromDatabase(Collector):
     def collect(self) -> Iterator[Metric]:
         try:
             found = [
-                *fleet.metrics(fleet.read()),
-                *versions.metrics(versions.read()),
+                *fleet_metrics.metrics(fleet_metrics.read()),
+                *version_metrics.metrics(version_metrics.read()),
                 *leads_metrics.metrics(),
             ]
         except Error as error:

@@ -256,7 +256,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"without_refusals": {"()": "breezebuddy.request_log.WithoutRefusals"}},
-    "formatters": {"line": {"()": "pools.log_format.formatter", "form": LOG_FORMAT}},
+    "formatters": {"line": {"()": "pools.logs.log_format.formatter", "form": LOG_FORMAT}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"urllib3": {"level": "WARNING"}, "django.request": {"level": "ERROR", "filters": ["without_refusals"]}},

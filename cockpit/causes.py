@@ -6,7 +6,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from pools.misses import Cause
+from pools.sessions.misses import Cause
 
 LATEST = 20_000  # a day on which nothing is warm must not be counted whole
 MISSES = """

@@ -17,10 +17,10 @@ from cockpit.verdict import Aim, daily_level, pod_level, verdict
 from cockpit.versions import standing, versions
 from cockpit.windows import last_day, last_hour
 from pools.daily import budget
-from pools.end_reasons import OUR_FAULT
+from pools.decisions.targets import Pool
 from pools.models import PoolOrder, PoolSample, VoiceSession
-from pools.status import PodState, PoolState, Stock, read_state
-from pools.targets import Pool
+from pools.sessions.end_reasons import OUR_FAULT
+from pools.status.state import PodState, PoolState, Stock, read_state
 
 
 def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:

@@ -7,8 +7,8 @@ from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from pools.end_reasons import END_REASONS
-from pools.misses import Cause
+from pools.sessions.end_reasons import END_REASONS
+from pools.sessions.misses import Cause
 
 
 def one_of(field: str, title_: str, choices: Iterable[str]) -> type[SimpleListFilter]:

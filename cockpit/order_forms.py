@@ -1,4 +1,4 @@
-"""The forms of operators' orders. What is refused and why is for `pools.orders` to say; the form shows it."""
+"""The forms of operators' orders. What is refused and why is for `pools.operators.orders` to say; the form shows it."""
 
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -13,12 +13,13 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from pools import orders, rollout, shares
+from pools import shares
+from pools.decisions.targets import Pool
 from pools.models import Pod, PoolOrder, Rollout
-from pools.orders import WORDS, OrderRefused
-from pools.rollout import RolloutRefused
+from pools.operators import orders, rollout
+from pools.operators.orders import WORDS, OrderRefused
+from pools.operators.rollout import RolloutRefused
 from pools.shares import BadShares
-from pools.targets import Pool
 
 A_MONTH = 60 * 24 * 31
 

@@ -7,8 +7,8 @@ from django.utils.safestring import SafeString
 
 from breezebuddy.durations import duration
 from pools.models import VoiceSession
-from pools.story import Story
-from pools.timeline import Moment, Step
+from pools.sessions.story import Story
+from pools.sessions.timeline import Moment, Step
 
 TONES = {
     Moment.REQUEST: "#94a3b8",

@@ -1,5 +1,5 @@
 """What operators can do to rows, in one table: who may, to which, and what it does. The admin asks before it does it
-(cockpit.steer_view) and keeps who did what; the doing is `pools.steering`'s, as for `manage.py pools`."""
+(cockpit.steer_view) and keeps who did what; the doing is `pools.operators.steering`'s, as for `manage.py pools`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from leads.outcomes import session_ended
-from pools import orders, rollout, steering
 from pools.models import AgentProcess, Pod, PoolOrder, Rollout, Room, SessionStatus, StockStatus, VoiceSession
-from pools.sessions import end_for_operator
+from pools.operators import orders, rollout, steering
+from pools.sessions.ending import end_for_operator
 
 
 @dataclass(frozen=True)

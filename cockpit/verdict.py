@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pools.status import PodState, PoolState
-from pools.targets import Pool
+from pools.decisions.targets import Pool
+from pools.status.state import PodState, PoolState
 
 
 class Level(StrEnum):

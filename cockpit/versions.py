@@ -5,8 +5,8 @@ from typing import Any
 from django.urls import reverse
 
 from cockpit.verbs import VERBS
-from pools import version_numbers
 from pools.models import Rollout
+from pools.operators import version_numbers
 
 MINUTES = 60
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from pools.models import PoolSample
-from pools.sampling import INTERVAL_S, Starts
+from pools.status.sampling import INTERVAL_S, Starts
 
 SPENT = 0.25  # of the budget left: replenishing has stopped by then (pools.daily.budget.Priority)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from leads.auth import Scope
 from leads.start import Started, one_attempt, request_key, session_life, start
-from pools.claims import OnDemandRoom, SessionRequest, claim
-from pools.daily_account import DailyAccess
+from pools.daily.account import DailyAccess
 from pools.models import VoiceSession
+from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
 
 
 def start_automatic(

@@ -14,7 +14,7 @@ from leads.api.request import as_uuid
 from leads.auth import OperatorsOnly, scope_of
 from leads.outcomes import session_ended
 from pools.models import SessionStatus, VoiceSession
-from pools.sessions import end_for_operator
+from pools.sessions.ending import end_for_operator
 
 PATIENCE_S = 5.0
 STEP_S = 0.05

@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 
 from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus, PlatformStatus
 from leads.start import NotStarted, one_attempt, request_key, session_life, start
-from pools.claims import OnDemandRoom, SessionRequest, claim
-from pools.daily_account import DailyAccess
+from pools.daily.account import DailyAccess
 from pools.models import SessionStatus, VoiceSession
+from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
 
 WEB_SESSION = "WEB_SESSION"  # the published word for a call that its caller began
 

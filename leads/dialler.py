@@ -18,8 +18,6 @@ from leads import dialling, phone_calls
 from leads.dialling import DiallingConfig
 from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
 from leads.outcomes import session_ended
-from pools import planner
-from pools.companions import Turn
 from pools.daily import budget
 from pools.daily.client import DailyClient, PhoneCall
 from pools.daily.errors import (
@@ -30,9 +28,11 @@ from pools.daily.errors import (
     DailyUnreachable,
     RoomNotFound,
 )
+from pools.decisions import planner
 from pools.http_calls import HttpCalls
 from pools.models import Pod
-from pools.sessions import ask_to_end
+from pools.sessions.ending import ask_to_end
+from pools.supervisor.companions import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Answer:
 
 
 class Dialler:
-    """A companion of the supervisor (pools.companions.Companion)."""
+    """A companion of the supervisor (pools.supervisor.companions.Companion)."""
 
     def __init__(self, client: DailyClient, config: DiallingConfig) -> None:
         self._client = client

@@ -21,9 +21,9 @@ from leads.dialling_plan import Plan, Queue, Reserve, Stock, plan
 from leads.models import Lead, LeadStatus
 from leads.webhooks import outbox
 from pools import notifications
-from pools.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
-from pools.daily_account import DailyAccess
+from pools.daily.account import DailyAccess
 from pools.models import HANDOFF_LEASE
+from pools.sessions.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
 
 logger = logging.getLogger(__name__)
 

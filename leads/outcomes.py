@@ -9,7 +9,7 @@ from leads import phone_calls
 from leads.models import Lead, LeadStatus, PlatformStatus
 from leads.webhooks import outbox
 from pools.models import VoiceSession
-from pools.sessions import NOT_STARTED
+from pools.sessions.ending import NOT_STARTED
 
 UNKNOWN = "UNKNOWN"
 NO_ANSWER = "NO_ANSWER"

@@ -16,11 +16,12 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, IntegrityError, transaction
 
-from pools import notifications, on_demand
-from pools.claims import OnDemandRoom, PoolExhausted, RoomNeeded
-from pools.daily_account import DailyAccess
-from pools.meeting_tokens import guest_token
+from pools import notifications
+from pools.daily.account import DailyAccess
 from pools.models import Room, StartKind, VoiceSession
+from pools.rooms import on_demand
+from pools.sessions.claims import OnDemandRoom, PoolExhausted, RoomNeeded
+from pools.sessions.meeting_tokens import guest_token
 
 logger = logging.getLogger(__name__)
 events = logging.getLogger("pools.events")

@@ -20,7 +20,7 @@ from leads.auth import Scope
 from leads.connect import Connected, connect
 from leads.models import ExecutionMode, Role
 from leads.push import push
-from pools.claims import PoolExhausted
+from pools.sessions.claims import PoolExhausted
 
 DEMO = "demo"
 LONGEST_NAME = 60

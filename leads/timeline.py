@@ -16,7 +16,7 @@ from leads.api.request import as_uuid
 from leads.auth import scope_of
 from leads.cleanup import SESSION
 from pools.models import VoiceSession
-from pools.story import Story
+from pools.sessions.story import Story
 
 
 class StepSerializer(serializers.Serializer[Any]):

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from pools.targets import Action
+from pools.decisions.targets import Action
 
 
 class CountsSerializer(serializers.Serializer[Any]):

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from pools.serializers import PoolStatusSerializer
-from pools.status import PoolState, Stock, UnknownPod, details, read_state, report
+from pools.status.state import PoolState, Stock, UnknownPod, details, read_state, report
 
 
 def described(summary: str) -> Callable[[Any], Any]:

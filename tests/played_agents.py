@@ -13,13 +13,13 @@ from typing import Any
 
 from pools.agent.channel import AgentChannel
 from pools.agent.spool import SpoolFile
-from pools.agent_pool import DRAINED, AgentPool
 from pools.daily.tokens import TokenSigner
-from pools.handoff import HandOffs
 from pools.models import VoiceSession
-from pools.pod_identity import register
+from pools.processes.agent_pool import DRAINED, AgentPool
+from pools.processes.handoff import HandOffs
 from pools.protocol import Ended, FrameReader, Go, Joined, Message, Ready, Start, Started, Stop, encode_frame
-from pools.sessions import OnSessionEnded
+from pools.sessions.ending import OnSessionEnded
+from pools.supervisor.pod_identity import register
 from pools.supervisor_config import SupervisorConfig
 
 _pids = itertools.count(5_000_000)  # of no real process

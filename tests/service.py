@@ -24,11 +24,11 @@ from leads.connect import Connected, connect
 from leads.models import Lead
 from leads.outcomes import session_ended
 from pools.agent.launcher import AgentConfig, agent_environment
+from pools.daily.account import daily_client
 from pools.daily.client import DailyClient
-from pools.daily_account import daily_client
 from pools.management.commands.runpools import listener_parameters
 from pools.models import AgentProcess, Room, SessionStatus, VoiceSession
-from pools.supervisor import Supervisor
+from pools.supervisor.loop import Supervisor
 from pools.supervisor_config import SupervisorConfig
 from tests.daily_sandbox import Sandbox
 from tests.make import make_lead

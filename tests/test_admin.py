@@ -15,11 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from leads.models import ApiToken, Lead, LeadStatus, Profile, RateAllowance, Template, WebhookDelivery
-from pools import orders, rollout, tally
 from pools.daily import budget
+from pools.decisions.targets import Pool
 from pools.models import DailyBudgetSlot, DailyRefusals, Pod, SeenDailyEvent, SessionStatus, VoiceSession
-from pools.sampling import take_sample
-from pools.targets import Pool
+from pools.operators import orders, rollout
+from pools.sessions import tally
+from pools.status.sampling import take_sample
 from tests.make import (
     make_agent_process,
     make_daily_account,

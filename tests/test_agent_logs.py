@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pools.agent.logs import BURST_LINES, MAX_LINE
-from pools.agent.redaction import Redactor
+from pools.logs.redaction import Redactor
 from pools.protocol import Ended
 from tests.agents import PROVIDER_KEY, TOKEN, Agents, config, standard_error
 

@@ -10,9 +10,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
-from pools.claims import OnDemandRoom, PoolExhausted, RoomNeeded, SessionRequest, claim
-from pools.misses import Circumstances
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
+from pools.sessions.claims import OnDemandRoom, PoolExhausted, RoomNeeded, SessionRequest, claim
+from pools.sessions.misses import Circumstances
 from tests.make import make_agent_process, make_pod, make_room, make_session
 
 REQUEST = SessionRequest(body={"a": 1}, life=timedelta(minutes=30))

@@ -18,11 +18,11 @@ from cockpit.spans import HOUR, POINTS, span_named
 from cockpit.verbs import VERBS
 from cockpit.verdict import Level, daily_level
 from cockpit.windows import last_day, last_hour
-from pools import orders, rollout
 from pools.daily import budget
+from pools.decisions.targets import Pool
 from pools.models import AgentProcess, OperatorAct, Pod, PoolOrder, PoolSample, Room, VoiceSession
-from pools.sampling import Starts, take_sample
-from pools.targets import Pool
+from pools.operators import orders, rollout
+from pools.status.sampling import Starts, take_sample
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.pools_scene import make_samples, make_scene
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
+from pools.daily.account import verify
 from pools.daily.client import DailyClient, NewRoom, PhoneCall, normalise_url
 from pools.daily.errors import (
     DailyKeyRefused,
@@ -18,7 +19,6 @@ from pools.daily.errors import (
     RoomNotFound,
 )
 from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
-from pools.daily_account import verify
 from tests.daily_sandbox import Sandbox
 from tests.http_receiver import Answer, running_receiver
 

@@ -6,11 +6,11 @@ import pytest
 from django.db.models import F
 from django.urls import reverse
 
-from pools.claims import PoolExhausted
 from pools.daily import refusals
 from pools.daily.refusals import Refusals
 from pools.models import DailyRefusals
-from pools.status import read_state
+from pools.sessions.claims import PoolExhausted
+from pools.status.state import read_state
 from tests.make import make_pod
 from tests.service import connect_lead, run_until
 

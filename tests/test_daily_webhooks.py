@@ -9,12 +9,12 @@ import pytest
 from django.test import Client
 
 from leads.outcomes import session_ended
+from pools.chores.daily_webhook import Wanted, mend
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyRejected
 from pools.daily.webhooks import EVENT_TYPES, WINDOW_S, NotFromDaily, check_signature, read_event, sign, webhook_key
-from pools.daily_events import end_left_alone, forget_old
-from pools.daily_webhook import Wanted, mend
 from pools.models import SeenDailyEvent, SessionStatus, VoiceSession
+from pools.sessions.daily_events import end_left_alone, forget_old
 from tests.http_receiver import Answer, running_receiver
 from tests.make import make_lead, make_pod, make_session
 

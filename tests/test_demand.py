@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pools.arrivals import Arrivals
-from pools.demand import (
+from pools.decisions.demand import (
     HOLD_S,
     MEMORY_S,
     SHRINK_EVERY_S,
@@ -19,10 +18,11 @@ from pools.demand import (
     affordable_rooms,
     wanted,
 )
-from pools.memory_left import memory_left
+from pools.decisions.formula import miss_rate, peakedness, poisson_tail, size_for
+from pools.kernel.memory_left import memory_left
 from pools.models import AgentProcess, Pod, VoiceSession
-from pools.sizing.formula import miss_rate, peakedness, poisson_tail, size_for
 from pools.sizing.patterns import bursts, poisson
+from pools.supervisor.arrivals import Arrivals
 from tests.make import make_session
 from tests.properties import REPEATABLE
 from tests.service import run_until

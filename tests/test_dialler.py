@@ -15,8 +15,8 @@ from pools import notifications
 from pools.daily import budget
 from pools.daily.client import DailyClient
 from pools.models import SessionStatus, VoiceSession
-from pools.sessions import ask_to_end
-from pools.supervisor import Supervisor
+from pools.sessions.ending import ask_to_end
+from pools.supervisor.loop import Supervisor
 from tests.daily_sandbox import Sandbox
 from tests.make import make_lead, make_template
 from tests.service import Pods, connect_lead, run_until

@@ -16,7 +16,7 @@ from leads.dialling_plan import Reserve
 from leads.models import ExecutionMode, Lead, LeadStatus, Template, WebhookDelivery
 from leads.outcomes import session_ended
 from pools.models import SessionStatus, VoiceSession
-from pools.sessions import NOT_STARTED, Result, end_session
+from pools.sessions.ending import NOT_STARTED, Result, end_session
 from tests.make import make_agent_process, make_daily_account, make_lead, make_pod, make_room, make_template
 
 pytestmark = pytest.mark.django_db

@@ -9,17 +9,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from leads.models import Role
-from pools.claims import OnDemandRoom, RoomNeeded, SessionRequest, claim
 from pools.daily import budget
-from pools.misses import Cause, Circumstances, agent_cause, room_cause
 from pools.models import (
     AgentProcess,
     SessionStatus,
     StartKind,
     VoiceSession,
 )
-from pools.sessions import hand_off_failed
-from pools.story import Story
+from pools.sessions.claims import OnDemandRoom, RoomNeeded, SessionRequest, claim
+from pools.sessions.ending import hand_off_failed
+from pools.sessions.misses import Cause, Circumstances, agent_cause, room_cause
+from pools.sessions.story import Story
 from tests.api import get
 from tests.make import (
     bearer,

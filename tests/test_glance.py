@@ -10,14 +10,14 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from pools import planner
-from pools.claims import SessionRequest, claim
 from pools.daily import budget
-from pools.glance import Glance, glance
+from pools.decisions import planner
+from pools.decisions.targets import Action, Pool
 from pools.models import AgentProcess, DailyBudgetSlot, Pod, PoolOrder, Room, SessionStatus, VoiceSession
 from pools.notifications import announce_orders, wake_supervisors
-from pools.supervisor import Supervisor
-from pools.targets import Action, Pool
+from pools.sessions.claims import SessionRequest, claim
+from pools.supervisor.glance import Glance, glance
+from pools.supervisor.loop import Supervisor
 from tests.make import make_pod, make_room, make_session
 from tests.service import Pods, call_in_progress, is_full, run_until
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from pools.claims import SessionRequest, claim
-from pools.metrics import fleet
 from pools.models import AgentProcess, Room, SessionStatus, VoiceSession
-from pools.sessions import HOT_PAIR_LOST, end_unclaimed, hand_off_failed
-from pools.status import read_state
+from pools.sessions.claims import SessionRequest, claim
+from pools.sessions.ending import HOT_PAIR_LOST, end_unclaimed, hand_off_failed
+from pools.status import fleet_metrics
+from pools.status.state import read_state
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room
 from tests.service import run_until
 
@@ -53,7 +53,7 @@ def claimed(hot: bool = True) -> VoiceSession:
 
 def stock() -> list[tuple[int, int, int]]:
     """Available, warming, in use, of both kinds, as the status has them; the metrics say the same."""
-    state, numbers = read_state(), fleet.read()
+    state, numbers = read_state(), fleet_metrics.read()
     pools = {"agents": state.agents, "rooms": state.rooms}
     told = [(pool.available, pool.warming, pool.in_use) for pool in pools.values()]
     assert told == [
@@ -68,11 +68,11 @@ def test_a_hot_pair_is_stock_until_it_is_claimed_and_no_call():
     pod = make_pod()
     make_hot_pair(pod=pod, bot_joined_at=None), make_hot_pair(pod=pod)
     assert stock() == [(1, 1, 0), (1, 1, 0)]
-    assert read_state().agents.hot == 1 and fleet.read()["active_calls", ""] == 0
-    assert fleet.read().get(("starts", "hot"), 0) == 0
+    assert read_state().agents.hot == 1 and fleet_metrics.read()["active_calls", ""] == 0
+    assert fleet_metrics.read().get(("starts", "hot"), 0) == 0
     claimed()
     assert stock() == [(0, 1, 1), (0, 1, 1)]
-    assert fleet.read()["active_calls", ""] == 1 and fleet.read()["starts", "hot"] == 1
+    assert fleet_metrics.read()["active_calls", ""] == 1 and fleet_metrics.read()["starts", "hot"] == 1
 
 
 @pytest.mark.django_db

@@ -11,6 +11,21 @@ import pytest
 from tests.programs import PROJECT
 
 PACKAGES = ("breezebuddy", "cockpit", "leads", "pools")
+# What `pools` is made of, from the bottom to the top: what stands in a line imports nothing of its line or above.
+LAYERS = (
+    "decisions logs notifications phone_words protocol sandbox shares",
+    "agent models serializers",
+    "kernel supervisor_config",
+    "metrics",
+    "daily",
+    "http_calls sessions sizing",
+    "processes rooms",
+    "operators",
+    "status",
+    "chores terminal views",
+    "supervisor urls",
+    "apps management",
+)
 
 
 def modules_below(package: str) -> list[str]:
@@ -47,10 +62,13 @@ def agent_modules() -> list[str]:
 @pytest.mark.parametrize(
     "modules",
     [
-        pytest.param(["pools.planner", "pools.targets", "pools.demand", "pools.sizing.simulation"], id="planner"),
+        pytest.param([*modules_below("pools.decisions"), "pools.shares"], id="decisions"),
+        pytest.param(["pools.sizing.simulation", "pools.sizing.recommendation"], id="sizing"),
         pytest.param(["pools.protocol"], id="protocol"),
         pytest.param(["pools.phone_words"], id="phone_words"),
-        pytest.param(["pools.daily.client", "pools.daily.tokens", "pools.daily.errors"], id="daily"),
+        pytest.param(modules_below("pools.logs"), id="logs"),
+        pytest.param(modules_below("pools.kernel"), id="kernel"),
+        pytest.param([f"pools.daily.{name}" for name in ("client", "tokens", "errors", "webhooks")], id="daily"),
         pytest.param(modules_below("pools.sandbox"), id="sandbox"),
         pytest.param(agent_modules(), id="agent"),
     ],
@@ -88,6 +106,30 @@ def test_pools_never_imports_leads_except_in_the_command_that_joins_them():
     assert importing <= allowed
 
 
+def parts_imported_by(part: str) -> set[str]:
+    """The parts of `pools` that a package or module of it names in its imports, wherever they stand in the source."""
+    pattern = re.compile(r"^\s*(?:from pools\.(\w+)|from pools import (.+)|import pools\.(\w+))", re.MULTILINE)
+    place = PROJECT / "pools" / part
+    paths = place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]
+    found = [match for path in paths for match in pattern.findall(path.read_text())]
+    return {name.strip().split()[0] for groups in found for name in ",".join(filter(None, groups)).split(",")} - {part}
+
+
+def test_the_packages_of_the_pools_stand_in_layers():
+    there = {
+        path.stem for path in (PROJECT / "pools").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    layer_of = {part: number for number, layer in enumerate(LAYERS) for part in layer.split()}
+    assert set(layer_of) == there - {"__init__", "migrations"}
+    upwards = {
+        f"{part} imports {other}"
+        for part in layer_of
+        for other in parts_imported_by(part)
+        if layer_of[other] >= layer_of[part]
+    }
+    assert not upwards
+
+
 def test_the_cockpit_is_on_top():
     """The theme is the settings' part of it."""
     pattern = re.compile(r"^\s*(from|import) cockpit\b", re.MULTILINE)
@@ -96,7 +138,7 @@ def test_the_cockpit_is_on_top():
 
 
 def test_the_supervisor_works_without_leads():
-    assert "leads" not in roots(own_imports("pools.supervisor"))
+    assert "leads" not in roots(own_imports("pools.supervisor.loop"))
 
 
 def own_imports(module: str) -> set[str]:

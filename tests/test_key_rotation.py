@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from leads.models import LeadStatus
-from pools import steering
-from pools.claims import PoolExhausted
+from pools.daily.account import DailyAccess, daily_client
 from pools.daily.tokens import fingerprint
-from pools.daily_account import DailyAccess, daily_client
 from pools.models import DailyAccount, Pod
+from pools.operators import steering
+from pools.sessions.claims import PoolExhausted
 from tests.daily_sandbox import SandboxRefused
 from tests.make import make_lead
 from tests.service import call_in_progress, connect_lead, is_full, run_until

@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from pools import leftovers
 from pools.agent.config import POD
-from pools.leftovers import end_leftovers
+from pools.kernel.process_table import PodsProcess
 from pools.models import AgentProcess, StockStatus
-from pools.process_table import PodsProcess
+from pools.processes import leftovers
+from pools.processes.leftovers import end_leftovers
 from tests.agents import config, running_agents
 from tests.make import make_agent_process, make_pod
 from tests.programs import is_running, process_state, running_runpools

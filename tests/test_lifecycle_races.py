@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from leads.outcomes import session_ended
-from pools import reaper
-from pools.claims import SessionRequest, claim
+from pools.chores import reaper
 from pools.models import AgentProcess, SessionStatus, StockStatus, VoiceSession
+from pools.sessions.claims import SessionRequest, claim
 from tests.make import make_agent_process, make_pod, make_room, make_session
 from tests.waiting import wait_until
 

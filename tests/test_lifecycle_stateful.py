@@ -26,12 +26,14 @@ from hypothesis.stateful import (
 from leads.connect import LeadNotConnectable, connect
 from leads.models import Lead, LeadStatus
 from leads.outcomes import session_ended
-from pools import on_demand, reaper, spooled
-from pools.claims import PoolExhausted
-from pools.daily_account import daily_client
+from pools.chores import reaper
+from pools.daily.account import daily_client
+from pools.decisions.planner import MAX_ATTEMPTS
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
-from pools.planner import MAX_ATTEMPTS
-from pools.sessions import NOT_STARTED, ask_to_end
+from pools.processes import spooled
+from pools.rooms import on_demand
+from pools.sessions.claims import PoolExhausted
+from pools.sessions.ending import NOT_STARTED, ask_to_end
 from pools.supervisor_config import SupervisorConfig
 from tests.make import make_daily_account, make_lead, make_room, make_template
 from tests.played_agents import PlayedAgent, PlayedPod

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from pools import log_format
-from pools.agent.redaction import process_redactor
+from pools.logs import log_format
+from pools.logs.redaction import process_redactor
 
 SESSION = "0b9f6f3e-3c53-4b0c-a3f5-0f4b6f8f4c22"
 MOST = 4096

@@ -7,14 +7,14 @@ import pytest
 from django.db import OperationalError, connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from pools import tally
-from pools.end_reasons import END_REASONS
-from pools.metrics import fleet, versions
-from pools.metrics.pod import PodGauges
 from pools.models import DailyAccount, SessionStatus, StartKind
-from pools.probes import Probes
-from pools.sessions import Result, end_session, hand_off_failed
-from pools.status import read_state
+from pools.sessions import tally
+from pools.sessions.end_reasons import END_REASONS
+from pools.sessions.ending import Result, end_session, hand_off_failed
+from pools.status import fleet_metrics, version_metrics
+from pools.status.state import read_state
+from pools.supervisor.gauges import PodGauges
+from pools.supervisor.probes import Probes
 from tests.api import get
 from tests.make import make_agent_process, make_daily_account, make_lead, make_pod, make_room, make_session
 from tests.programs import PROJECT
@@ -186,7 +186,7 @@ def test_the_statements_read_nothing_but_what_is_current(django_assert_num_queri
         make_session(), make_room(), make_agent_process(pod)
         for table in ("pools_voicesession", "pools_room", "pools_agentprocess"):
             cursor.execute(f"ANALYZE {table}")
-        for statement, parameters in [*fleet.statements(), versions.statement()]:
+        for statement, parameters in [*fleet_metrics.statements(), version_metrics.statement()]:
             cursor.execute("EXPLAIN " + statement, parameters)
             plan = "\n".join(row[0] for row in cursor.fetchall())
             for table in ("pools_voicesession", "pools_room", "pools_agentprocess"):

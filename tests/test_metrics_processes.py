@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pools.kernel.process_table import private_bytes
 from pools.metrics.processes import Group, PrivateMemory, ProcessTree
-from pools.process_table import private_bytes
 
 MEGABYTES = 40
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from pools import orders
+from pools.decisions.targets import Pool
 from pools.models import AgentProcess, Pod, PoolOrder, Room
-from pools.orders import OrderRefused
-from pools.pod_targets import orders_in_view
-from pools.targets import Pool
+from pools.operators import orders
+from pools.operators.orders import OrderRefused
+from pools.supervisor.pod_targets import orders_in_view
 from tests.make import bearer, make_pod
 from tests.service import connect_lead, is_full, run_until
 

@@ -8,8 +8,8 @@ import pytest
 from leads.models import ExecutionMode
 from leads.outcomes import session_ended
 from pools.daily.webhooks import DailyEvent
-from pools.daily_events import receive
 from pools.models import VoiceSession
+from pools.sessions.daily_events import receive
 from tests.make import make_lead, make_session
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pools.planner import (
+from pools.decisions.planner import (
     Backoff,
     Source,
     acknowledgement_timeout,

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pools.planner import (
+from pools.decisions.planner import (
     MAX_ATTEMPTS,
     REHAND_WITHIN_S,
     Backoff,

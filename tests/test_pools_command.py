@@ -14,7 +14,7 @@ from django.db import connection
 
 from pools.management.commands.pools import Command
 from pools.models import AgentProcess, DailyAccount, Pod, PoolOrder
-from pools.terminal import verbs
+from pools.terminal.verbs import verbs
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.programs import PROJECT
 
@@ -42,7 +42,7 @@ def make_full_pod(name: str, agents: int = 2, rooms: int = 1) -> None:
 
 
 def test_each_file_of_the_verbs_is_a_verb_with_help(capsys):
-    files = {path.stem for path in (PROJECT / "pools/terminal").glob("*.py")} - {"__init__"}
+    files = {path.stem for path in (PROJECT / "pools/terminal/verbs").glob("*.py")} - {"__init__"}
     assert set(verbs()) == files
     code, text, _ = pools(capsys, "--help")
     assert code == 0 and "Exit codes" in text

@@ -162,15 +162,15 @@ def test_follower_shows_events_and_troubles_once_and_only_whole_lines(tmp_path: 
     log = tmp_path / "runpools.log"
     log.write_text(
         "2026-01-02 03:04:05,678 INFO pools.events event=session_ended session=1\n"
-        "2026-01-02 03:04:06,000 INFO pools.supervisor event=pod_started\n"
+        "2026-01-02 03:04:06,000 INFO pools.supervisor.loop event=pod_started\n"
         "Traceback of something\n"
-        "2026-01-02 03:04:07,000 WARNING pools.chores event=late\n"
+        "2026-01-02 03:04:07,000 WARNING pools.chores.fleet_chores event=late\n"
         "2026-01-02 03:04:08,000 INFO pools.events event=sess"
     )
     follower = LogFollower(log)
     assert list(follower.news()) == [
         "03:04:05 session_ended session=1",
-        "03:04:07 WARNING pools.chores event=late",
+        "03:04:07 WARNING pools.chores.fleet_chores event=late",
     ]
     assert list(follower.news()) == []
     with open(log, "a") as file:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from leads.models import Lead, Role
+from pools.daily.account import daily_client
 from pools.daily.client import NewRoom
-from pools.daily_account import daily_client
 from pools.models import Room, VoiceSession
 from tests.api import LEADS, check_problem, get
 from tests.daily_sandbox import Sandbox

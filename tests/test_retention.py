@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from leads.models import Lead, LeadStatus
-from pools import retention
+from pools.chores import retention
 from pools.models import AgentProcess, Pod, Room, VersionTally, VoiceSession
 from tests.make import make_agent_process, make_lead, make_pod, make_room, make_session
 

@@ -19,7 +19,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from pools import orders
+from pools.operators import orders
 from tests.make import (
     bearer,
     make_agent_process,

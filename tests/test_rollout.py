@@ -18,13 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.verbs import VERBS
-from pools import rollout, shares, taking, version_numbers
-from pools.claims import PoolExhausted, SessionRequest, claim
-from pools.metrics import versions
+from pools import shares
 from pools.models import AgentProcess, OperatorAct, Pod, Rollout, VersionTally, VoiceSession
-from pools.preference import left_to_others
-from pools.rollout import RolloutRefused, live_versions, roll_back, roll_out
-from pools.sessions import Result, end_session, hand_off_failed
+from pools.operators import rollout, version_numbers
+from pools.operators.rollout import RolloutRefused, live_versions, roll_back, roll_out
+from pools.processes.preference import left_to_others
+from pools.sessions import taking
+from pools.sessions.claims import PoolExhausted, SessionRequest, claim
+from pools.sessions.ending import Result, end_session, hand_off_failed
+from pools.status import version_metrics
 from tests.make import make_agent_process, make_pod, make_room, make_session
 from tests.properties import REPEATABLE
 from tests.service import connect_lead, run_until
@@ -374,7 +376,7 @@ def test_metrics_by_version_count_what_has_ended_and_are_of_versions_that_run():
     VersionTally.objects.create(version="1.0", start_kind="warm", shard=0, sessions=9)
     found = {
         (sample.name.removeprefix("breeze_buddy_version_"), *sample.labels.values()): sample.value
-        for family in versions.metrics(versions.read())
+        for family in version_metrics.metrics(version_metrics.read())
         for sample in family.samples
     }
     assert found["sessions_ended_total", NEW, "warm"] == 3 and found["sessions_ended_total", NEW, "cold"] == 0
@@ -389,9 +391,9 @@ def test_metrics_by_version_count_what_has_ended_and_are_of_versions_that_run():
 
 @pytest.mark.django_db
 def test_metrics_have_no_more_versions_than_are_readable():
-    for number in range(versions.MOST + 3):
+    for number in range(version_metrics.MOST + 3):
         make_pod(version=f"build-{number}")
-    assert len({row.version for row in versions.read()}) == versions.MOST
+    assert len({row.version for row in version_metrics.read()}) == version_metrics.MOST
 
 
 # --- the terminal ------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import requests
 from django.db import connection
 from django.db.models.functions import Now
 
-from pools import chores
-from pools.daily_account import daily_client
+from pools.chores import fleet_chores
+from pools.daily.account import daily_client
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus
 from tests.daily_sandbox import Sandbox
 from tests.database_proxy import DatabaseProxy
@@ -172,8 +172,8 @@ def test_a_killed_one_is_taken_over_at_once_and_its_call_goes_on_to_its_result(s
 
 
 def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(chores, "REAP_LEASE", timedelta(seconds=0.5))
-    monkeypatch.setattr(chores, "PRESENCE_S", 0.2)
+    monkeypatch.setattr(fleet_chores, "REAP_LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(fleet_chores, "PRESENCE_S", 0.2)
     with running_runpools(sandbox, tmp_path, "--processes", "2", "--rooms", "3") as lost:
         wait_until_full(agents=2, rooms=3)
         call_in_progress(sandbox)
@@ -191,8 +191,8 @@ def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sand
 
 
 def test_a_call_of_a_lost_pod_ends_when_its_bot_is_gone(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(chores, "REAP_LEASE", timedelta(seconds=0.5))
-    monkeypatch.setattr(chores, "PRESENCE_S", 0.2)
+    monkeypatch.setattr(fleet_chores, "REAP_LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(fleet_chores, "PRESENCE_S", 0.2)
     with running_runpools(sandbox, tmp_path) as lost:
         wait_until_full()
         call = call_in_progress(sandbox)
@@ -210,8 +210,8 @@ def test_a_call_of_a_lost_pod_ends_when_its_bot_is_gone(pods, sandbox, tmp_path,
 
 
 def test_one_that_was_paused_past_its_lease_finds_out_and_stops(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(chores, "REAP_LEASE", timedelta(seconds=0.5))
-    monkeypatch.setattr(chores, "PRESENCE_S", 0.2)
+    monkeypatch.setattr(fleet_chores, "REAP_LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(fleet_chores, "PRESENCE_S", 0.2)
     with running_runpools(sandbox, tmp_path) as paused:
         wait_until_full()
         call = call_in_progress(sandbox)

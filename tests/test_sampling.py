@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from pools.daily import budget
 from pools.models import PoolSample, StartKind
-from pools.sampling import Starts, forget_old, take_sample
+from pools.status.sampling import Starts, forget_old, take_sample
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.service import call_in_progress, is_full, run_until
 

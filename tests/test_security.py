@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from leads.models import ApiToken, LeadStatus, Role
-from pools.daily_account import daily_client
+from pools.daily.account import daily_client
 from tests.api import CONNECT, LEADS, POOL_STATUS, ROOM_POOL_STATUS, UNKNOWN, check_problem, lead_body, rows
 from tests.make import (
     bearer,

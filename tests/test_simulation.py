@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pools.sizing.formula import miss_rate
+from pools.decisions.formula import miss_rate
+from pools.decisions.targets import Action, Order, Pool
 from pools.sizing.patterns import PATTERNS, campaigns, poisson
 from pools.sizing.simulation import Simulation, World
-from pools.targets import Action, Order, Pool
 from tests.properties import REPEATABLE
 
 AN_HOUR = 3600.0

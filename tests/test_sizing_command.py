@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import CommandError
 
-from pools import orders, quantities
 from pools.models import PoolOrder
+from pools.operators import orders
 from pools.sizing.history import read_history
 from pools.sizing.plot import averages, curve, plot
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, cost, recommend
+from pools.terminal import quantities
 from tests.make import make_pod, make_session
 from tests.test_pools_command import pools
 

@@ -3,9 +3,9 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from pools import steering
-from pools.claims import PoolExhausted
 from pools.models import AgentProcess, Pod, Room
+from pools.operators import steering
+from pools.sessions.claims import PoolExhausted
 from tests.make import make_agent_process, make_pod, make_room
 from tests.service import available_pids, call_in_progress, connect_lead, is_full, run_until
 

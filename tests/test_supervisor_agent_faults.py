@@ -6,8 +6,9 @@ import signal
 import pytest
 
 from leads.models import LeadStatus
-from pools import agent_pool, drain, handoff, pings
 from pools.models import AgentProcess, Room, SessionStatus, StockStatus
+from pools.processes import agent_pool, handoff, pings
+from pools.supervisor import drain
 from tests.make import make_lead
 from tests.programs import is_running, process_state
 from tests.service import call_in_progress, connect_lead, is_full, pid_of, run_until

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from leads.models import LeadStatus
-from pools import zygote_keeper
-from pools.claims import PoolExhausted
 from pools.models import AgentProcess, Pod, Room
+from pools.processes import zygote_keeper
+from pools.sessions.claims import PoolExhausted
 from tests.make import make_lead
 from tests.programs import is_running
 from tests.service import BOTS, available_pids, call_in_progress, connect_lead, is_full, run_until

@@ -9,8 +9,8 @@ from django.db.models.functions import Now
 from ulid import ULID
 
 from leads.models import LeadStatus
-from pools.claims import PoolExhausted
 from pools.models import AgentProcess, DailyAccount, Room, StartKind, StockStatus
+from pools.sessions.claims import PoolExhausted
 from tests.make import make_lead, make_room
 from tests.service import connect_lead, is_full, run_until
 

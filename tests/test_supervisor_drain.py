@@ -10,9 +10,9 @@ from django.db import connection, transaction
 
 from leads.connect import connect
 from leads.models import Lead
-from pools.claims import PoolExhausted
 from pools.management.commands.runpools import listener_parameters
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.sessions.claims import PoolExhausted
 from tests.make import make_lead
 from tests.programs import is_running
 from tests.service import available_pids, call_in_progress, connect_lead, is_full, run_until

@@ -8,10 +8,10 @@ from django.db import connection
 
 from leads.connect import connect
 from leads.models import Lead
-from pools.claims import PoolExhausted
 from pools.models import AgentProcess, Pod, SessionStatus, VoiceSession
-from pools.pod_identity import PodNameTaken
-from pools.supervisor import Supervisor
+from pools.sessions.claims import PoolExhausted
+from pools.supervisor.loop import Supervisor
+from pools.supervisor.pod_identity import PodNameTaken
 from tests.make import make_lead
 from tests.service import DEADLINE, connect_lead, is_full, run_until
 from tests.waiting import wait_until

@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from leads.models import Lead, LeadStatus
-from pools.claims import PoolExhausted
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
+from pools.sessions.claims import PoolExhausted
 from tests.make import make_lead, make_session
 from tests.programs import is_running
 from tests.service import call_in_progress, connect_lead, is_full, run_until

@@ -8,9 +8,10 @@ from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from pools import reaper, retention, tally
+from pools.chores import reaper, retention
 from pools.models import EventTally, SessionStatus, SessionTally, VoiceSession
-from pools.sessions import Result, ask_to_end, end_session, hand_off_failed
+from pools.sessions import tally
+from pools.sessions.ending import Result, ask_to_end, end_session, hand_off_failed
 from tests.make import make_pod, make_room, make_session
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,7 @@ from math import inf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pools.targets import Action, Order, Place, Pool, missing, most_reserved, spread, targets
+from pools.decisions.targets import Action, Order, Place, Pool, missing, most_reserved, spread, targets
 from tests.properties import REPEATABLE
 
 DECISIONS = settings(REPEATABLE, max_examples=300)

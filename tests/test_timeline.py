@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pools.timeline import Moment, Moments, slowest, time_to, timeline
+from pools.sessions.timeline import Moment, Moments, slowest, time_to, timeline
 
 T = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 

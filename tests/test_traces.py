@@ -15,9 +15,9 @@ from django.db import transaction
 from django.utils import timezone
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from pools import traces
-from pools.sessions import Result, end_session
-from pools.timeline import Moment
+from pools.sessions import traces
+from pools.sessions.ending import Result, end_session
+from pools.sessions.timeline import Moment
 from tests.make import make_pod, make_session
 from tests.programs import PROJECT
 
@@ -113,7 +113,7 @@ def test_an_end_that_is_rolled_back_sends_nothing(collector):
 def test_without_an_endpoint_opentelemetry_is_not_even_imported():
     program = (
         "import os, sys, django\nos.environ['DJANGO_SETTINGS_MODULE'] = 'breezebuddy.settings'\ndjango.setup()\n"
-        "import pools.traces, pools.supervisor, leads.urls\npools.traces.send(1)\n"
+        "import pools.sessions.traces, pools.supervisor.loop, leads.urls\npools.sessions.traces.send(1)\n"
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, timeout=60, check=False).returncode == 0

@@ -16,9 +16,9 @@ from leads.outcomes import session_ended
 from leads.webhooks import retries, signing
 from leads.webhooks.outbox import lead_finished
 from leads.webhooks.payload import failure_reason, payload_of
-from pools.end_reasons import END_REASONS
 from pools.models import SessionStatus
-from pools.sessions import Result, ask_to_end, end_session
+from pools.sessions.end_reasons import END_REASONS
+from pools.sessions.ending import Result, ask_to_end, end_session
 from tests.make import make_lead, make_session, make_template
 
 URL = "https://hooks.example.com/lead?key=1"

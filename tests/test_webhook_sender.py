@@ -15,8 +15,8 @@ from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import signing
 from leads.webhooks.addresses import Destinations
 from leads.webhooks.sender import PER_HOST, SenderConfig, WebhookSender, forget_old
-from pools.companions import Turn
 from pools.models import Pod
+from pools.supervisor.companions import Turn
 from tests.http_receiver import Answer, Receiver, running_receiver
 from tests.make import make_lead
 from tests.waiting import wait_until

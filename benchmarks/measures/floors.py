@@ -8,7 +8,7 @@ from benchmarks.figures import Figure, milliseconds
 from benchmarks.progress import Progress
 from benchmarks.world import World
 from pools.daily.client import DailyClient, NewRoom
-from pools.names import room_name
+from pools.rooms.names import room_name
 
 CHEAP_ROUNDS = 5  # of what takes no time, for each of what does
 LOOP = 20_000

@@ -56,8 +56,8 @@ def claim_at_once(number: int, each: int, *, silently: bool) -> dict[str, object
 def _one_claim(*, silently: bool) -> tuple[str, float]:
     from django.db import transaction
 
-    from pools.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
     from pools.notifications import wake_for
+    from pools.sessions.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
 
     began = time.perf_counter()
     try:

@@ -58,11 +58,11 @@ def run(names: list[str]) -> None:
     from breezebuddy.health import readiness
     from breezebuddy.postgresql.connection import ImpatientConnection
     from leads.outcomes import session_ended
-    from pools.daily_account import daily_client
+    from pools.daily.account import daily_client
     from pools.management.commands import runpools
-    from pools.metrics.pod import PodGauges
-    from pools.probes import Probes
-    from pools.supervisor import Supervisor
+    from pools.supervisor.gauges import PodGauges
+    from pools.supervisor.loop import Supervisor
+    from pools.supervisor.probes import Probes
 
     ImpatientConnection.answer_timeout = runpools.DATABASE_ANSWER_S
     runpools.raise_descriptor_limit()

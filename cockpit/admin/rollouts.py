@@ -10,7 +10,7 @@ from cockpit.labels import ROLLOUT_COLOURS
 from cockpit.steered import SteeredAdmin
 from cockpit.versions import versions
 from pools.models import Rollout
-from pools.rollout import standing
+from pools.operators.rollout import standing
 
 
 @admin.register(Rollout)

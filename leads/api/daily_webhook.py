@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from leads.outcomes import session_ended
-from pools import daily_events
 from pools.daily import webhooks
+from pools.sessions import daily_events
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from breezebuddy.errors import Unavailable
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.auth import scope_of
 from pools.daily import refusals
-from pools.daily_account import daily_client
-from pools.recordings import BudgetUsed, DownloadFailed, NoRecording, NoSuchRange, OpenRecording, open_recording
+from pools.daily.account import daily_client
+from pools.daily.recordings import BudgetUsed, DownloadFailed, NoRecording, NoSuchRange, OpenRecording, open_recording
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """`/pool/reservations`: so many warm pairs at a time, ordered, listed and released. For admins.
 
-It is here and not in `pools` because tokens and their roles are; the order itself is `pools.orders`.
+It is here and not in `pools` because tokens and their roles are; the order itself is `pools.operators.orders`.
 """
 
 import uuid
@@ -20,9 +20,9 @@ from breezebuddy.strict_json import StrictJSONParser
 from leads.api.fields import TextField
 from leads.api.request import as_uuid, checked
 from leads.auth import OperatorsOnly, scope_of
-from pools import orders
 from pools.models import PoolOrder
-from pools.orders import OrderRefused
+from pools.operators import orders
+from pools.operators.orders import OrderRefused
 from pools.serializers import OrderSerializer
 
 MOST_PAIRS = 10_000

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from breezebuddy.errors import Conflict, Unavailable
 from leads.start import IdempotencyConflict
-from pools.claims import PoolExhausted
 from pools.metrics.claims import count_refused
+from pools.sessions.claims import PoolExhausted
 
 events = logging.getLogger("pools.events")
 

@@ -22,8 +22,8 @@ from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import retries, signing
 from leads.webhooks.addresses import Destinations
 from leads.webhooks.post import Posted, post
-from pools.companions import Turn
 from pools.http_calls import HttpCalls
+from pools.supervisor.companions import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class SenderConfig:
 
 
 class WebhookSender:
-    """A companion of the supervisor (pools.companions.Companion)."""
+    """A companion of the supervisor (pools.supervisor.companions.Companion)."""
 
     def __init__(self, config: SenderConfig, draw: Callable[[], float] = random.random) -> None:
         self._config = config

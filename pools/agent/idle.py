@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from pools.agent.redaction import process_redactor
+from pools.logs.redaction import process_redactor
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pools import log_format
-from pools.agent.redaction import Redactor
+from pools.logs import log_format
+from pools.logs.redaction import Redactor
 
 MAX_LINE = 4096  # bytes with prefix and newline: as much as a pipe takes from one writer in one piece (PIPE_BUF)
 LINES_PER_SECOND = 200

@@ -18,11 +18,11 @@ from typing import NoReturn, cast
 from pools.agent.config import AgentConfig
 from pools.agent.idle import Idle
 from pools.agent.logs import SessionLog
-from pools.agent.redaction import process_redactor
 from pools.agent.session import Session
 from pools.agent.spool import SpoolFile
 from pools.agent.warmup import WarmBot
-from pools.log_format import JSON, form_of_environment
+from pools.logs.log_format import JSON, form_of_environment
+from pools.logs.redaction import process_redactor
 from pools.protocol import (
     Claimed,
     Ended,

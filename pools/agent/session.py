@@ -25,10 +25,10 @@ from typing import Any
 from pools import phone_words
 from pools.agent import local_call, observe, prejoin
 from pools.agent.arguments import runner_arguments
-from pools.agent.redaction import Redactor
 from pools.agent.reporting import current_report
 from pools.agent.sandbox_room import JoinError, SandboxRoom, is_sandbox, join_room
 from pools.agent.warmup import Bot
+from pools.logs.redaction import Redactor
 from pools.protocol import CallerJoined, Ended, FirstAudio, Joined, Message, Start
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from pools.agent import idle, observe, prejoin, tls
 from pools.agent.config import AgentConfig
 from pools.agent.environment import is_forbidden
 from pools.agent.preload import preload
-from pools.agent.redaction import process_redactor
+from pools.logs.redaction import process_redactor
 
 Bot = Callable[[Any], Awaitable[None]]
 

@@ -1,6 +1,5 @@
-"""What the pools tell Prometheus.
+"""What a process counts in its memory for Prometheus; what is read from rows instead is in `pools.status`.
 
-    fleet      read from the database at each scrape: the stock, sessions, history; the same whichever process is asked
     claims     counted by the processes that serve HTTP: claims and refusals
     daily      counted by every process that calls Daily
     pod        counted by `runpools`: hand-offs, warm-ups, turns of its loop, retries

@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pools.process_table import private_bytes
+from pools.kernel.process_table import private_bytes
 
 TICKS = os.sysconf("SC_CLK_TCK")
 READING_S = 0.04

@@ -8,8 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from pools.decisions.targets import Target
 from pools.shares import Interval
-from pools.targets import Target
 
 HANDOFF_LEASE = timedelta(seconds=3)
 REAP_LEASE = timedelta(seconds=10)

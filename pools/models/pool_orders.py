@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from breezebuddy.plurals import counted
-from pools.targets import Action, Pool
+from pools.decisions.targets import Action, Pool
 
 IN_VIEW = timedelta(minutes=15)  # before its time an order is read by nobody; reservations begin early
 

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class PoolSample(models.Model):
-    """All pods together, at one moment; starts are those of the interval before (see pools.sampling)."""
+    """All pods together, at one moment; starts are those of the interval before (see pools.status.sampling)."""
 
     at = models.DateTimeField(db_default=Now(), db_index=True)
     pods = models.PositiveIntegerField(help_text="That took sessions.")

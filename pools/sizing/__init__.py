@@ -1,2 +1,2 @@
-"""How large the pools should be: the formula, recommendations, and a simulation around the production code. No Django
-but in `history.py`, which learns from recorded sessions, and `arguments.py`, which asks it."""
+"""How large the pools should be: recommendations, and a simulation around the production code. No Django but in
+`history.py`, which learns from recorded sessions. The formula is also the pods': pools/decisions/formula.py."""

@@ -8,8 +8,8 @@ is kept all the same: an empty pool does not show that it works.
 from dataclasses import dataclass
 from math import ceil
 
-from pools.demand import REACTION_S
-from pools.sizing import formula
+from pools.decisions import formula
+from pools.decisions.demand import REACTION_S
 
 DAY_S = 86_400.0
 BATCH = 100  # rooms are deleted so many at a time

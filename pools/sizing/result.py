@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pools.targets import Pool
+from pools.decisions.targets import Pool
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """What would happen: pods under given arrivals, decided by the code that decides in production, one event at a time.
 
-The decisions are `pools.targets`, `pools.demand` and `pools.planner`; simulated are only the effects: that a process
-takes its time to get warm, a room its call to Daily within the budget, a call its length. Nothing here waits; an hour
-of a few thousand callers takes a second or two.
+The decisions are those of `pools.decisions`: targets, demand and planner; simulated are only the effects: that a
+process takes its time to get warm, a room its call to Daily within the budget, a call its length. Nothing here waits;
+an hour of a few thousand callers takes a second or two.
 """
 
 import heapq
@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pools import planner
-from pools.demand import MOST, REACTION_S, Follower, TimeToReplace, misses_of_each
+from pools.decisions import planner
+from pools.decisions.demand import MOST, REACTION_S, Follower, TimeToReplace, misses_of_each
+from pools.decisions.targets import EARLY_S, Order, Place, Pool, Target, targets
 from pools.sizing.result import Result, Sample, Start
-from pools.targets import EARLY_S, Order, Place, Pool, Target, targets
 
 POLL_S = 1.0
 DAILY_WINDOW_S = 5.0

@@ -25,9 +25,9 @@ from breezebuddy.log_follower import LogFollower, tail
 from breezebuddy.plurals import counted
 from breezebuddy.pool_levels import AGENTS, ROOMS, PoolLevels, level
 from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
-from pools.drain import DEVELOPMENT_DRAIN_S
 from pools.models import AgentProcess, Room
 from pools.sandbox import SANDBOX_API_KEY
+from pools.supervisor.drain import DEVELOPMENT_DRAIN_S
 
 SLOW_START = 20.0  # seconds after which we say why the pools are not ready
 LONGEST_BACKOFF = 10.0

@@ -1,4 +1,4 @@
-"""manage.py pools VERB: look at the pools and steer them from a terminal. The verbs are in pools/terminal."""
+"""manage.py pools VERB: look at the pools and steer them from a terminal. The verbs are in pools/terminal/verbs."""
 
 import argparse
 import logging
@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
 from breezebuddy.command_line import is_connection_failure, no_database
-from pools.screen import Screen
-from pools.terminal import ExitCode, verbs
+from pools.terminal.screen import Screen
+from pools.terminal.verbs import ExitCode, verbs
 
-STEERING = logging.getLogger("pools.steering")
+STEERING = logging.getLogger("pools.operators.steering")
 EPILOG = "`manage.py pools VERB --help` explains a verb. Exit codes: 0 fine, 1 not so, 2 wrong call, 3 no database."
 
 

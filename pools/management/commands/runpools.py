@@ -22,16 +22,16 @@ from leads.dialling import DiallingConfig
 from leads.dialling_plan import Reserve
 from leads.outcomes import session_ended
 from leads.webhooks.sender import SenderConfig, WebhookSender
-from pools import log_format
 from pools.agent.launcher import AgentConfig, agent_environment
-from pools.companions import Companion
-from pools.daily_account import daily_client
-from pools.database_away import DATABASE_AWAY
-from pools.metrics.pod import PodGauges
+from pools.daily.account import daily_client
+from pools.logs import log_format
 from pools.models import Pod
-from pools.pod_identity import PodNameTaken
-from pools.probes import Probes
-from pools.supervisor import Supervisor
+from pools.supervisor.companions import Companion
+from pools.supervisor.database_away import DATABASE_AWAY
+from pools.supervisor.gauges import PodGauges
+from pools.supervisor.loop import Supervisor
+from pools.supervisor.pod_identity import PodNameTaken
+from pools.supervisor.probes import Probes
 from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What is done for the whole fleet, by its oldest live pod: clean-up at Daily, reaping, retention."""

@@ -1,0 +1,1 @@
+"""What the kernel tells about processes and memory, and what we ask of it. Linux only; no rows."""

@@ -1,0 +1,156 @@
+"""Operators' orders to the pools: pause, resume, resize, reserve, cancel. Each is checked, written, and announced.
+
+The pools obey within moments (NOTIFY) or a second (the poll). What is ordered is not yet so: ask the status.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import ParamSpec, TypeVar
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from breezebuddy.plurals import counted
+from pools.decisions.targets import Action, Pool, most_reserved
+from pools.models import OperatorAct, Pod, PoolOrder
+from pools.notifications import announce_orders
+
+P = ParamSpec("P")
+T = TypeVar("T")
+CAPS = {Pool.AGENTS: "VOICE_AGENT_MAX_POOL_SIZE", Pool.ROOMS: "DAILY_ROOM_MAX_POOL_SIZE"}
+WORDS = {Pool.AGENTS: "agent processes", Pool.ROOMS: "rooms"}
+TOUCH_S = 1e-3  # one that begins when another ends shares no time with it
+
+
+class OrderRefused(Exception):
+    """It cannot be done as ordered; the message says what can."""
+
+
+def _in_turn(order: Callable[P, T]) -> Callable[P, T]:
+    """One order at a time: two reservations must not both be given the last free place. Announced after the commit."""
+
+    def ordered(*args: P.args, **kwargs: P.kwargs) -> T:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('pool orders'))")
+            result = order(*args, **kwargs)
+            transaction.on_commit(announce_orders)
+        return result
+
+    return ordered
+
+
+@_in_turn
+def pause(pool: Pool, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOrder:
+    """Make no more for the stock; what is in stock is still given out, what is on demand still made."""
+    _check_pod(pod)
+    return _order(Action.PAUSE, pool=pool, pod_name=pod, ends_at=until, by=by, why=why)
+
+
+@_in_turn
+def resume(pool: Pool, *, pod: str = "", by: str) -> int:
+    """Cancel the pauses of a pool: those of one pod, or all; how many. A pause of all pods is not lifted for one."""
+    pauses = PoolOrder.objects.standing().pauses().filter(pool=pool)
+    if pod and (general := pauses.filter(pod_name="").first()):
+        raise OrderRefused(f"the pool of {WORDS[pool]} is paused on all pods {general.words}: resume it on all pods")
+    return _cancel_all(list(pauses.filter(pod_name=pod) if pod else pauses), by)
+
+
+@_in_turn
+def resize(pool: Pool, size: int, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOrder:
+    """The size of each pod, instead of the configured one and of what demand would ask for. The latest order counts;
+    when it ends, the one before it does again."""
+    _check_pod(pod)
+    for each in Pod.objects.taking().filter(**({"name": pod} if pod else {})):
+        most = capacity(each, pool)
+        if size > most:
+            raise OrderRefused(
+                f"pod {each.name} can hold {most} {WORDS[pool]}, not {size}: lower the size, or raise {CAPS[pool]}"
+                + (" and VOICE_AGENT_MAX_PROCESSES" if pool is Pool.AGENTS and size > each.max_processes else "")
+            )
+    return _order(Action.SIZE, pool=pool, pod_name=pod, size=size, ends_at=until, by=by, why=why)
+
+
+@_in_turn
+def unsize(pool: Pool, *, pod: str = "", by: str) -> int:
+    """Back to the configured size: cancel the orders for one pod, or all; how many."""
+    sizes = PoolOrder.objects.standing().sizes().filter(pool=pool)
+    return _cancel_all(list(sizes.filter(pod_name=pod) if pod else sizes), by)
+
+
+@_in_turn
+def reserve(
+    pairs: int, *, starts_at: datetime, ends_at: datetime, allow_short: bool = False, by: str, why: str = ""
+) -> PoolOrder:
+    """So many pairs of all pods together are warm in that time, beyond what else is reserved for it.
+
+    Refused if the pods that run now cannot hold them; `allow_short`: they can be there by then, the status tells how
+    many are missing.
+    """
+    if pairs < 1:
+        raise OrderRefused("reserve at least one pair")
+    if starts_at >= ends_at or ends_at <= timezone.now():
+        raise OrderRefused("a reservation ends after it begins, and in the future")
+    if not allow_short and (short := shortage(pairs, starts_at, ends_at)):
+        raise OrderRefused(short)
+    return _order(Action.RESERVE, size=pairs, starts_at=starts_at, ends_at=ends_at, by=by, why=why)
+
+
+def cancel(order: UUID, *, by: str) -> bool:
+    """Whatever it was. False: it is over already, or there is none."""
+    return _in_turn(_cancel_all)(list(PoolOrder.objects.standing().filter(uuid=order)), by) == 1
+
+
+def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: PoolOrder | None = None) -> str:
+    """Why so many more cannot be held by the pods that run now, in words; empty: they can. `beside`: the order that
+    these pairs are, where it has been written already."""
+    standing = PoolOrder.objects.standing().reservations()
+    if beside:
+        standing = standing.exclude(pk=beside.pk)
+    moments = [
+        (order.starts_at.timestamp(), order.ends_at.timestamp(), order.size or 0) for order in standing if order.ends_at
+    ]
+    wanted = pairs + most_reserved(moments, starts_at.timestamp(), ends_at.timestamp() - TOUCH_S)
+    pods = list(Pod.objects.taking())
+    for pool in Pool:
+        most = sum(capacity(pod, pool) for pod in pods)
+        if wanted > most:
+            earlier = f" ({wanted - pairs} of them reserved already)" if wanted > pairs else ""
+            return (
+                f"{counted(wanted, 'pair')} at one time{earlier}, but {_fleet(len(pods))} can hold {most} "
+                f"{WORDS[pool]}: short by {wanted - most}. "
+                f"Reserve less, start more pods, or raise {CAPS[pool]}."
+            )
+    return ""
+
+
+def _fleet(pods: int) -> str:
+    return "the only live pod" if pods == 1 else f"the {pods} live pods"
+
+
+def capacity(pod: Pod, pool: Pool) -> int:
+    """What a pod may hold in stock when it has no calls."""
+    return min(pod.agent_cap, pod.max_processes) if pool is Pool.AGENTS else pod.room_cap
+
+
+def _check_pod(name: str) -> None:
+    if name and not Pod.objects.current().filter(name=name).exists():
+        running = ", ".join(Pod.objects.current().order_by("name").values_list("name", flat=True)[:20]) or "none"
+        raise OrderRefused(f"no pod is named {name[:100]}; running: {running}")
+
+
+def _order(action: Action, *, by: str, why: str, ends_at: datetime | None, **values: object) -> PoolOrder:
+    if ends_at and ends_at <= timezone.now():
+        raise OrderRefused("it would be over already: the end is in the past")
+    order = PoolOrder.objects.create(action=action, ends_at=ends_at, ordered_by=by[:200], reason=why[:300], **values)
+    order.refresh_from_db()
+    OperatorAct.note(by, f"order: {order}", why)
+    return order
+
+
+def _cancel_all(orders: list[PoolOrder], by: str) -> int:
+    cancelled = [order for order in orders if order.cancel(by)]
+    for order in cancelled:
+        OperatorAct.note(by, f"cancel: {order}")
+    return len(cancelled)

@@ -1,0 +1,109 @@
+"""Hot pairs: sessions whose bot has joined its room before anybody has claimed them (VOICE_AGENT_PREJOIN, opt-in).
+
+Such a pair is a session from the beginning, handed off and acknowledged as any other, but `unclaimed`: stock, not a
+call. The claim is one guarded update of it; the process is then told, with the body. What is left unclaimed when the
+pod drains, when its room grows old or its process dies, is given up and made anew.
+"""
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from pools.decisions import planner
+from pools.models import AgentProcess, Pod, SessionStatus, StartKind, StockStatus, VoiceSession
+from pools.models.voice_sessions import VoiceSessionQuerySet
+from pools.processes.agent_in_hand import Agent
+from pools.processes.agent_pool import AgentPool
+from pools.protocol import Claimed, Stop
+from pools.sessions import taking
+from pools.sessions.ending import OnSessionEnded, end_unclaimed
+
+if TYPE_CHECKING:
+    from pools.supervisor_config import SupervisorConfig
+
+logger = logging.getLogger(__name__)
+
+GIVEN_UP = "hot_pair_given_up"
+STOP_S = 2.0
+
+
+class HotPairs:
+    def __init__(self, config: "SupervisorConfig", pod: Pod, pool: AgentPool, on_session_ended: OnSessionEnded) -> None:
+        self._config = config
+        self._pod = pod
+        self._pool = pool
+        self._on_session_ended = on_session_ended
+
+    def unclaimed(self) -> list[Agent]:
+        """As far as we know: a claim may have taken one a moment ago."""
+        return [agent for agent in self._pool.busy() if agent.handoff and agent.handoff.unclaimed]
+
+    def deliver(self) -> None:
+        """Tell the processes of those that have been claimed, with what their bots are to say."""
+        waiting = {agent.handoff.pk: agent for agent in self.unclaimed() if agent.handoff}
+        if not waiting:
+            return
+        claimed = VoiceSession.objects.filter(pk__in=waiting, unclaimed=False).exclude(status=SessionStatus.ENDED)
+        for session in claimed.only("pk", "uuid", "body", "created_at"):
+            agent = waiting[session.pk]
+            if agent.handoff:
+                agent.handoff.claimed(session.created_at)
+                agent.channel.send(Claimed(str(session.uuid), session.body))
+
+    def replenish(self, now: float) -> bool:
+        """Make what is missing, out of the stock of both pools; whether there is something to hand off."""
+        if not self._config.prejoin:
+            return False
+        self._give_up_old()
+        idle = [agent for agent in self._pool.agents.values() if agent.idle and agent.recorded_ready]
+        able = [agent for agent in idle if agent.ready and agent.ready.warm.get("prejoin") is True]
+        missing = planner.shortfall(
+            target=self._config.prejoin, cap=self._config.prejoin, warming=0, available=len(self.unclaimed())
+        )
+        made = [self._make(agent) for agent in able[:missing]]
+        return any(made)
+
+    def _make(self, agent: Agent) -> bool:
+        """False: a claim has taken the process, or no room is in stock."""
+        with transaction.atomic():
+            process = AgentProcess.objects.available().filter(pk=agent.row.pk)
+            if not process.update(status=StockStatus.IN_USE, in_use_at=Now()):
+                return False
+            room = taking.take_room(timedelta(seconds=self._config.session_limit), stored_tokens=False)
+            if room is None:
+                transaction.set_rollback(True)
+                return False
+            VoiceSession.objects.create(
+                room=room,
+                agent_process=agent.row,
+                status=SessionStatus.ASSIGNED,
+                assigned_at=Now(),
+                start_kind=StartKind.HOT,
+                unclaimed=True,
+            )
+        return True
+
+    # --- giving up ----------------------------------------------------------------------------------------
+
+    def give_up(self) -> None:
+        """The pod keeps no stock any more."""
+        self._give_up(VoiceSession.objects.filter(agent_process__pod=self._pod))
+
+    def _give_up_old(self) -> None:
+        if self.unclaimed():
+            too_old = Q(room__expires_at__lte=Now() + timedelta(seconds=self._config.session_limit))
+            self._give_up(VoiceSession.objects.filter(too_old, agent_process__pod=self._pod))
+
+    def _give_up(self, sessions: VoiceSessionQuerySet) -> None:
+        waiting = {agent.handoff.pk: agent for agent in self.unclaimed() if agent.handoff}
+        if not waiting:
+            return
+        for pk in end_unclaimed(sessions, GIVEN_UP, self._on_session_ended):
+            agent = waiting.get(pk)
+            if agent and agent.handoff:
+                agent.handoff.settled = True
+                agent.channel.send(Stop(GIVEN_UP, STOP_S))

@@ -1,0 +1,70 @@
+"""Reports of calls whose supervisor has died: taken in by the next one on the same host."""
+
+import logging
+from collections.abc import Set
+from pathlib import Path
+
+from django.db import transaction
+
+from pools.agent import spool
+from pools.models import SessionStatus, VoiceSession
+from pools.sessions.ending import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
+
+logger = logging.getLogger(__name__)
+
+
+def take_in(directory: Path | None, own: Set[str], on_session_ended: OnSessionEnded) -> int:
+    """Store the reports of sessions whose pod is gone; returns how many such calls still run on this host.
+
+    `own`: sessions in the hands of this pod, which hears of their end from the processes themselves.
+    """
+    running = 0
+    if directory is None:
+        return running
+    for report in spool.spooled_reports(directory):
+        if report.session in own:
+            continue
+        session = (
+            VoiceSession.objects.select_related("agent_process__pod").filter(uuid=report.session).first()
+            if _is_uuid(report.session)
+            else None
+        )
+        process = session.agent_process if session else None
+        if process and process.pod.ended_at is None:
+            continue  # its supervisor lives and is told by the process itself
+        if report.running:
+            running += 1
+            continue
+        if session and session.attempt == report.attempt:
+            _store(session, report, on_session_ended)
+            if process:
+                process.end("session over")
+        report.path.unlink(missing_ok=True)
+    return running
+
+
+def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended: OnSessionEnded) -> None:
+    ended = report.ended
+    result = Result("agent_lost", detail={"problem": "the process died after its supervisor"})
+    if ended:
+        result = Result.of(ended)
+    if session.status == SessionStatus.ACTIVE and session.bot_joined_at is None and ended and ended.reason in NEVER_IN:
+        hand_off_failed(session.pk, session.attempt, ended.error or ended.reason, on_session_ended)
+    elif session.status == SessionStatus.ACTIVE:
+        end_session(session.pk, result, on_session_ended)
+    elif ended and session.end_reason == "supervisor_lost":
+        with transaction.atomic():  # once: afterwards the reason is another
+            completed = VoiceSession.objects.filter(pk=session.pk, end_reason="supervisor_lost").update(
+                end_reason=result.reason[:100],
+                outcome=result.outcome[:50],
+                transcript=result.transcript,
+                detail=result.detail,
+            )
+            if completed:
+                session.refresh_from_db()
+                on_session_ended(session)
+        logger.info("event=late_report session=%s completed=%s", session.uuid, bool(completed))
+
+
+def _is_uuid(text: str) -> bool:
+    return len(text) == 36

@@ -1,0 +1,211 @@
+"""claim(): one available agent process and one available room for one caller, in the caller's transaction.
+
+The hot path is one statement (taking.py): no network, nothing waited for (SKIP LOCKED). What is decided here is
+what comes when something is missing: a hot pair of another version, a room made on demand, a turn to wait, a refusal.
+"""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Now
+
+from pools.metrics.claims import CLAIM_SECONDS
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
+from pools.sessions import misses, taking
+from pools.sessions.misses import Circumstances
+from pools.sessions.taking import Missing, Pair
+from pools.shares import draw
+
+
+class PoolExhausted(Exception):
+    """Nothing can be had, not even slowly. `retry_after`: seconds after which it is worth trying again."""
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class RoomNeeded(Exception):
+    """A process can be had but no room is in stock: make one (pools.rooms.on_demand), then claim again with it.
+
+    `seen`: what the pools looked like; hand it to the second claim, for it tells why the room was missing.
+    """
+
+    def __init__(self, seen: Circumstances) -> None:
+        super().__init__("no room in stock")
+        self.seen = seen
+
+
+@dataclass(frozen=True)
+class SessionRequest:
+    """What is asked for. `life`: how long the session may last; `stored_tokens`: only rooms with fresh tokens.
+
+    `reference` is the caller's own id (the lead's), `request_key` makes a retry find the session again. One that is
+    `outbound` is served from stock or not at all: nobody waits for it. `arrived`: when the request came, on the
+    monotonic clock. `hot`: a pair whose bot has joined already will do, if there is one.
+    """
+
+    body: dict[str, Any] = field(repr=False)
+    life: timedelta
+    reference: uuid.UUID | None = None
+    request_key: str | None = None
+    stored_tokens: bool = False
+    outbound: bool = False
+    arrived: float | None = None
+    hot: bool = False
+
+
+@dataclass(frozen=True)
+class OnDemandRoom:
+    """A reserved room that was made because none was in stock, and what the pools looked like then."""
+
+    room: Room
+    seen: Circumstances
+
+
+def claim(request: SessionRequest, made: OnDemandRoom | None = None) -> VoiceSession:
+    """Take a pair, bind it to a new voice session. Without a process the session waits for one.
+
+    Must run inside a transaction; call `notifications.wake_for()` after its commit.
+    Raises PoolExhausted and RoomNeeded; nothing is taken then (the caller's transaction is to be rolled back).
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("claim() needs a transaction around it")
+    began = time.monotonic()
+    session = _claim(request, made)
+    CLAIM_SECONDS.labels(session.start_kind).observe(time.monotonic() - began)
+    return session
+
+
+def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
+    identity = uuid.uuid4()
+    number = draw(identity)
+    asked = {
+        "uuid": identity,
+        "reference": request.reference,
+        "request_key": request.request_key,
+        "body": request.body,
+        "outbound": request.outbound,
+        "before_claim_ms": _milliseconds_since(request.arrived),
+    }
+    session = None if made else _from_stock(request, number, asked)
+    if session:
+        return session
+    process = taking.take_process(number) if made else None
+    if process is None:
+        process = _none_in_stock() if request.outbound else _take_or_wait(number)
+    room = _take_reserved(made.room) if made else _room_in_stock(request)
+    return VoiceSession.objects.create(
+        **asked,
+        room=room,
+        agent_process_id=process,
+        status=SessionStatus.ASSIGNED if process else SessionStatus.WAITING,
+        assigned_at=Now() if process else None,
+        **_start(request, process is not None, made),
+    )
+
+
+def _from_stock(request: SessionRequest, number: float, asked: Mapping[str, Any]) -> VoiceSession | None:
+    """A hot or a warm one; None: there is no process. Raises RoomNeeded."""
+    if request.hot and (hot := taking.take_hot(number, request.life, asked, of_any_version=False)):
+        return hot
+    taken = taking.take_pair(number, request.life, asked, stored_tokens=request.stored_tokens)
+    if taken is Missing.ROOM:
+        _without_room(request)
+    if taken is Missing.PROCESS:
+        return taking.take_hot(number, request.life, asked, of_any_version=True) if request.hot else None
+    return _bound(taken, asked)
+
+
+def _bound(taken: Pair, asked: Mapping[str, Any]) -> VoiceSession:
+    """The session as its row has it."""
+    session = VoiceSession(
+        **asked,
+        pk=taken.session,
+        room=taken.room,
+        agent_process_id=taken.process,
+        status=SessionStatus.ASSIGNED,
+        start_kind=StartKind.WARM,
+        created_at=taken.claimed_at,
+        assigned_at=taken.claimed_at,
+    )
+    session._state.adding, session._state.db = False, DEFAULT_DB_ALIAS
+    return session
+
+
+def _room_in_stock(request: SessionRequest) -> Room:
+    return taking.take_room(request.life, stored_tokens=request.stored_tokens) or _without_room(request)
+
+
+def _without_room(request: SessionRequest) -> NoReturn:
+    raise RoomNeeded(misses.look(request.life, request.stored_tokens))
+
+
+def _milliseconds_since(arrived: float | None) -> float | None:
+    return (time.monotonic() - arrived) * 1000 if arrived else None
+
+
+def _none_in_stock() -> NoReturn:
+    raise PoolExhausted("no agent process in stock", retry_after=1)
+
+
+def _take_reserved(room: Room) -> Room:
+    taken = (
+        Room.objects.warming()
+        .filter(pk=room.pk, reserved=True)
+        .update(status=StockStatus.IN_USE, in_use_at=Now(), reserved=False)
+    )
+    if not taken:
+        raise PoolExhausted("the room made for this request was given up meanwhile", retry_after=1)
+    return room
+
+
+def _take_or_wait(number: float) -> int | None:
+    """None: the session may wait, for there is a free slot or an unbound warming process for each one that waits.
+
+    Callers take their turns here, otherwise N at once would all see the last slot; and what has become available
+    while this one waited for its turn is no slot any more, but can be taken. Raises PoolExhausted.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('waiting sessions'))")
+    process = taking.take_process(number)
+    if process is not None:
+        return process
+    pods = Pod.objects.taking()
+    if not pods.exists():
+        raise PoolExhausted("no live pod takes sessions", retry_after=5)
+    working = pods.filter(agent_trouble="")
+    slots = working.aggregate(total=Sum("max_processes"))["total"] or 0
+    busy = (
+        AgentProcess.objects.current()
+        .filter(pod__in=working)
+        .aggregate(total=Count("pk"), warming=Count("pk", filter=Q(status=StockStatus.WARMING)))
+    )
+    if slots - busy["total"] + busy["warming"] <= VoiceSession.objects.waiting().count():
+        trouble = "" if slots else " (agent processes do not start)"
+        raise PoolExhausted(f"all pods are at their limit of processes{trouble}", retry_after=2 if slots else 10)
+    return None
+
+
+def _start(request: SessionRequest, warm_process: bool, made: OnDemandRoom | None) -> dict[str, Any]:
+    """What is recorded of how it starts; only a start that has missed takes a look at the pools."""
+    if warm_process and made is None:
+        return {"start_kind": StartKind.WARM}
+    seen = made.seen if made and warm_process else misses.look(request.life, request.stored_tokens)
+    start: dict[str, Any] = {"circumstances": seen.kept()}
+    if not warm_process:
+        start["agent_miss"] = misses.agent_cause(seen)
+    if made is None:
+        return start | {"start_kind": StartKind.PARTIAL, "start_reason": "no agent process in stock"}
+    start["room_miss"] = misses.room_cause(made.seen)
+    if warm_process:
+        return start | {"start_kind": StartKind.PARTIAL, "start_reason": "no room in stock"}
+    start["circumstances"] = seen.kept() | made.seen.about_rooms()
+    return start | {"start_kind": StartKind.COLD, "start_reason": "neither room nor agent process in stock"}

@@ -1,0 +1,219 @@
+"""The end of a voice session, and a hand-off that failed: the two transactions that touch several models.
+
+Lock order: session, process, room, pod, lead. What leads need happens in the same transaction: the composition root
+hands `SessionEnd` a function for it (`pools` never imports `leads`).
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Extract, Now
+
+from pools import notifications
+from pools.decisions import planner
+from pools.models import OperatorAct, SessionStatus, VoiceSession
+from pools.models.voice_sessions import VoiceSessionQuerySet
+from pools.protocol import Ended
+from pools.sessions import tally, traces
+
+events = logging.getLogger("pools.events")
+
+NOT_STARTED = "not_started"
+HOT_PAIR_LOST = "hot_pair_lost"
+ENDED_BY_OPERATOR = "ended_by_operator"
+NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
+OnSessionEnded = Callable[[VoiceSession], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a session ended; `reason` is one of the end reasons of the glossary."""
+
+    reason: str
+    outcome: str = ""
+    transcript: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    detail: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, ended: Ended) -> "Result":
+        """What the process has reported."""
+        said = {"error": ended.error, "hangup_cause": ended.cause, "phone_answered": ended.phone_answered}
+        return cls(
+            ended.reason, ended.outcome, ended.transcript, ended.detail | {name: it for name, it in said.items() if it}
+        )
+
+
+def end_session(pk: int, result: Result, on_session_ended: OnSessionEnded) -> bool:
+    """Ends it, its room with it, and tells the lead. False: it was over already. The process has its own end."""
+    with transaction.atomic():
+        session = VoiceSession.objects.select_for_update(of=("self",)).select_related("room").get(pk=pk)
+        if session.status == SessionStatus.ENDED:
+            return False
+        _end(session, result, on_session_ended)
+    return True
+
+
+def hand_off_failed(
+    pk: int,
+    attempt: int,
+    problem: str,
+    on_session_ended: OnSessionEnded,
+    *,
+    was: Collection[str] = (SessionStatus.ASSIGNED, SessionStatus.ACTIVE),
+) -> bool:
+    """The process of this attempt is dead, or will never be told to go, and its bot never joined: the session waits
+    for another process, or ends as not started. False: somebody else has settled it already.
+
+    `was`: the statuses in which that is so. Without proof of the process's death only ASSIGNED: an active one has
+    been told to go.
+    """
+    with transaction.atomic():
+        session = (
+            VoiceSession.objects.select_for_update(of=("self",))
+            .select_related("room", "agent_process__pod")
+            .annotate(age=Extract(Now() - F("created_at"), "epoch"))
+            .filter(pk=pk, attempt=attempt, status__in=was)
+            .first()
+        )
+        if session is None:
+            return False
+        if session.unclaimed:
+            _end(session, Result(HOT_PAIR_LOST, detail={"problem": problem}), on_session_ended)
+            return True
+        if session.stop_reason:
+            _end(session, Result(session.stop_reason, detail={"problem": problem}), on_session_ended)
+            return True
+        session.failed_handoffs.append(_failed_handoff(session, problem))
+        if not planner.may_hand_off_again(attempt=session.attempt, age=float(session.age)):
+            _end(session, Result(NOT_STARTED, detail={"problem": problem}), on_session_ended)
+            return True
+        session.status, session.agent_process, session.assigned_at, session.active_at = (
+            SessionStatus.WAITING,
+            None,
+            None,
+            None,
+        )
+        session.handed_off_at = None
+        session.attempt += 1
+        session.save(
+            update_fields=[
+                "status",
+                "agent_process",
+                "assigned_at",
+                "handed_off_at",
+                "active_at",
+                "attempt",
+                "failed_handoffs",
+            ]
+        )
+    notifications.wake_supervisors()
+    events.warning(
+        "event=session_handed_back session=%s lead=%s attempt=%d problem=%r",
+        session.uuid,
+        session.reference,
+        attempt,
+        problem,
+    )
+    return True
+
+
+def _failed_handoff(session: VoiceSession, problem: str) -> dict[str, Any]:
+    """What is kept of a hand-off when its process is taken from the session."""
+    process = session.agent_process
+    return {
+        "attempt": session.attempt,
+        "agent": str(process.uuid) if process else "",
+        "pod": process.pod.name if process else "",
+        "version": process.version if process else "",
+        "assigned_at": session.assigned_at.isoformat() if session.assigned_at else None,
+        "failed_at": datetime.now(UTC).isoformat(),
+        "problem": problem[:300],
+    }
+
+
+def ask_to_end(uuid: UUID, reason: str, on_session_ended: OnSessionEnded) -> VoiceSession | None:
+    """End a session, from anywhere: a call is ended by the pod that has it, anything else here and now.
+
+    None: there is no such session. One that is over stays as it is.
+    """
+    with transaction.atomic():
+        session = (
+            VoiceSession.objects.select_for_update(of=("self",))
+            .select_related("room", "agent_process__pod")
+            .filter(uuid=uuid)
+            .first()
+        )
+        if session is None or session.status == SessionStatus.ENDED:
+            return session
+        process = session.agent_process
+        if session.status == SessionStatus.ACTIVE and process and process.pod.ended_at is None:
+            session.stop_reason = reason
+            session.save(update_fields=["stop_reason"])
+        else:
+            _end(session, Result(reason), on_session_ended)
+    notifications.wake_for(session.agent_process_id, session.room_id)
+    return session
+
+
+def end_for_operator(uuid: UUID, by: str, on_session_ended: OnSessionEnded) -> VoiceSession | None:
+    """As `ask_to_end`, and the operators' acts say who it was; once, however often it is asked for."""
+    with transaction.atomic():
+        open_ = VoiceSession.objects.exclude(status=SessionStatus.ENDED).filter(uuid=uuid, stop_reason="").exists()
+        session = ask_to_end(uuid, ENDED_BY_OPERATOR, on_session_ended)
+        if open_:
+            OperatorAct.note(by, f"end session {uuid}")
+    return session
+
+
+def end_unclaimed(sessions: VoiceSessionQuerySet, reason: str, on_session_ended: OnSessionEnded) -> list[int]:
+    """Give up hot pairs that nobody has claimed up to now; their primary keys. They were no calls."""
+    with transaction.atomic():
+        unclaimed = sessions.unclaimed().select_for_update(skip_locked=True, of=("self",)).select_related("room")
+        ended = list(unclaimed)
+        for session in ended:
+            _end(session, Result(reason), on_session_ended)
+    return [session.pk for session in ended]
+
+
+def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded) -> None:
+    never_claimed, session.unclaimed = session.unclaimed, False
+    session.status = SessionStatus.ENDED
+    session.end_reason = result.reason[:100]
+    session.outcome = result.outcome[:50]
+    session.transcript = result.transcript
+    session.detail = result.detail
+    if result.reason == NOT_STARTED:
+        session.request_key = None  # the lead goes back to its backlog: a retry with this key may start it anew
+    session.ended_at = Now()
+    session.save(
+        update_fields=[
+            "status",
+            "end_reason",
+            "outcome",
+            "transcript",
+            "detail",
+            "failed_handoffs",
+            "request_key",
+            "unclaimed",
+            "ended_at",
+        ]
+    )
+    session.room.end(f"session {result.reason}")
+    if never_claimed:
+        return
+    on_session_ended(session)
+    tally.count_session(session)
+    ids = session.uuid, session.reference
+    kind, pk = session.start_kind, session.pk
+
+    def tell() -> None:
+        events.info("event=session_ended session=%s lead=%s reason=%s start=%s", *ids, result.reason, kind)
+        traces.send(pk)
+
+    transaction.on_commit(tell)

@@ -1,0 +1,115 @@
+"""The story of a session, read from its rows: the timeline, why the start missed, what became of each hand-off."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.db.models import Min
+
+from pools.models import AgentProcess, Room, VoiceSession
+from pools.sessions import explain, timeline
+from pools.sessions.misses import Circumstances
+
+NEIGHBOURS = 500  # rows made shortly before or after have nearby keys: no index on times is needed
+
+
+@dataclass(frozen=True)
+class Story:
+    session: VoiceSession
+    steps: list[timeline.Step]
+    misses: list[explain.Miss]
+
+    @classmethod
+    def read(cls, session_uuid: uuid.UUID) -> Self:
+        """Raises VoiceSession.DoesNotExist."""
+        sessions = VoiceSession.objects.select_related("room", "agent_process__pod").defer("body", "transcript")
+        return cls.of(sessions.get(uuid=session_uuid))
+
+    @classmethod
+    def of(cls, session: VoiceSession) -> Self:
+        return cls(session, timeline.timeline(moments_of(session)), misses_of(session))
+
+    @property
+    def verdict(self) -> str:
+        return explain.verdict(self.session.start_kind, self.steps)
+
+    def lines(self) -> list[str]:
+        return explain.in_words(self.session.start_kind, self.misses, self.session.failed_handoffs, self.steps)
+
+    def as_json(self, *, for_operator: bool = True) -> dict[str, Any]:
+        """Pods, processes and the troubles of the service are its operators' business."""
+        session = self.session
+        process = session.agent_process
+        return {
+            "session_id": str(session.uuid),
+            "lead_id": str(session.reference) if session.reference else None,
+            "status": session.status,
+            "end_reason": session.end_reason,
+            "pod": process.pod.name if process and for_operator else None,
+            "verdict": self.verdict,
+            "start": {
+                "kind": session.start_kind,
+                "reason": session.start_reason,
+                "misses": [miss.as_json() if for_operator else miss.in_short() for miss in self.misses],
+            },
+            "failed_handoffs": [
+                failed if for_operator else {"attempt": failed["attempt"], "failed_at": failed["failed_at"]}
+                for failed in session.failed_handoffs
+            ],
+            "steps": [step.as_json() for step in self.steps],
+        }
+
+
+def moments_of(session: VoiceSession) -> timeline.Moments:
+    return timeline.Moments(
+        claim=session.created_at,
+        before_claim_ms=session.before_claim_ms,
+        room_asked=session.room.created_at if session.room_miss else None,
+        failed_handoffs=[datetime.fromisoformat(failed["failed_at"]) for failed in session.failed_handoffs],
+        process=session.assigned_at,
+        handoff=session.handed_off_at,
+        acknowledged=session.active_at,
+        bot_joined=session.bot_joined_at,
+        caller_joined=session.caller_joined_at,
+        first_audio=session.first_audio_at,
+        end=session.ended_at,
+    )
+
+
+def misses_of(session: VoiceSession) -> list[explain.Miss]:
+    """Nothing is read for a warm start."""
+    if not (session.agent_miss or session.room_miss):
+        return []
+    seen = Circumstances.read(session.circumstances or {})
+    around = _around(session)
+    misses = []
+    if session.agent_miss:
+        misses.append(explain.agent_miss(session.agent_miss, seen, around))
+    if session.room_miss:
+        misses.append(explain.room_miss(session.room_miss, seen, around))
+    return misses
+
+
+def _around(session: VoiceSession) -> explain.Around:
+    claimed_at = session.created_at
+    starts = VoiceSession.objects.filter(
+        pk__range=(session.pk - NEIGHBOURS, session.pk + NEIGHBOURS),
+        created_at__gt=claimed_at - timedelta(seconds=explain.WINDOW_S),
+        created_at__lte=claimed_at,
+    ).exclude(pk=session.pk)
+    agents = AgentProcess.objects.filter(available_at__gt=claimed_at)
+    rooms = Room.objects.filter(available_at__gt=claimed_at)
+    return explain.Around(
+        starts_before=starts.count(),
+        next_agent_s=_first(agents, session.agent_process_id, claimed_at),
+        next_room_s=_first(rooms, session.room_id, claimed_at),
+    )
+
+
+def _first(rows: Any, near: int | None, since: datetime) -> float | None:
+    """Seconds until the first of the rows made at about the same time was in stock."""
+    if near is None:
+        return None
+    at = rows.filter(pk__range=(near - NEIGHBOURS, near + NEIGHBOURS)).aggregate(at=Min("available_at"))["at"]
+    return (at - since).total_seconds() if at else None

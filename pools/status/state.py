@@ -1,0 +1,326 @@
+"""The state of the pools, counted from the rows in a constant number of queries: what the status endpoints say.
+
+`available` is what a claim would be given now: processes of live pods that take sessions, rooms with life left for
+the longest session. A room belongs to no process: one whose pod is gone still counts.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
+from django.db.models.functions import Extract, Now
+
+from pools.daily.refusals import Refusals
+from pools.decisions.targets import Action, Pool
+from pools.models import (
+    HANDOFF_LEASE,
+    AgentProcess,
+    DailyAccount,
+    Pod,
+    PoolOrder,
+    Rollout,
+    Room,
+    StockStatus,
+    VoiceSession,
+)
+from pools.operators import rollout
+
+
+class UnknownPod(Exception):
+    """No pod of this name runs or has died lately."""
+
+
+@dataclass
+class Stock:
+    """Counts of one kind, of one pod or of all."""
+
+    pool_size: int = 0
+    cap: int = 0
+    available: int = 0
+    in_use: int = 0
+    warming: int = 0
+    on_demand: int = 0  # of those in use: made for a waiting session
+    hot: int = 0  # of those available: in a pair whose bot has joined and that nobody has claimed
+
+    def __add__(self, other: "Stock") -> "Stock":
+        mine, theirs = vars(self), vars(other)
+        return Stock(**{name: mine[name] + theirs[name] for name in mine})
+
+    def published(self) -> dict[str, int]:
+        return {
+            "pool_size": self.pool_size,
+            "available": self.available,
+            "in_use": self.in_use,
+            "warming": self.warming,
+        }
+
+
+@dataclass
+class PodState:
+    pod: Pod
+    heartbeat_age: float  # seconds, by PostgreSQL's clock
+    agents: Stock = field(default_factory=Stock)
+    rooms: Stock = field(default_factory=Stock)
+
+    @property
+    def live(self) -> bool:
+        return self.heartbeat_age < HANDOFF_LEASE.total_seconds()
+
+    @property
+    def taking(self) -> bool:
+        return self.live and not self.pod.draining
+
+    @property
+    def word(self) -> str:
+        if not self.live:
+            return "silent"
+        if self.pod.drained_by:
+            return "out of service"
+        return "draining" if self.pod.draining else "live"
+
+
+@dataclass
+class PoolState:
+    """All pods that have not ended, or one of them."""
+
+    pods: list[PodState]
+    unowned_rooms: Stock
+    daily_trouble: str
+    daily_refusals: Refusals
+    waiting_sessions: int
+    oldest_transaction: float | None  # seconds
+    orders: Sequence[PoolOrder]  # in force now or later
+    rollout: Rollout | None
+    reserved: int  # pairs of all pods together, now; not asked for one pod
+
+    @property
+    def agents(self) -> Stock:
+        return sum((pod.agents for pod in self.pods), Stock())
+
+    @property
+    def rooms(self) -> Stock:
+        return sum((pod.rooms for pod in self.pods), self.unowned_rooms)
+
+    def reasons(self) -> list[str]:
+        """Why the state is degraded, in words; empty: healthy."""
+        reasons = list(self._pod_reasons())
+        if self.daily_trouble:
+            reasons.append(f"Daily: {self.daily_trouble}")
+        if self.daily_refusals.reason:
+            reasons.append(self.daily_refusals.reason)
+        pools = (("agent process", "agent processes", self.agents), ("room", "rooms", self.rooms))
+        for name, names, stock in pools:
+            if stock.available < self.reserved:
+                reasons.append(f"{self.reserved} pairs are reserved now: {stock.available} {names} available")
+            if stock.pool_size and not stock.available:
+                reasons.append(f"no {name} available (0 of {stock.pool_size}, {stock.warming} warming)")
+        return reasons
+
+    def _pod_reasons(self) -> Iterable[str]:
+        if not any(state.live for state in self.pods):
+            yield "no live pod"
+        elif not any(state.taking for state in self.pods):
+            yield "every live pod is draining"
+        for state in self.pods:
+            if not state.live:
+                yield f"pod {state.pod.name} is silent: no heartbeat for {state.heartbeat_age:.0f} s"
+            elif state.pod.agent_trouble:
+                yield f"pod {state.pod.name}: {state.pod.agent_trouble}"
+            if state.taking and state.pod.agent_paused:
+                yield f"pod {state.pod.name}: the pool of agent processes is {state.pod.agent_target_why}"
+            if state.taking and state.pod.room_paused:
+                yield f"pod {state.pod.name}: the pool of rooms is {state.pod.room_target_why}"
+            if state.taking:
+                yield from self._ordered_to_nothing(state)
+
+    def _ordered_to_nothing(self, state: PodState) -> Iterable[str]:
+        for pool, name, stock in ((Pool.AGENTS, "agent processes", state.agents), (Pool.ROOMS, "rooms", state.rooms)):
+            sizes = [order for order in self.orders if order.sets_size_of(pool, state.pod.name)]
+            if sizes and sizes[-1].size == 0 and not stock.pool_size:
+                yield f"pod {state.pod.name}: the pool of {name} is ordered to hold none, {sizes[-1].words}"
+
+
+def read_state(pod_name: str | None = None) -> PoolState:
+    """Of all pods, or of the one that has this name. Raises UnknownPod."""
+    account = DailyAccount.objects.filter(pk=1).first()
+    states = {state.pod.pk: state for state in _read_pods()}
+    _count_agents(states)
+    unowned = _count_rooms(states, stored_tokens=account is None or not account.self_signed_tokens)
+    _count_hot(states, unowned)
+    pods = list(states.values())
+    begun = ExpressionWrapper(Q(starts_at__lte=Now()), output_field=BooleanField())
+    orders = list(PoolOrder.objects.standing().annotate(begun=begun).order_by("pk"))
+    reserved = sum(order.size or 0 for order in orders if order.begun and order.action == Action.RESERVE)
+    if pod_name is not None:
+        pods, unowned = [state for state in pods if state.pod.name == pod_name], Stock()
+        if not pods:
+            raise UnknownPod(pod_name)
+    return PoolState(
+        pods=pods,
+        unowned_rooms=unowned,
+        daily_trouble=account.trouble if account else "",
+        daily_refusals=Refusals.read(),
+        waiting_sessions=VoiceSession.objects.waiting().count(),
+        oldest_transaction=_oldest_transaction(),
+        orders=orders,
+        rollout=rollout.standing(),
+        reserved=reserved if pod_name is None else 0,
+    )
+
+
+def _read_pods() -> Iterable[PodState]:
+    age = Extract(Now() - F("heartbeat_at"), "epoch")
+    for pod in Pod.objects.current().annotate(age=age).order_by("name"):
+        state = PodState(pod, heartbeat_age=max(0.0, float(pod.age)))
+        if state.taking:  # nobody replenishes for the others
+            state.agents = Stock(pool_size=pod.agent_target, cap=pod.agent_cap)
+            state.rooms = Stock(pool_size=pod.room_target, cap=pod.room_cap)
+        yield state
+
+
+def _count_agents(states: dict[int, PodState]) -> None:
+    rows = AgentProcess.objects.current().order_by().values("pod_id", "status", "on_demand").annotate(n=Count("pk"))
+    for row in rows:
+        state = states.get(row["pod_id"])
+        if state is None:  # its pod has just ended
+            continue
+        match row["status"]:
+            case StockStatus.IN_USE:
+                state.agents.in_use += row["n"]
+                state.agents.on_demand += row["n"] if row["on_demand"] else 0
+            case StockStatus.AVAILABLE if state.taking:
+                state.agents.available += row["n"]
+            case StockStatus.WARMING if state.live:
+                state.agents.warming += row["n"]
+
+
+def _count_rooms(states: dict[int, PodState], *, stored_tokens: bool) -> Stock:
+    """Adds to the pods; returns the rooms of none of them. What is reserved for one request is no stock."""
+    until = Now() + timedelta(seconds=settings.MAX_DAILY_SESSION_LIMIT)
+    lasting = Q(expires_at__gt=until) & (Q(tokens_expire_at__gt=until) if stored_tokens else Q())
+    rows = (
+        Room.objects.exclude(status=StockStatus.ENDED)
+        .order_by()
+        .values("pod_id", "status", "reserved")
+        .annotate(n=Count("pk"), lasting=Count("pk", filter=lasting))
+    )
+    unowned = Stock()
+    for row in rows:
+        state = states.get(row["pod_id"])
+        stock = state.rooms if state else unowned
+        match row["status"]:
+            case StockStatus.IN_USE:
+                stock.in_use += row["n"]
+            case StockStatus.AVAILABLE:
+                stock.available += row["lasting"]
+            case StockStatus.WARMING if state and state.live and not row["reserved"]:
+                stock.warming += row["n"]
+    return unowned
+
+
+def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
+    """Hot pairs are stock: what is in use by its own row is warming until the bot has joined, and then available."""
+    pairs = VoiceSession.objects.unclaimed().values_list("agent_process__pod_id", "room__pod_id", "bot_joined_at")
+    for agents_pod, rooms_pod, joined in pairs:
+        state = states.get(agents_pod)
+        agents = state.agents if state else Stock()
+        rooms = states[rooms_pod].rooms if rooms_pod in states else unowned
+        for stock in (agents, rooms):
+            stock.in_use = max(0, stock.in_use - 1)
+            if joined is None:
+                stock.warming += 1
+            elif state and state.taking:
+                stock.available += 1
+                stock.hot += 1
+
+
+def _oldest_transaction() -> float | None:
+    """Age of the oldest open transaction of this database: it keeps vacuum from cleaning up after the claims."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM max(now() - xact_start)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        (age,) = cursor.fetchone()
+    return None if age is None else max(0.0, round(float(age), 1))
+
+
+def report(state: PoolState, pool: Stock) -> dict[str, Any]:
+    """The answer of both endpoints; `pool` is the one whose counts stand at the top."""
+    reasons = state.reasons()
+    return {
+        **pool.published(),
+        "status": "degraded" if reasons else "healthy",
+        "reasons": reasons,
+        "voice_pool_stats": _voice_pool_stats(state.agents),
+        "room_pool_stats": _room_pool_stats(state.rooms),
+    }
+
+
+def details(state: PoolState) -> dict[str, Any]:
+    """For operators: what is not everybody's business."""
+    return {
+        "waiting_sessions": state.waiting_sessions,
+        "oldest_transaction_seconds": state.oldest_transaction,
+        "pods": [_pod_report(pod) for pod in state.pods],
+        "orders": [order.report() for order in state.orders],
+        "rollout": state.rollout.report() if state.rollout else None,
+    }
+
+
+def _voice_pool_stats(agents: Stock) -> dict[str, Any]:
+    """Under the keys of the system that this one replaces: managed = from stock, ephemeral = made on demand."""
+    managed_active = agents.in_use - agents.on_demand
+    return {
+        "managed_processes": agents.warming + agents.available + managed_active,
+        "available_processes": agents.available,
+        "active_processes": agents.in_use,
+        "managed_active": managed_active,
+        "ephemeral_active": agents.on_demand,
+        "is_creating_process": agents.warming > 0,
+        "pool_size": agents.pool_size,
+        "max_pool_size": agents.cap,
+    }
+
+
+def _room_pool_stats(rooms: Stock) -> dict[str, Any]:
+    return {
+        "available_rooms": rooms.available,
+        "active_rooms": rooms.in_use,
+        "is_creating_room": rooms.warming > 0,
+        "pool_size": rooms.pool_size,
+        "max_pool_size": rooms.cap,
+        "max_session_limit": settings.MAX_DAILY_SESSION_LIMIT,
+        "recording_enabled": False,
+    }
+
+
+def _pod_report(state: PodState) -> dict[str, Any]:
+    pod = state.pod
+    return {
+        "name": pod.name,
+        "live": state.live,
+        "draining": pod.draining,
+        "heartbeat_age_seconds": round(state.heartbeat_age, 1),
+        "started_at": pod.started_at,
+        "version": pod.version,
+        "start_method": pod.start_method,
+        "free_slots": pod.free_slots,
+        "trouble": pod.agent_trouble,
+        "agent_processes": {
+            **state.agents.published(),
+            "max_pool_size": state.agents.cap,
+            "configured_size": pod.agent_size,
+            "why": pod.agent_target_why,
+        },
+        "rooms": {
+            **state.rooms.published(),
+            "max_pool_size": state.rooms.cap,
+            "configured_size": pod.room_size,
+            "why": pod.room_target_why,
+        },
+    }

@@ -1,0 +1,58 @@
+"""The end of a pod in order: take no more, end the idle, let calls finish, and after the time for that, stop them."""
+
+import logging
+import time
+
+from pools.models import Pod, VoiceSession
+from pools.processes.agent_pool import DRAINED, STOPPED, AgentPool
+from pools.processes.handoff import HandOffs
+
+logger = logging.getLogger(__name__)
+
+STOP_NOW_S = 2.0
+DEVELOPMENT_DRAIN_S = 5.0  # after SIGINT, as `make run` stops a pod
+
+
+class Drain:
+    """`begun`: somebody has asked for it. `done`: nothing is handed out any more, and nothing is left to hand out."""
+
+    def __init__(self, pod: Pod, agents: AgentPool, handoffs: HandOffs) -> None:
+        self._pod = pod
+        self._agents = agents
+        self._handoffs = handoffs
+        self._stop_at: float | None = None  # calls are told to end then
+        self._stopping = False
+        self.done = False
+
+    @property
+    def begun(self) -> bool:
+        return self._stop_at is not None
+
+    def begin(self, timeout: float) -> None:
+        self._stop_at = time.monotonic() + timeout
+        logger.info("event=draining pod=%s calls=%d timeout_s=%g", self._pod.name, len(self._agents.busy()), timeout)
+
+    def hurry(self, now: float) -> None:
+        """Calls are cut now."""
+        logger.warning("event=stop_now pod=%s calls=%d", self._pod.name, len(self._agents.busy()))
+        self._stop_at = now
+
+    def step(self, now: float) -> None:
+        if not self._pod.draining:
+            self._pod.drain()
+            self._pod.draining = True
+            self._handoffs.look(now, draining=True)  # what was claimed up to now is handed off
+        self._agents.end_stock(DRAINED)
+        # A claim that won against the drain is still to be handed off, or handed back.
+        self.done = not VoiceSession.objects.assigned().filter(agent_process__pod=self._pod).exists()
+
+    def judge(self, now: float) -> None:
+        """Whose time is over is told to end, then killed."""
+        if self._stop_at is None or now < self._stop_at:
+            return
+        if not self._stopping:
+            self._stopping = True
+            self._handoffs.stop_calls("pod_stopped", STOP_NOW_S, now)
+        elif now >= self._stop_at + 2 * STOP_NOW_S:
+            for agent in self._agents.agents.values():
+                agent.condemn(STOPPED)

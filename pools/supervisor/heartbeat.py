@@ -1,0 +1,80 @@
+"""The pod proves that it lives, once a second, and learns whether it has been reaped."""
+
+import logging
+
+from pools.models import Pod
+from pools.processes.agent_pool import AgentPool
+from pools.supervisor.glance import Glance, glance
+from pools.supervisor_config import SupervisorConfig
+
+logger = logging.getLogger(__name__)
+
+LATE_BEATS = 3  # a gap of so many intervals is an interruption
+
+
+class Heartbeat:
+    """`reaped`: somebody has ended our row; we own nothing any more."""
+
+    def __init__(self, config: SupervisorConfig, pod: Pod, agents: AgentPool) -> None:
+        self._config = config
+        self._pod = pod
+        self._agents = agents
+        self._due = 0.0
+        self._last = 0.0
+        self._since: float | None = None  # since when it has been in time
+        self._reported_slots = -1
+        self.reaped = False
+
+    @property
+    def due(self) -> float:
+        return float("inf") if self.reaped else self._due
+
+    @property
+    def interrupted(self) -> bool:
+        """We were late: are we still somebody? Ask before anything is made or handed out."""
+        return self._since is None and not self.reaped
+
+    def steady(self, now: float) -> float:
+        """Seconds for which it has been in time. Who has just been away himself judges nobody by a lease."""
+        return 0.0 if self._since is None else now - self._since
+
+    def interrupt(self) -> None:
+        self._since = None
+
+    def postpone(self, until: float) -> None:
+        self._due = until
+
+    def beat(self, now: float) -> None:
+        """If it is time, or if the free slots, by which calls are spread, have changed."""
+        slots = self._agents.free_slots
+        if now < self._due and slots == self._reported_slots:
+            return
+        alive = self._pod.beat(free_slots=slots, start_method=self._agents.zygote.method, agent_trouble=self._trouble)
+        self._has_beaten(now, slots, alive=alive)
+
+    def glance(self, now: float) -> Glance | None:
+        """A beat that also says what our rows are like; None: we have been reaped."""
+        slots = self._agents.free_slots
+        seen = glance(
+            self._pod,
+            free_slots=slots,
+            start_method=self._agents.zygote.method,
+            agent_trouble=self._trouble,
+            calls=bool(self._agents.busy()),
+        )
+        self._has_beaten(now, slots, alive=seen is not None)
+        return seen
+
+    @property
+    def _trouble(self) -> str:
+        return self._agents.trouble or self._agents.zygote.trouble
+
+    def _has_beaten(self, now: float, slots: int, *, alive: bool) -> None:
+        self._reported_slots = slots
+        if not alive:
+            logger.error("event=pod_was_reaped pod=%s: finishing acknowledged calls, then stopping", self._pod.name)
+            self.reaped = True
+        if self._since is None or now - self._last > self._config.heartbeat_interval * LATE_BEATS:
+            self._since = now
+        self._last = now
+        self._due = now + self._config.heartbeat_interval

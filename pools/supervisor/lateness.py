@@ -1,0 +1,46 @@
+"""A late judge judges nobody: when a turn of the loop, or the wait before it, took too long, deadlines begin again."""
+
+import time
+
+from pools.decisions import planner
+from pools.metrics.pod import LATE, TURN_SECONDS
+from pools.processes.pings import Pings
+from pools.supervisor.heartbeat import Heartbeat
+
+LATE_FOR_LEASES_S = 2.0  # the shortest is of 3 s; always a little late, as a busy machine is, must not end all reaping
+
+
+class Lateness:
+    """Told of each turn when its wait begins and ends, and when its work is done."""
+
+    def __init__(self, pings: Pings, heartbeat: Heartbeat) -> None:
+        self._pings = pings
+        self._heartbeat = heartbeat
+        self._turn_ended: float | None = None
+        self._wait_began = self._wait_ended = 0.0
+
+    def waits(self) -> None:
+        self._wait_began = time.monotonic()
+        if self._turn_ended is not None:
+            self._forgive(self._wait_began, worked=self._wait_began - self._turn_ended)
+
+    def has_waited(self, asked: float) -> float:
+        """At most `asked` seconds, if all was well. The time now, for the rest of the turn."""
+        self._wait_ended = time.monotonic()
+        self._forgive(self._wait_ended, waited=self._wait_ended - self._wait_began, asked=asked)
+        return self._wait_ended
+
+    def has_worked(self) -> None:
+        self._turn_ended = time.monotonic()
+        worked = self._turn_ended - self._wait_ended
+        TURN_SECONDS.observe(worked)
+        self._forgive(self._turn_ended, worked=worked)
+
+    def _forgive(self, now: float, *, waited: float = 0.0, asked: float = 0.0, worked: float = 0.0) -> None:
+        """No agent is judged after half a second, no other pod if it was long enough for leases."""
+        late = planner.lateness(waited=waited, asked=asked, worked=worked)
+        if late:
+            LATE.inc()
+            self._pings.forgive(now)
+        if late > LATE_FOR_LEASES_S:
+            self._heartbeat.interrupt()

@@ -1,0 +1,378 @@
+"""The supervisor of one pod: one synchronous loop around one wait on everything.
+
+`run_once(timeout)` is one turn: wait, read what has arrived (memory only), then small steps that bring rows and
+processes to where they should be. Steps look at levels, not at events: whatever was missed, the next turn heals. A
+database that is away costs the steps of a turn and nothing else; what processes have said meanwhile is kept.
+"""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from django.db import connection
+
+from pools.chores import reaper
+from pools.chores.fleet_chores import Chores
+from pools.daily import refusals
+from pools.daily.client import DailyClient
+from pools.http_calls import HttpCalls
+from pools.kernel.strays import become_subreaper, reap_strays
+from pools.processes import spooled
+from pools.processes.agent_pool import STOPPED, AgentPool
+from pools.processes.handoff import HandOffs
+from pools.processes.hot_pairs import HotPairs
+from pools.processes.leftovers import end_leftovers
+from pools.rooms.room_pool import RoomPool
+from pools.sessions.ending import OnSessionEnded
+from pools.supervisor.companions import Companion, Companions
+from pools.supervisor.database_away import DATABASE_AWAY
+from pools.supervisor.drain import DEVELOPMENT_DRAIN_S, Drain
+from pools.supervisor.ear import Ear
+from pools.supervisor.gauges import PodGauges
+from pools.supervisor.glance import Glances
+from pools.supervisor.heartbeat import Heartbeat
+from pools.supervisor.lateness import Lateness
+from pools.supervisor.out_of_service import OutOfService
+from pools.supervisor.pod_identity import PodNameTaken, register
+from pools.supervisor.pod_targets import PodTargets
+from pools.supervisor.probes import Probes
+from pools.supervisor.signal_notes import SignalNotes
+from pools.supervisor.warmth import Warmth
+from pools.supervisor.watching import Watching
+from pools.supervisor_config import SupervisorConfig
+
+logger = logging.getLogger(__name__)
+
+RECONNECT_S = 0.5
+CHECK_LISTENER_S = 10.0
+LEFTOVERS_S = 5.0
+IMPATIENT_S = 0.05  # while somebody owes us an answer
+
+
+class Supervisor:
+    """Build it, then `run()`. Tests call `start()` and `run_once()` themselves."""
+
+    def __init__(
+        self,
+        config: SupervisorConfig,
+        client: DailyClient,
+        on_session_ended: OnSessionEnded,
+        probes: Probes | None = None,
+        readiness: Callable[[], tuple[int, dict[str, Any]]] | None = None,
+        gauges: PodGauges | None = None,
+        companions: Sequence[Companion] = (),
+    ) -> None:
+        """`on_session_ended` is called in the transaction that ends a session; `readiness` answers the probes,
+        `gauges` tell Prometheus."""
+        self._config = config
+        self._client = client
+        self._on_session_ended = on_session_ended
+        self._probes = probes
+        self._gauges = gauges or PodGauges()
+        self._readiness = readiness
+        self._companions = Companions(companions)
+        self._watching = Watching()
+        self._signals = SignalNotes()
+        self._ear = Ear(config, self._watching)
+        self._calls = HttpCalls()
+        self._woken = True
+        self._level_owed = False
+        self._poll_due = self._check_due = self._leftovers_due = 0.0
+        self._database_away = False
+
+    # --- beginning and end --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take the name, register, watch. Raises PodNameTaken and database errors; may be called again after those."""
+        self._ear.open()
+        self.pod = register(self._config, os.getpid(), self._on_session_ended)
+        self.agents = AgentPool(self._config, self.pod)
+        self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
+        self.targets = PodTargets(self._config, self.pod, self.agents, self.rooms)
+        self.handoffs = HandOffs(self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended)
+        self.hot = HotPairs(self._config, self.pod, self.agents, self._on_session_ended)
+        self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
+        self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
+        self._lateness = Lateness(self.agents.pings, self.heartbeat)
+        self._glances = Glances(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
+        self._warmth = Warmth(self.agents, self.rooms)
+        self._drain = Drain(self.pod, self.agents, self.handoffs)
+        self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
+        self._watching.add(self._calls, lambda now: None)
+        self._companions.watch(self._watching)
+        become_subreaper()
+        logger.info(
+            "event=pod_started pod=%s agents=%d/%d rooms=%d/%d max_processes=%d method=%s",
+            self.pod.name,
+            self._config.agent_target,
+            self._config.agent_cap,
+            self._config.room_target,
+            self._config.room_cap,
+            self._config.max_processes,
+            self._config.start_method,
+        )
+
+    def run(self) -> None:
+        """Until drained, stopped or reaped."""
+        self._signals.take()
+        self._watching.add(self._signals.reader, self._signals.woke)
+        try:
+            while not self.finished:
+                self.run_once(self._config.poll_interval)
+        finally:
+            self.close()
+
+    def run_until_filled(self, patience: float = 60.0) -> bool:
+        """For `--once`: heal, reap, fill the rooms. False: not full within `patience` seconds."""
+        deadline = time.monotonic() + patience
+        try:
+            while not (filled := self.rooms.full) and time.monotonic() < deadline:
+                self.run_once(self._config.poll_interval)
+            return filled
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave nothing behind: processes are gone or go by themselves, rows say so, rooms are the others'."""
+        self.agents.zygote.stop()
+        for agent in self.agents.agents.values():
+            if agent.handoff is None:
+                agent.condemn(STOPPED)
+            agent.channel.close()
+        try:
+            reaper.reap_pod(self.pod, "stopped", self._on_session_ended)  # if we have been reaped: what came after
+        except DATABASE_AWAY as error:
+            logger.warning("event=farewell_failed problem=%s", type(error).__name__)
+        self._ear.close()
+        if self._probes:
+            self._probes.close()
+        self._companions.close()
+        self._calls.close()
+        self._watching.close()
+        self._signals.close()
+        logger.info("event=pod_stopped pod=%s", self.pod.name)
+
+    @property
+    def reaped(self) -> bool:
+        return self.heartbeat.reaped
+
+    @property
+    def finished(self) -> bool:
+        """Nothing left to do: reaped or drained, and no process is left."""
+        return (self.reaped or self._drain.done) and not self.agents.agents
+
+    # --- signals ------------------------------------------------------------------------------------------
+
+    def _heed_signals(self, now: float) -> None:
+        while self._signals.pending:
+            number = self._signals.pending.popleft()
+            if not self._drain.begun:
+                timeout = self._config.drain_timeout if number == signal.SIGTERM else DEVELOPMENT_DRAIN_S
+                self.drain(min(timeout, self._config.drain_timeout))
+            else:
+                self._drain.hurry(now)
+
+    def drain(self, timeout: float) -> None:
+        """Take no more; end the idle; let calls finish for up to `timeout` seconds."""
+        self._drain.begin(timeout)
+        self._woken = True
+
+    # --- one turn -----------------------------------------------------------------------------------------
+
+    def run_once(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for something to happen, then do what is to be done."""
+        asked = self._patience(timeout)
+        self._lateness.waits()
+        arrived = self._watching.wait(asked)
+        now = self._lateness.has_waited(asked)
+        for heard in arrived:
+            heard(now)
+        self._calls.collect()
+        self._heed_signals(now)
+        self.handoffs.listen(now)
+        try:
+            self._steps(now)
+        except DATABASE_AWAY as error:
+            self._lost_database(error)
+        self._judge(now)
+        self.agents.pings.ask(time.monotonic())
+        self._watching.level(self.agents, self._zygote_spoke)
+        if self._probes:
+            self._probes.turned()
+        self._lateness.has_worked()
+
+    def _patience(self, timeout: float) -> float:
+        now = time.monotonic()
+        owed = any(
+            agent.ping_sent is not None or agent.channel.eof or (agent.handoff and agent.handoff.go is None)
+            for agent in self.agents.agents.values()
+        )
+        due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline(), self._companions.due)
+        return max(0.0, min(timeout, IMPATIENT_S if owed else max(due - now, 0.001)))
+
+    def _steps(self, now: float) -> None:
+        """In the order of urgency. Each may raise: the next turn begins again at the first."""
+        if self._database_away and now < self._poll_due:
+            return
+        changed = self.handoffs.record(now)
+        refusals.write()
+        for agent in self.agents.graves():
+            self._watching.forget_agent(agent)
+            self.handoffs.bury(agent, now)
+            self.agents.bury(agent, now)
+            changed = True
+        changed |= self.agents.record_ready(now)
+        changed |= self.rooms.record()
+        changed |= self._companions.record(now)
+        if not (changed or self._woken or self._ear.heard or self._level_owed) and self._glance_does(now):
+            return
+        if self._ear.chores:
+            self._ear.chores, self._poll_due = False, now
+        polling = now >= self._poll_due
+        looking = changed or self._woken or self._ear.heard or polling
+        if not (looking or self._level_owed or now >= min(self.heartbeat.due, self._companions.due)):
+            return
+        if not self._ear.is_open:
+            self._listen_again()
+        if self.heartbeat.interrupted:
+            self.heartbeat.beat(now)
+        if not self.reaped:
+            if self._ear.ordered or polling:
+                self._out_of_service.look()
+            draining = self._drain.begun or self._out_of_service.in_force
+            if looking:
+                self._companions.wake()
+                self.handoffs.look(now, draining=draining)
+                self.hot.deliver()
+            if self._ear.ordered or polling:
+                self.targets.look(now)
+                self._ear.ordered = False
+            if self.handoffs.just_sent(time.monotonic()):
+                self._woken, self._ear.heard, self._level_owed = False, False, True
+                return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
+            self._level(now)
+            if self._probes and not self._probes.has_been_warm:
+                self._probes.warmed(self._warmth.missing())
+            self.heartbeat.beat(now)
+            self._companions.look(self.pod, now, draining=draining)
+        self._woken = self._ear.heard = self._level_owed = False
+        if polling:
+            self._poll_due = now + self._config.poll_interval
+            self._poll(now)
+        if self._database_away:
+            logger.info("event=database_back pod=%s", self.pod.name)
+            self._database_away = False
+
+    def _glance_does(self, now: float) -> bool:
+        """A large fleet's poll: prove life, and see that there is nothing to look for. False: look, if it is time."""
+        if now < min(self._poll_due, self.heartbeat.due) or now >= self._companions.due:
+            return False
+        disturbed = self.heartbeat.interrupted or self.reaped or self._drain.begun or self._out_of_service.in_force
+        warming = self._probes is not None and not self._probes.has_been_warm
+        if disturbed or warming or self._config.prejoin or not self._ear.is_open or not self._glances.will_do(now):
+            return False
+        seen = self.heartbeat.glance(now)
+        if seen is None or not self._glances.all_is_well(seen):
+            self._poll_due = now  # with all that a poll looks at
+            return False
+        if self._config.max_processes:
+            self.agents.zygote.tend(now)
+        if self.rooms.are_coming:
+            self.rooms.replenish(now)  # asks again when it may; that alone is no reason for a look
+        self._poll_due = now + self._config.poll_interval
+        self._tidy(now)
+        return True
+
+    def _level(self, now: float) -> None:
+        if self._drain.begun:
+            self.hot.give_up()
+            self._drain.step(now)
+            return
+        if self._config.max_processes:
+            self.agents.zygote.tend(now)
+        if self._out_of_service.in_force:
+            self.hot.give_up()
+            self._out_of_service.step()
+            return
+        if self._config.max_processes:
+            self.agents.replenish(now)
+        self.rooms.replenish(now)
+        if self.hot.replenish(now):
+            self._woken = True  # there is something to hand off
+
+    def _poll(self, now: float) -> None:
+        self.agents.orphans = spooled.take_in(
+            self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended
+        )
+        self.chores.record()  # after the reports: they know more than the presence of a bot
+        # Where Daily only refuses to make a room (there are too many), deleting is what helps.
+        daily_works = self.rooms.verified and (self.rooms.refused or not self.rooms.trouble)
+        self.chores.run(now, steady=self.heartbeat.steady(now), daily_works=daily_works)
+        self._glances.looked(now)
+        self.agents.agree_with_rows()
+        self.agents.recycle(now)
+        if now >= self._leftovers_due:
+            self._leftovers_due = now + LEFTOVERS_S
+            end_leftovers(self.pod)
+        self._tidy(now)
+        if self._probes and self._readiness:
+            self._probes.judged(*self._readiness())
+
+    def _tidy(self, now: float) -> None:
+        """What a poll looks at besides the rows."""
+        if now >= self._check_due:
+            self._check_due = now + CHECK_LISTENER_S
+            self._ear.check()
+        reap_strays(self._known_pids())
+        self._gauges.note(self.pod, self.agents, self.rooms)
+
+    def _judge(self, now: float) -> None:
+        """Who hangs, who is overdue: decided in memory, whether or not there is a database. `now`: when all were last
+        listened to, for what they have said since then nobody has heard yet."""
+        self.agents.judge(now)
+        self.handoffs.judge(now)
+        if self.reaped:
+            self._abandon()
+        else:
+            self._drain.judge(now)
+
+    def _abandon(self) -> None:
+        """We have been reaped: what is idle or unacknowledged is others' business now; calls are let finish."""
+        for agent in self.agents.agents.values():
+            if agent.handoff is None or agent.handoff.go is None or agent.handoff.unclaimed:
+                agent.condemn("pod was reaped")
+
+    def _zygote_spoke(self, now: float) -> None:
+        self.agents.read_zygote(now)
+        self._woken = True
+
+    def _known_pids(self) -> set[int]:
+        pids = {agent.channel.pid for agent in self.agents.agents.values()} | {self.agents.zygote.pid}
+        return {pid for pid in pids if pid is not None}
+
+    # --- a database that goes and comes -------------------------------------------------------------------
+
+    def _lost_database(self, error: Exception) -> None:
+        if not self._database_away:
+            logger.error("event=database_away pod=%s problem=%s", self.pod.name, type(error).__name__)
+        self._database_away = True
+        if self._probes:
+            self._probes.judged(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the database does not answer"})
+        self.heartbeat.interrupt()
+        self._woken = True
+        if connection.connection is None or connection.connection.closed:
+            self._ear.close()  # lost as well: to find that out would take its whole deadline again
+        connection.close()
+        self._poll_due = time.monotonic() + RECONNECT_S
+        self.heartbeat.postpone(self._poll_due)
+
+    def _listen_again(self) -> None:
+        try:
+            self._ear.open(self.pod)
+        except PodNameTaken as error:
+            logger.error("event=pod_name_lost pod=%s problem=%r", self.pod.name, str(error))
+            self.heartbeat.reaped = True

@@ -1,0 +1,72 @@
+"""What the supervisor's loop waits for: one selector, brought level with the agents and the zygote that there are."""
+
+import logging
+import selectors
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pools.processes.agent_in_hand import Agent
+from pools.processes.agent_pool import AgentPool
+
+logger = logging.getLogger(__name__)
+
+Heard = Callable[[float], object]  # called with the supervisor's clock when there is something to read
+
+
+class Watching:
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._agents: dict[int, Agent] = {}  # by descriptor
+        self._zygote: tuple[int | None, int | None] = (None, None)  # pid and descriptor
+
+    def wait(self, timeout: float) -> list[Heard]:
+        """What to call, once something has arrived or the time is over."""
+        return [key.data for key, _ in self._selector.select(timeout)]
+
+    def add(self, source: Any, heard: Heard) -> None:
+        self._selector.register(source, selectors.EVENT_READ, heard)
+
+    def forget(self, source: Any) -> None:
+        try:
+            self._selector.unregister(source)
+        except KeyError:
+            logger.debug("event=descriptor_was_not_watched fd=%s", source)
+
+    def close(self) -> None:
+        self._selector.close()
+
+    def level(self, pool: AgentPool, zygote_spoke: Heard) -> None:
+        """Watch the pool's agents and its zygote, and nothing that is over."""
+        self._level_zygote(pool, zygote_spoke)
+        for agent in pool.agents.values():
+            if agent.channel.eof:
+                self.forget_agent(agent)
+            elif agent.channel.fileno() not in self._agents:
+                self._agents[agent.channel.fileno()] = agent
+                self.add(agent.channel, partial(pool.read, agent))
+            else:
+                self._level_writing(agent)
+
+    def _level_zygote(self, pool: AgentPool, zygote_spoke: Heard) -> None:
+        zygote = (pool.zygote.pid, pool.zygote.fileno())
+        if zygote == self._zygote:  # by its pid too: a new one often has the descriptor that the former had
+            return
+        if (former := self._zygote[1]) is not None:
+            self.forget(former)
+        if (descriptor := zygote[1]) is not None:
+            self.add(descriptor, zygote_spoke)
+        self._zygote = zygote
+
+    def _level_writing(self, agent: Agent) -> None:
+        """A large session goes out in pieces, as its process reads."""
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if agent.channel.unsent else 0)
+        key = self._selector.get_key(agent.channel)
+        if key.events != wanted:
+            self._selector.modify(agent.channel, wanted, key.data)
+
+    def forget_agent(self, agent: Agent) -> None:
+        descriptor = agent.channel.fileno()
+        if self._agents.get(descriptor) is agent:
+            del self._agents[descriptor]
+            self.forget(descriptor)

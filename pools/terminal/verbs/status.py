@@ -1,0 +1,154 @@
+"""What the pools hold, pod by pod, and what is wrong with them.
+
+Exit code 0: healthy; 1: degraded, with the reasons; 3: the database does not answer.
+"""
+
+import json
+import time
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import OperationalError
+from django.utils import timezone
+
+from breezebuddy.durations import NONE, duration, since
+from pools.decisions.targets import CONFIGURED
+from pools.status.state import PodState, PoolState, Stock, details, read_state, report
+from pools.terminal.order_list import order_table
+from pools.terminal.screen import Screen, one_line, table
+from pools.terminal.verbs import ExitCode
+
+HELP = "what the pools hold and what is wrong; --watch stays"
+RECONNECT_S = 1.0
+SHORTEST_PAUSE_S = 0.5
+WORTH_TELLING_S = 1.0  # an open transaction of that age; younger ones are everyday work
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
+    parser.add_argument(
+        "--watch",
+        "-w",
+        type=float,
+        nargs="?",
+        const=1.0,
+        metavar="SECONDS",
+        help="stay and look again every second (or SECONDS, 0.5 at least) until Ctrl-C; with --json: one object a line",
+    )
+
+
+def run(options: Mapping[str, Any], screen: Screen) -> int:
+    if options["watch"] is None:
+        state = read_state()
+        screen.out(as_json(state, indent=2) if options["json"] else picture(state, screen))
+        return code_of(state)
+    pause = max(SHORTEST_PAUSE_S, options["watch"])
+    if options["json"] or not screen.is_terminal:
+        while True:
+            state = read_state()
+            screen.out(as_json(state) if options["json"] else picture(state, screen) + "\n")
+            time.sleep(pause)
+    return watch(screen, pause)
+
+
+def watch(screen: Screen, pause: float) -> int:
+    """Until Ctrl-C. A database that goes away is waited for."""
+    code = ExitCode.UNKNOWN
+    with screen.kept():
+        while True:
+            try:
+                state = read_state()
+                screen.draw(picture(state, screen))
+                code = code_of(state)
+            except OperationalError as error:
+                screen.draw(screen.style.ERROR(f"The database does not answer: {one_line(str(error))}"))
+                code, pause = ExitCode.UNKNOWN, max(pause, RECONNECT_S)
+            try:
+                time.sleep(pause)
+            except KeyboardInterrupt:
+                return code
+
+
+def code_of(state: PoolState) -> ExitCode:
+    return ExitCode.DEGRADED if state.reasons() else ExitCode.FINE
+
+
+def as_json(state: PoolState, indent: int | None = None) -> str:
+    """The counts of both pools under their names, and what operators see of the pods."""
+    answer = report(state, state.agents)
+    content = {
+        "at": timezone.now(),
+        "status": answer["status"],
+        "reasons": answer["reasons"],
+        "agent_processes": counts(state.agents),
+        "rooms": counts(state.rooms),
+        **details(state),
+    }
+    return json.dumps(content, cls=DjangoJSONEncoder, indent=indent)
+
+
+def counts(stock: Stock) -> dict[str, int]:
+    return stock.published() | {"max_pool_size": stock.cap}
+
+
+def picture(state: PoolState, screen: Screen) -> str:
+    """The whole answer for people."""
+    reasons = state.reasons()
+    verdict = screen.style.ERROR("degraded") if reasons else screen.style.SUCCESS("healthy")
+    lines = [f"Pools: {verdict}    {timezone.now():%Y-%m-%d %H:%M:%S} UTC"]
+    lines += [screen.style.WARNING(f"  {one_line(reason)}") for reason in reasons]
+    pools = (("agent processes", state.agents), ("rooms", state.rooms))
+    lines += ["", table(("pool", "available", "target", "cap", "warming", "in use"), [row(*pool) for pool in pools])]
+    pods = [pod_row(pod) for pod in state.pods]
+    head = ("pod", "version", "state", "heartbeat", "up", "processes", "rooms", "in use", "free slots", "trouble")
+    lines += ["", table(head, pods) if pods else "No pod runs."]
+    lines += unusual_targets(state)
+    if state.rollout:
+        lines += ["", f"Roll-out: {state.rollout}, by {state.rollout.set_by} (manage.py pools rollout)"]
+    if in_force := [order for order in state.orders if order.begun]:  # type: ignore[attr-defined]
+        lines += ["", "Orders in force (all: manage.py pools orders)", order_table(in_force)]
+    lines += ["", f"Sessions that wait for a process: {state.waiting_sessions}"]
+    if (state.oldest_transaction or 0) >= WORTH_TELLING_S:
+        lines.append(f"Oldest open transaction: {duration(state.oldest_transaction or 0)}")
+    return "\n".join(lines)
+
+
+def unusual_targets(state: PoolState) -> list[str]:
+    """Why a pod's target is not what is configured."""
+    reasons = [
+        f"  {each.pod.name}: {name} {stock.pool_size}, {why}"
+        for each in state.pods
+        if each.taking
+        for name, stock, why in (
+            ("processes", each.agents, each.pod.agent_target_why),
+            ("rooms", each.rooms, each.pod.room_target_why),
+        )
+        if why not in ("", CONFIGURED)
+    ]
+    return ["", "Targets that are not the configured ones:", *map(one_line, reasons)] if reasons else []
+
+
+def row(name: str, stock: Stock) -> tuple[str, int, int, int, int, int]:
+    return name, stock.available, stock.pool_size, stock.cap, stock.warming, stock.in_use
+
+
+def pod_row(state: PodState) -> tuple[object, ...]:
+    return (
+        state.pod.name,
+        state.pod.version or NONE,
+        state.word,
+        "<1 s ago" if state.heartbeat_age < 1 else f"{duration(state.heartbeat_age)} ago",
+        since(state.pod.started_at),
+        level(state.agents),
+        level(state.rooms),
+        state.agents.in_use,
+        state.pod.free_slots,
+        one_line(state.pod.agent_trouble)[:60] or NONE,
+    )
+
+
+def level(stock: Stock) -> str:
+    """3/3, or 1/3 +2 with two warming."""
+    return f"{stock.available}/{stock.pool_size}" + (f" +{stock.warming}" if stock.warming else "")
