@@ -30,8 +30,12 @@ def prepared_cursor() -> CursorWrapper:
 
 
 def columns(model: type[models.Model], table: str) -> str:
-    """All columns of a model, in the order in which `from_row` takes them."""
-    return ", ".join(f"{table}.{field.column}" for field in model._meta.concrete_fields)
+    """All columns of a model, in the order in which `from_row` takes them; texts without their longest length, which
+    a migration may raise."""
+    return ", ".join(
+        f"{table}.{field.column}{'::text' * isinstance(field, models.CharField)}"
+        for field in model._meta.concrete_fields
+    )
 
 
 def from_row(model: type[M], values: Sequence[Any]) -> M:
