@@ -1,16 +1,21 @@
 """Prepared statements: really prepared, and none the worse for a migration meanwhile."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
 import pytest
 from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 
 from breezebuddy.postgresql.prepared import prepared_cursor
 from leads.models import ApiToken
-from pools.claims import claim
-from pools.glance import glance
 from pools.models import Room, VoiceSession
+from pools.sessions.claims import claim
+from pools.supervisor.glance import glance
 from tests.make import make_agent_process, make_pod, make_room
-from tests.test_claims import REQUEST
+from tests.test_claims import REQUEST, claimed
+from tests.test_database_dump import url_of
 
 
 def execute(statement: str) -> list[tuple[object, ...]]:
@@ -19,13 +24,30 @@ def execute(statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def widen(model: type[models.Model]) -> None:
-    """As a migration does that lets texts be longer, and another that adds a column."""
-    table = model._meta.db_table
-    for field in model._meta.concrete_fields:
-        if isinstance(field, models.CharField) and field.max_length:
-            execute(f"ALTER TABLE {table} ALTER COLUMN {field.column} TYPE varchar({field.max_length + 1})")
-    execute(f"ALTER TABLE {table} ADD COLUMN later integer NOT NULL DEFAULT 1")
+@contextmanager
+def migrated(*changed: type[models.Model]) -> Iterator[None]:
+    """By another connection: texts may be longer, and there is another column."""
+    texts = [
+        (model._meta.db_table, field.column, field.max_length)
+        for model in changed
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.CharField) and field.max_length
+    ]
+    with psycopg.connect(url_of(connection.settings_dict["NAME"]), autocommit=True) as other:
+
+        def lengthen(by: int) -> None:
+            for table, column, length in texts:
+                other.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE varchar({length + by})")
+
+        lengthen(1)
+        for model in changed:
+            other.execute(f"ALTER TABLE {model._meta.db_table} ADD COLUMN later integer NOT NULL DEFAULT 1")
+        try:
+            yield
+        finally:
+            for model in changed:
+                other.execute(f"ALTER TABLE {model._meta.db_table} DROP COLUMN later")
+            lengthen(0)
 
 
 @pytest.mark.django_db
@@ -50,17 +72,15 @@ def test_the_glance_and_the_claim_are_prepared():
     assert any("INSERT INTO pools_voicesession" in text for text in prepared)
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_it_goes_on_when_a_migration_has_changed_its_tables():
     _, secret = ApiToken.issue(name="them", role="admin")
     for _ in range(2):
         make_agent_process(), make_room()
-    first, token = claim(REQUEST), ApiToken.usable_by(secret)
-    execute("SET CONSTRAINTS ALL IMMEDIATE")
-    for model in (Room, VoiceSession, ApiToken):
-        widen(model)
-    assert claim(REQUEST).pk != first.pk
-    assert ApiToken.usable_by(secret) == token
+    first, token = claimed(), ApiToken.usable_by(secret)
+    with migrated(Room, VoiceSession, ApiToken):
+        assert claimed().pk != first.pk
+        assert ApiToken.usable_by(secret) == token
 
 
 @pytest.mark.django_db
