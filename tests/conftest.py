@@ -13,11 +13,11 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from breezebuddy.postgresql.connection import ImpatientConnection
 from tests.browser import browser, open_page
-from tests.daily_sandbox import sandbox
+from tests.daily_sandbox import module_sandbox, sandbox
 from tests.embedded_database import TEMPLATE
 from tests.service import pods
 
-__all__ = ["browser", "open_page", "patient_connections", "pods", "sandbox"]
+__all__ = ["browser", "module_sandbox", "open_page", "patient_connections", "pods", "sandbox"]
 
 
 @pytest.fixture(autouse=True)

@@ -234,6 +234,13 @@ class _Served:
             self._loop.call_soon_threadsafe(self._stop.set)
 
 
+@pytest.fixture(scope="module")
+def module_sandbox() -> Iterator[Sandbox]:
+    """One for all tests that leave nothing behind."""
+    with running_sandbox(limits_enabled=False) as served:
+        yield served
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with running_sandbox() as served:

@@ -2,9 +2,7 @@
 two, no lead is left in PROCESSING, no constraint is hit. Hypothesis makes up the stories, PostgreSQL is real, the
 processes are played (tests/played_agents.py)."""
 
-import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -14,29 +12,21 @@ from django.db import connection
 from django.db.models import F
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
 from leads.connect import LeadNotConnectable, connect
 from leads.models import Lead, LeadStatus
-from leads.outcomes import session_ended
 from pools.chores import reaper
 from pools.daily.account import daily_client
-from pools.decisions.planner import MAX_ATTEMPTS
-from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.models import Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.processes import spooled
 from pools.rooms import on_demand
 from pools.sessions.claims import PoolExhausted
-from pools.sessions.ending import NOT_STARTED, ask_to_end
+from pools.sessions.ending import ask_to_end
 from pools.supervisor_config import SupervisorConfig
+from tests.lifecycle_promises import Promises
 from tests.make import make_daily_account, make_lead, make_room, make_template
-from tests.played_agents import PlayedAgent, PlayedPod
+from tests.played_agents import PlayedPod
 from tests.properties import REPEATABLE
 from tests.service import supervisor_config
 
@@ -44,10 +34,7 @@ EVERYTHING = """
 DELETE FROM leads_lead; DELETE FROM leads_template; DELETE FROM leads_apitoken; DELETE FROM pools_voicesession;
 DELETE FROM pools_agentprocess; DELETE FROM pools_room; DELETE FROM pools_pod; DELETE FROM pools_dailyaccount;
 DELETE FROM pools_dailybudgetslot"""
-STOCK_ORDER = StockStatus.values
-SESSION_ORDER = SessionStatus.values
 JOIN_TIMEOUT_S = 8.0
-SUPERVISOR_LOST = "supervisor_lost"
 ROUNDS_TO_REST = 40
 
 # No shrinking: it takes minutes. To look into a failure, add Phase.shrink.
@@ -69,20 +56,7 @@ def pods_turning(machine: "Lifecycle") -> bool:
     return bool(machine.turning())
 
 
-class Lifecycle(RuleBasedStateMachine):
-    def __init__(self, config: Callable[..., SupervisorConfig], most_pods: int) -> None:
-        super().__init__()
-        self.config = config
-        self.most_pods = most_pods
-        self.clock = time.monotonic()
-        self.pods: list[PlayedPod] = []
-        self.reasons: dict[int, str] = {}  # of the ends that we were told of
-        self.served: defaultdict[int, set[int]] = defaultdict(set)
-        self.ranks: dict[tuple[str, int], tuple[int, int]] = {}
-        self.went: dict[str, float] = {}  # when an agent was told to go, by its uuid
-        self.leads: list[int] = []
-        self.keys: dict[int, str] = {}
-
+class Lifecycle(Promises):
     @initialize(rooms=st.integers(0, 6), pods=st.integers(0, 11), rounds=st.integers(0, 2))
     def beginning(self, rooms: int, pods: int, rounds: int) -> None:
         make_daily_account()
@@ -91,20 +65,6 @@ class Lifecycle(RuleBasedStateMachine):
         for number in range(1 + pods % self.most_pods):
             self.start_pod(f"pod-{number}")
         self.life_goes_on(rounds, restart=False)
-
-    def ended(self, session: VoiceSession) -> None:
-        """Told once; and once more if the report of a call comes in after all, whose supervisor was lost."""
-        assert self.reasons.get(session.pk, SUPERVISOR_LOST) == SUPERVISOR_LOST, "told again of an end"
-        self.reasons[session.pk] = session.end_reason
-        session_ended(session)
-
-    # --- who there is -------------------------------------------------------------------------------------
-
-    def turning(self) -> list[PlayedPod]:
-        return [pod for pod in self.pods if pod.turning]
-
-    def agents(self, wanted: Callable[[PlayedAgent], bool] = lambda agent: True) -> list[PlayedAgent]:
-        return [agent for pod in self.pods for agent in pod.zygote.agents if agent.acting and wanted(agent)]
 
     # --- callers ------------------------------------------------------------------------------------------
 
@@ -317,47 +277,6 @@ class Lifecycle(RuleBasedStateMachine):
         abandoned = reaper.abandoned_calls()
         present = {agent.call[0] for agent in self.agents(lambda agent: agent.in_call and agent.joined)}
         reaper.end_abandoned_calls(abandoned, present, JOIN_TIMEOUT_S, self.ended)
-
-    # --- what always holds --------------------------------------------------------------------------------
-
-    @invariant()
-    def check(self) -> None:
-        calls = Counter(agent.call[0] for agent in self.agents(lambda agent: agent.in_call))
-        assert all(number == 1 for number in calls.values()), "two bots in one room"
-        current = set()
-        columns = ("pk", "status", "attempt", "end_reason", "agent_process", "room__status", "lead__status")
-        for pk, status, attempt, reason, process, room, lead in VoiceSession.objects.values_list(*columns):
-            assert attempt <= MAX_ATTEMPTS
-            assert self.reasons.get(pk, "") == reason
-            self.moves("session", pk, SESSION_ORDER.index(status), attempt)
-            if process:
-                self.served[process].add(pk)
-            if status != SessionStatus.ENDED:
-                current.add(pk)
-                assert room == StockStatus.IN_USE
-            else:
-                assert room == StockStatus.ENDED
-                assert lead == (None if reason == NOT_STARTED else LeadStatus.FINISHED)
-        assert all(len(sessions) == 1 for sessions in self.served.values()), "a process was given two sessions"
-        processing = Lead.objects.filter(status=LeadStatus.PROCESSING).values_list("voice_session", flat=True)
-        assert set(processing) == current
-        self.check_stock()
-
-    def check_stock(self) -> None:
-        for pk, status in Room.objects.values_list("pk", "status"):
-            self.moves("room", pk, STOCK_ORDER.index(status))
-        stock: Counter[int] = Counter()
-        for pk, status, owner in AgentProcess.objects.values_list("pk", "status", "pod"):
-            self.moves("agent process", pk, STOCK_ORDER.index(status))
-            stock[owner] += status in (StockStatus.WARMING, StockStatus.AVAILABLE)
-        for pod in self.pods:
-            assert stock[pod.row.pk] <= pod.config.agent_cap
-
-    def moves(self, kind: str, pk: int, rank: int, attempt: int = 1) -> None:
-        """Statuses only move right, unless it is another attempt."""
-        before = self.ranks.get((kind, pk), (0, 0))
-        assert (attempt, rank) >= before, f"{kind} moved back"
-        self.ranks[kind, pk] = (attempt, rank)
 
     # --- the end of a story -------------------------------------------------------------------------------
 
