@@ -145,6 +145,18 @@ def _threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
+def _rehearse_pipeline() -> None:
+    """If it uses Pipecat: sessions are only slower without."""
+    if "pools.agent.webrtc" not in sys.modules:
+        return
+    try:
+        from pools.agent.pipeline_rehearsal import rehearse_pipeline
+
+        rehearse_pipeline()
+    except Exception as error:
+        logger.warning("zygote pipeline rehearsal failed error=%s: %s", type(error).__name__, error)
+
+
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     process.ignore_signals()
@@ -153,6 +165,7 @@ def main() -> None:
     try:
         bot = warm_up(config)
         rehearse(config, bot)
+        _rehearse_pipeline()
     except WarmupError as error:
         logger.error("zygote warm-up failed reason=%s", error, exc_info=error.__cause__)
         with contextlib.suppress(ConnectionError):
