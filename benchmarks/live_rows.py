@@ -60,9 +60,9 @@ REMOVE = (
 
 
 @contextmanager
-def live_rows(rows: Rows) -> Iterator[None]:
+def live_rows(rows: Rows, *, pods: int = PODS, calls: int = CALLS, stock: int = STOCK) -> Iterator[None]:
     """10,000 of them, and what autovacuum would do by itself; gone afterwards, or no pod would make stock any more."""
-    numbers: dict[str, object] = {"pods": PODS, "calls": CALLS, "stock": STOCK}
+    numbers: dict[str, object] = {"pods": pods, "calls": calls, "stock": stock}
     try:
         for statement in (LIVE_PODS, LIVE_CALLS, LIVE_STOCK):
             rows.execute(statement, numbers)

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import fcntl
+import os
 import random
 import shutil
 import sys
@@ -34,7 +35,7 @@ def main() -> int:
     report = Report("hosts", arguments.seed)
     random.seed(arguments.seed)
     try:
-        check()
+        check(os.geteuid())
         with _only_one():
             _clear_up()
             with network(), on_host("callers"), private_directory(DISKS) as directory:

@@ -16,7 +16,6 @@ from leads.outcomes import session_ended
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.ending import end_for_operator
 
-PATIENCE_S = 5.0
 STEP_S = 0.05
 SESSION = "0b9f6f3e-3c53-4b0c-a3f5-0f4b6f8f4c22"
 
@@ -31,6 +30,7 @@ class CleanupSerializer(serializers.Serializer[object]):
 
 class CleanupView(APIView):
     permission_classes = [OperatorsOnly]
+    patience_s = 5.0
 
     @extend_schema(
         summary="End a session",
@@ -66,7 +66,7 @@ class CleanupView(APIView):
         session = end_for_operator(as_uuid(session_id), f"token {scope_of(request).name}", session_ended)
         if session is None:
             return Response({"status": "not_found", "message": f"Session {session_id[:100]} not found"}, status=404)
-        over = wait_for_end(session)
+        over = wait_for_end(session, self.patience_s)
         outcome = "cleaned up successfully" if over else "has been told to end"
         process = session.agent_process
         return Response(
@@ -78,9 +78,9 @@ class CleanupView(APIView):
         )
 
 
-def wait_for_end(session: VoiceSession) -> bool:
+def wait_for_end(session: VoiceSession, patience_s: float) -> bool:
     """The pod that has the call ends it; normally within milliseconds."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     ended = VoiceSession.objects.filter(pk=session.pk, status=SessionStatus.ENDED)
     while not ended.exists():
         if time.monotonic() > deadline:

@@ -6,6 +6,7 @@ the session, when the bot is in its room (dialler.py).
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -97,11 +98,16 @@ def begin_calls(config: DiallingConfig) -> tuple[int, float]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('dialling'))")
         decided = look(config)
-        stored_tokens = DailyAccess.read().signer is None
-        begun = sum(_begin(template, config, stored_tokens=stored_tokens) for template in decided.turns)
+        begun = begin(decided.turns, config)
     if begun:
         notifications.wake_supervisors()
     return begun, decided.wait
+
+
+def begin(turns: Iterable[int], config: DiallingConfig) -> int:
+    """A call for each of these templates that still has a lead and finds a pair; how many."""
+    stored_tokens = DailyAccess.read().signer is None
+    return sum(_begin(template, config, stored_tokens=stored_tokens) for template in turns)
 
 
 def look(config: DiallingConfig) -> Plan:

@@ -158,6 +158,17 @@ def run_until(pod: Supervisor, condition: Callable[[], T], deadline: float = DEA
     return value
 
 
+def together(condition: Callable[[], bool], *others: Supervisor) -> Callable[[], bool]:
+    """The condition, asked after the loops of the other pods have turned too."""
+
+    def turn_and_ask() -> bool:
+        for pod in others:
+            pod.run_once(0)
+        return condition()
+
+    return turn_and_ask
+
+
 def is_full(pod: Supervisor) -> bool:
     row = pod.pod
     return (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import live_rows
+from benchmarks.live_rows import live_rows
 from benchmarks.rows import Rows
 from pools.models import AgentProcess, Pod, Room, VoiceSession
 from tests.make import make_agent_process, make_pod, make_room
@@ -12,15 +12,13 @@ TABLES = (VoiceSession, AgentProcess, Room, Pod)
 
 
 @pytest.fixture
-def rows(transactional_db, monkeypatch):
-    for name, number in (("PODS", 2), ("CALLS", 6), ("STOCK", 4)):
-        monkeypatch.setattr(live_rows, name, number)
+def rows(transactional_db):
     with Rows(database_url()) as rows:
         yield rows
 
 
 def test_the_rows_of_a_busy_service_are_gone_afterwards_and_others_stay(rows):
     make_agent_process(make_pod()), make_room()
-    with live_rows.live_rows(rows):
+    with live_rows(rows, pods=2, calls=6, stock=4):
         assert [table.objects.count() for table in TABLES] == [6, 11, 11, 3]
     assert [table.objects.count() for table in TABLES] == [0, 1, 1, 1]

@@ -1,8 +1,9 @@
 """Ending a session by hand: whoever has it, however far it is, as often as one likes."""
 
 import pytest
+from rest_framework.test import APIRequestFactory
 
-from leads import cleanup
+from leads.cleanup import CleanupView
 from leads.models import LeadStatus
 from pools.models import OperatorAct, SessionStatus, StockStatus
 from tests.api import check_problem, post
@@ -41,13 +42,13 @@ def test_a_call_without_a_pod_is_ended_here():
     assert session.end_reason == "ended_by_operator"
 
 
-def test_a_call_is_left_to_the_pod_that_has_it(monkeypatch):
-    monkeypatch.setattr(cleanup, "PATIENCE_S", 0.1)
+def test_a_call_is_left_to_the_pod_that_has_it():
     pod = make_pod()
     session = make_session(pod=pod, agent_process=make_agent_process(pod, "in_use", on_demand=True))
-    answer = clean_up(session.uuid)
-    assert answer.json()["message"].endswith("has been told to end")
-    assert answer.json()["process_type"] == "direct"
+    request = APIRequestFactory().post(CLEANUP, headers=bearer())
+    answer = CleanupView.as_view(patience_s=0.1)(request, session_id=str(session.uuid))
+    assert answer.data["message"].endswith("has been told to end")
+    assert answer.data["process_type"] == "direct"
     session.refresh_from_db()
     assert (session.status, session.stop_reason) == (SessionStatus.ACTIVE, "ended_by_operator")
 

@@ -16,8 +16,10 @@ from tests.service import connect_lead, run_until
 
 
 @pytest.fixture(autouse=True)
-def _nothing_noted_before(monkeypatch):
-    monkeypatch.setattr(refusals, "_unwritten", 0)
+def _nothing_noted_before(db):
+    """What this process has noted in other tests is written, and gone."""
+    refusals.write()
+    DailyRefusals.objects.all().delete()
 
 
 @pytest.mark.django_db

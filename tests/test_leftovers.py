@@ -8,12 +8,12 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from pools.agent.config import POD
 from pools.kernel.process_table import PodsProcess
-from pools.models import AgentProcess, StockStatus
-from pools.processes import leftovers
+from pools.models import AgentProcess, Pod, StockStatus
 from pools.processes.leftovers import end_leftovers
 from tests.agents import config, running_agents
 from tests.make import make_agent_process, make_pod
@@ -24,9 +24,13 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "GRACE", timedelta(0))
+A_MINUTE = timedelta(minutes=1)  # longer than they are spared
+
+
+def a_minute_later() -> None:
+    """What has ended ended a minute earlier."""
+    for model in (Pod, AgentProcess):
+        model._default_manager.filter(ended_at__isnull=False).update(ended_at=F("ended_at") - A_MINUTE)
 
 
 def freeze(pid: int) -> None:
@@ -47,7 +51,9 @@ def test_frozen_processes_of_a_killed_supervisor_are_ended_and_its_call_goes_on(
             freeze(pid)
         victim.kill()
         successor = pods.start(pod_name="the-pod")
-        run_until(successor, lambda: is_full(successor) and not any(map(is_running, frozen)))
+        run_until(successor, lambda: is_full(successor) and not frozen & set(available_pids()))
+        a_minute_later()
+        run_until(successor, lambda: not any(map(is_running, frozen)))
         assert is_running(call.pid) and call.is_active() and call.people() == ["Bot", "Caller"]
         call.hang_up()
         run_until(successor, call.is_over)
@@ -68,6 +74,7 @@ def test_processes_of_pods_that_live_or_are_unknown_are_let_alone(pods, tmp_path
         bystanders = [neighbours.start(), strangers.start()]
         assert end_leftovers(own.pod) == 0
         other.end("no heartbeat")
+        a_minute_later()
         assert end_leftovers(own.pod) == 1
         neighbours.wait_until(lambda: bystanders[0].peer.exited)
         assert not bystanders[1].peer.exited
@@ -75,8 +82,7 @@ def test_processes_of_pods_that_live_or_are_unknown_are_let_alone(pods, tmp_path
 
 
 def test_another_program_is_not_touched_whatever_its_environment_says():
-    ended = make_pod()
-    ended.end("no heartbeat")
+    ended = make_pod(ended_at=timezone.now() - A_MINUTE)
     command = [sys.executable, "-c", "input()", "-m", "pools.agent.zygote"]
     environment = {**os.environ, POD: str(ended.uuid)}
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as program:
@@ -99,13 +105,14 @@ def test_a_pid_that_has_become_somebody_elses_is_not_killed():
         assert not seen.kill()
 
 
-def test_a_process_whose_session_has_just_ended_may_say_its_last_words(monkeypatch):
-    monkeypatch.setattr(leftovers, "GRACE", timedelta(minutes=1))
-    pod = make_pod(ended_at=timezone.now() - timedelta(minutes=2))
+def test_a_process_whose_session_has_just_ended_may_say_its_last_words():
+    pod = make_pod(ended_at=timezone.now() - A_MINUTE)
     with running_agents("spawn", config(pod=str(pod.uuid))) as agents:
         agent = agents.start()
-        row = make_agent_process(pod, StockStatus.ENDED, os_pid=agent.peer.pid)
+        in_a_minute = timezone.now() + A_MINUTE  # just now, even if this machine takes a while to look
+        make_agent_process(pod, StockStatus.ENDED, os_pid=agent.peer.pid, ended_at=in_a_minute)
         assert end_leftovers(make_pod()) == 0
-        AgentProcess.objects.filter(pk=row.pk).update(ended_at=timezone.now() - timedelta(minutes=2))
+        a_minute_later()
+        a_minute_later()
         assert end_leftovers(make_pod()) == 1
         agents.wait_until(lambda: agent.peer.exited)

@@ -11,7 +11,7 @@ from pools.operators import orders
 from pools.operators.orders import OrderRefused
 from pools.supervisor.pod_targets import orders_in_view
 from tests.make import bearer, make_pod
-from tests.service import connect_lead, is_full, run_until
+from tests.service import connect_lead, is_full, run_until, together
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -166,24 +166,29 @@ def test_a_paused_pool_gives_out_what_it_has_and_makes_no_more_until_it_is_resum
     run_until(pod, lambda: level(pod) and AgentProcess.objects.available().count() == 2)
 
 
+def two_full_pods(pods):
+    """Both turn while they fill: neither counts as silent to the other, however long that takes."""
+    one, two = pods.start(pod_name="a", **ROOMY), pods.start(pod_name="b", **ROOMY)
+    run_until(one, together(lambda: is_full(one) and is_full(two), two))
+    return one, two
+
+
+def stock_of(pod):
+    return [model.objects.available().filter(pod=pod.pod).count() for model in (AgentProcess, Room)]
+
+
 def test_a_reservation_is_spread_over_the_pods_and_released(pods):
-    one, two = pods.start_full(pod_name="a", **ROOMY), pods.start_full(pod_name="b", **ROOMY)
-
-    def stock():
-        one.run_once(0)
-        return AgentProcess.objects.available().count(), Room.objects.available().count()
-
+    """They get there in steps: one that has not heard of the other yet keeps more for a moment."""
+    one, two = two_full_pods(pods)
     order = reserve(9)
-    run_until(two, lambda: stock() == (9, 9))
-    per_pod = [AgentProcess.objects.available().filter(pod=pod.pod).count() for pod in (one, two)]
-    assert per_pod == [5, 4]
+    run_until(one, together(lambda: [stock_of(one), stock_of(two)] == [[5, 5], [4, 4]], two))
     orders.cancel(order.uuid, by="ann")
-    run_until(two, lambda: stock() == (4, 4))
+    run_until(one, together(lambda: [stock_of(one), stock_of(two)] == [[2, 2], [2, 2]], two))
 
 
 def test_a_pod_that_goes_leaves_its_share_of_a_reservation_to_the_others(pods):
-    one, two = pods.start_full(pod_name="a", **ROOMY), pods.start_full(pod_name="b", **ROOMY)
+    one, two = two_full_pods(pods)
     reserve(6)
-    run_until(one, lambda: one.agents.target.size == 3)
+    run_until(one, together(lambda: one.agents.target.size == 3, two))
     pods.close(two)
     run_until(one, lambda: AgentProcess.objects.available().count() == 6)

@@ -50,13 +50,12 @@ def test_a_batch_is_bounded_and_says_that_there_is_more():
     assert retention.delete_ended(30) is False
 
 
-def test_young_rows_among_the_oldest_stop_nothing(monkeypatch):
-    monkeypatch.setattr(retention, "BATCH", 2)
+def test_young_rows_among_the_oldest_stop_nothing():
     pod = make_pod()
     for at in (timezone.now(), LONG_AGO, LONG_AGO, LONG_AGO):
         make_agent_process(pod, "ended", ended_at=at)
     rounds = 1
-    while retention.delete_ended(30):
+    while retention.delete_ended(30, batch=2):
         rounds += 1
     assert AgentProcess.objects.count() == 1 and rounds == 4
 

@@ -18,10 +18,9 @@ from pools.sessions import taking
 from pools.sessions.claims import PoolExhausted, SessionRequest, claim
 from tests.make import make_agent_process, make_pod, make_room, make_session
 from tests.rollouts import NEW, OLD, ONE_IN_A_BILLION, REQUEST, claimed, two_versions, version_of
-from tests.service import connect_lead, run_until
+from tests.service import connect_lead, run_until, together
 from tests.test_claims import in_threads
 from tests.test_hot_pairs import make_hot_pair
-from tests.test_supervisor_pods import together
 
 # --- claims ------------------------------------------------------------------------------------------------
 

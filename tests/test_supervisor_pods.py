@@ -1,7 +1,6 @@
 """Several pods on one database: they share the stock and the work, and none takes what is another's."""
 
 import threading
-from collections.abc import Callable
 
 import pytest
 from django.db import connection
@@ -10,24 +9,12 @@ from leads.connect import connect
 from leads.models import Lead
 from pools.models import AgentProcess, Pod, SessionStatus, VoiceSession
 from pools.sessions.claims import PoolExhausted
-from pools.supervisor.loop import Supervisor
 from pools.supervisor.pod_identity import PodNameTaken
 from tests.make import make_lead
-from tests.service import DEADLINE, connect_lead, is_full, run_until
+from tests.service import DEADLINE, connect_lead, is_full, run_until, together
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
-
-
-def together(condition: Callable[[], bool], *others: Supervisor) -> Callable[[], bool]:
-    """The condition, asked after the loops of the other pods have turned too."""
-
-    def turn_and_ask() -> bool:
-        for pod in others:
-            pod.run_once(0)
-        return condition()
-
-    return turn_and_ask
 
 
 def test_calls_spread_over_the_pods(pods, sandbox):
