@@ -6,15 +6,19 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
-from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus, PlatformStatus
+from breezebuddy.postgresql.prepared import prepared_cursor
+from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus
 from leads.start import NotStarted, one_attempt, request_key, session_life, start
 from pools.daily.account import DailyAccess
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
 
-WEB_SESSION = "WEB_SESSION"  # the published word for a call that its caller began
+# WEB_SESSION is the published word for a call that its caller began.
+BEGIN_CALL = """
+UPDATE leads_lead SET status = 'PROCESSING', voice_session_id = %s, call_id = %s, platform_status = 'INITIATED',
+platform_reason = 'WEB_SESSION', call_initiated_time = statement_timestamp(), updated_at = statement_timestamp()
+WHERE id = %s"""
 
 
 class LeadNotConnectable(NotStarted):
@@ -73,15 +77,8 @@ def _claim_for_lead(
             hot=settings.VOICE_AGENT_PREJOIN > 0 and lead.execution_mode != ExecutionMode.DAILY_STREAM,
         )
         session = claim(request, made)
-        Lead.objects.filter(pk=lead.pk).update(
-            status=LeadStatus.PROCESSING,
-            voice_session=session,
-            call_id=session.room.name,
-            platform_status=PlatformStatus.INITIATED,
-            platform_reason=WEB_SESSION,
-            call_initiated_time=Now(),
-            updated_at=Now(),
-        )
+        with prepared_cursor() as cursor:
+            cursor.execute(BEGIN_CALL, [session.pk, session.room.name, lead.pk])
         return session
 
 
