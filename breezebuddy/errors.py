@@ -16,14 +16,15 @@ from typing import Any, Protocol
 import psycopg
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 logger = logging.getLogger(__name__)
 
-DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+# An InternalError, when it has become a standby, which takes no changes, or has ended a transaction that was paused.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, psycopg.OperationalError, psycopg.InterfaceError)
 DATABASE_RETRY_AFTER = 2  # seconds
 
 Location = Sequence[str | int]
@@ -141,6 +142,8 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException:
 
 
 def _database_unavailable(exc: BaseException) -> Unavailable:
+    if isinstance(exc, InternalError) and connection.connection:
+        connection.connection.close()  # in the pool it would be a standby's for an hour
     logger.warning("event=database_unavailable error=%s", _describe(exc))
     return Unavailable("The database is not available.", DATABASE_RETRY_AFTER)
 

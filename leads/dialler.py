@@ -137,10 +137,14 @@ class Dialler:
 
     @staticmethod
     def _intend(lead: Lead) -> bool:
-        """Guarded: this session of this lead, not yet dialled. From here on nobody dials it again."""
-        intended = Lead.objects.to_be_dialled().filter(pk=lead.pk, voice_session=lead.voice_session)
+        """Guarded: this session of this lead, not yet dialled. From here on nobody dials it again.
+
+        The lead's own columns are named once more: where somebody else is just changing the row, PostgreSQL asks these
+        of what it has become, but what is asked of it in a subquery of what it was.
+        """
+        row = Lead.objects.filter(pk=lead.pk, voice_session=lead.voice_session, status=LeadStatus.PROCESSING)
         return (
-            Lead.objects.filter(pk__in=intended.values("pk"), platform_status="").update(
+            row.filter(platform_status="", pk__in=Lead.objects.to_be_dialled().values("pk")).update(
                 platform_status=PlatformStatus.INITIATED,
                 platform_reason=phone_calls.DIALED,
                 call_initiated_time=Now(),

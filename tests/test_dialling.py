@@ -16,7 +16,15 @@ from leads.models import ExecutionMode, Lead, LeadStatus, Template, WebhookDeliv
 from leads.outcomes import session_ended
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.ending import NOT_STARTED, Result, end_session
-from tests.make import make_agent_process, make_daily_account, make_lead, make_pod, make_room, make_template
+from tests.make import (
+    make_agent_process,
+    make_daily_account,
+    make_lead,
+    make_pod,
+    make_room,
+    make_session,
+    make_template,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -296,3 +304,9 @@ def test_the_queues_are_read_from_their_indexes():
         explained = "\n".join(row[0] for row in cursor.fetchall())
     assert "lead_to_dial" in explained and "lead_in_call" in explained, explained
     assert "Seq Scan on leads_lead" not in explained, explained
+
+
+def test_a_session_that_is_to_end_has_its_telephone_not_dialled():
+    session = make_session(outbound=True, bot_joined_at=timezone.now(), stop_reason="ended_by_operator")
+    make_lead(LeadStatus.PROCESSING, voice_session=session, execution_mode=ExecutionMode.TELEPHONY)
+    assert not Lead.objects.to_be_dialled().exists()

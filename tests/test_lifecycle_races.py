@@ -9,12 +9,16 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from leads.dialler import Dialler
+from leads.models import ExecutionMode, Lead, LeadStatus
 from leads.outcomes import session_ended
 from pools.chores import reaper
-from pools.models import AgentProcess, SessionStatus, StockStatus, VoiceSession
+from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
 from pools.sessions.claims import SessionRequest, claim
-from tests.make import make_agent_process, make_pod, make_room, make_session
+from pools.sessions.ending import Result, end_session
+from tests.make import make_agent_process, make_lead, make_pod, make_room, make_session
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -109,3 +113,38 @@ def test_a_session_that_is_acknowledged_at_the_last_moment_is_left_to_its_bot(ho
     session.refresh_from_db()
     assert (session.status, session.attempt) == (SessionStatus.ACTIVE, 1)
     assert AgentProcess.objects.get().status == StockStatus.IN_USE
+
+
+def test_a_room_that_is_made_while_its_pod_goes_is_not_ended_as_if_it_were_not():
+    """It may have been claimed by then."""
+    pod = make_pod(ended_at="2026-01-01T00:00Z")
+    room = make_room("warming", pod=pod)
+
+    def made() -> None:
+        assert room.become_available(url="https://test.daily.co/made", expires_at=room.expires_at)
+
+    with uncommitted(made) as commit, ThreadPoolExecutor(1) as pool:
+        released = in_the_background(pool, lambda: reaper.release_rooms(Pod.objects.exclude(ended_at=None)))
+        wait_until(is_blocked)
+        commit.set()
+        released.result(20)
+    room.refresh_from_db()
+    assert room.status == StockStatus.AVAILABLE
+
+
+def test_a_telephone_is_not_dialled_for_a_session_that_ends_meanwhile():
+    """Its pod is silent: another one ends it, while this one, which has been paused, goes on to dial."""
+    session = make_session(outbound=True, bot_joined_at=timezone.now())
+    lead = make_lead(LeadStatus.PROCESSING, voice_session=session, execution_mode=ExecutionMode.TELEPHONY)
+    assert Lead.objects.to_be_dialled().get() == lead
+
+    def end() -> None:
+        end_session(session.pk, Result("supervisor_lost"), session_ended)
+
+    with uncommitted(end) as commit, ThreadPoolExecutor(1) as pool:
+        intended = in_the_background(pool, lambda: Dialler._intend(Lead.objects.to_be_dialled().get(pk=lead.pk)))
+        wait_until(is_blocked)
+        commit.set()
+        assert not intended.result(20)
+    lead.refresh_from_db()
+    assert (lead.status, lead.platform_status) == (LeadStatus.BACKLOG, "")

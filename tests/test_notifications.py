@@ -135,3 +135,12 @@ def test_in_a_transaction_everybody_speaks_for_himself(ears):
     with transaction.atomic():
         wake_for(process.pk, room.pk)
     assert ears.heard() == {"a"}
+
+
+def test_the_listener_connects_as_django_does(monkeypatch):
+    options = {**connection.settings_dict["OPTIONS"], "target_session_attrs": "read-write", "keepalives_idle": 7}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    listener = Listener(listener_parameters())
+    given = listener._connection.info.get_parameters()
+    listener.close()
+    assert (given["target_session_attrs"], given["keepalives_idle"]) == ("read-write", "7")

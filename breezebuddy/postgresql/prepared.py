@@ -3,7 +3,8 @@
 Django's cursors put the values into the text, so that each statement is a new one to the server; for a short one that
 is most of what it costs. Here the values go apart from the text. Such a statement names its columns (`*` would fail on
 open connections once a migration has added one), casts values whose type nothing else tells, and has what an index is
-partial by in its text. A pooler in between has to know about prepared statements: PgBouncer does from 1.21 on.
+partial by in its text. A pooler in between has to know about prepared statements and about `DEALLOCATE ALL`, which
+follows a rollback: PgBouncer does from 1.22 on.
 """
 
 from collections.abc import Sequence

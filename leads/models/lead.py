@@ -61,13 +61,14 @@ class LeadQuerySet(models.QuerySet["Lead"]):
         return self.filter(status=LeadStatus.BACKLOG, execution_mode__in=TELEPHONY_MODES, platform_status="")
 
     def to_be_dialled(self) -> Self:
-        """With a session whose bot is in the room: now the telephone."""
+        """With a session whose bot is in the room, and is not to leave it: now the telephone."""
         return self.filter(
             status=LeadStatus.PROCESSING,
             execution_mode__in=TELEPHONY_MODES,
             platform_status="",
             voice_session__status=SessionStatus.ACTIVE,
             voice_session__bot_joined_at__isnull=False,
+            voice_session__stop_reason="",
         ).select_related("voice_session__room")
 
 

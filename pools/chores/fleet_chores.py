@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from ulid import ULID
 
@@ -99,7 +98,7 @@ class Chores:
             daily_events.forget_old()
             sampling.forget_old()
             refusals.forget_old()
-            reaper.release_rooms(Q(pod__ended_at__isnull=False))  # written by one that did not know it was reaped
+            reaper.release_rooms(Pod.objects.exclude(ended_at=None))  # written by one that did not know it was reaped
             self._retire_unowned()
             if retention.delete_ended(self._config.retention_days):
                 self._tidy_due.at = now  # there is more

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.models.pods import PodQuerySet
 from pools.sessions import tally
 from pools.sessions.ending import (
     HOT_PAIR_LOST,
@@ -71,13 +72,13 @@ def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
         status=StockStatus.ENDED, ended_at=Now(), end_reason=f"pod: {reason}"
     )  # which has waited for claims that had taken one of them and were about to commit
     _hand_back(assigned.all(), f"its pod: {reason}", on_session_ended)
-    release_rooms(Q(pod=pod))
+    release_rooms(Pod.objects.filter(pk=pod.pk))
 
 
-def release_rooms(of_pods: Q) -> None:
-    """The pod goes: what it has is left to the others; what was being made is deleted, whether or not it was made."""
-    Room.objects.available().filter(of_pods).update(pod=None)
-    Room.objects.warming().filter(of_pods).update(
+def release_rooms(pods: PodQuerySet) -> None:
+    """They go: what they have is left to the others; what was being made is deleted, whether or not it was made."""
+    Room.objects.available().filter(pod__in=pods).update(pod=None)
+    Room.objects.warming().filter(pod__in=pods).update(
         status=StockStatus.ENDED, ended_at=Now(), end_reason="its pod went while it was made"
     )
 

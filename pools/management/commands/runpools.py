@@ -235,7 +235,7 @@ def raise_descriptor_limit() -> None:
 
 
 def listener_parameters() -> dict[str, Any]:
-    """Django's own way to psycopg's parameters, without those of its cursors and of its pool."""
-    parameters = connection.get_connection_params()
-    wanted = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "options", "connect_timeout")
-    return {name: parameters[name] for name in wanted if name in parameters}
+    """Django's own way to libpq's parameters, whichever DATABASE_URL names, without those that are psycopg's or its
+    pool's."""
+    others = ("client_encoding", "context", "cursor_factory", "prepare_threshold")
+    return {name: value for name, value in connection.get_connection_params().items() if name not in others}
