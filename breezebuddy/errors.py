@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, psycopg.OperationalError, psycopg.InterfaceError)
 DATABASE_RETRY_AFTER = 2  # seconds
 
+NOT_FOUND = "Not found: there is no such path. /docs lists those that there are."
+NOT_AUTHENTICATED = "There is no token: send 'Authorization: Bearer <token>'."
+NOT_JSON = "The body must be JSON: send 'Content-Type: application/json'."
+
 Location = Sequence[str | int]
 
 
@@ -119,6 +123,12 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException:
         case exceptions.ValidationError():
             exc.status_code = 422
             return exc
+        case exceptions.NotAuthenticated():
+            exc.detail = exceptions.ErrorDetail(NOT_AUTHENTICATED, exc.default_code)
+            return exc
+        case exceptions.UnsupportedMediaType():
+            exc.detail = exceptions.ErrorDetail(NOT_JSON, exc.default_code)
+            return exc
         case exceptions.APIException():
             return exc
         case Http404():
@@ -199,7 +209,7 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _plain(request, 404, "Not found.")
+    return _plain(request, 404, "Not found." if request.path.startswith("/admin/") else NOT_FOUND)
 
 
 def handler500(request: HttpRequest) -> HttpResponse:

@@ -7,6 +7,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
+from breezebuddy.errors import NOT_JSON
+
 
 class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField(help_text="What was wrong, for people.")
@@ -43,7 +45,7 @@ UNAVAILABLE = {503: problem("Try again after `Retry-After` seconds", "The databa
 BODY_PROBLEMS = {
     411: problem("Body without a Content-Length", "Send the body with a Content-Length."),
     413: problem("Body too large", "The body is larger than 524288 bytes."),
-    415: problem("Not JSON", 'Unsupported media type "text/plain" in request.'),
+    415: problem("Not declared as JSON", NOT_JSON),
     422: OpenApiResponse(
         ShapeProblemsSerializer,
         "Malformed JSON, a missing field, a wrong type",

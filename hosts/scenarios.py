@@ -22,7 +22,7 @@ BLINK_S, LONG_S, API_CUT_S = (
     8.0,
 )  # shorter than the lease for hand-offs (3 s), longer than the one for reaping
 ONE_WAY_S = 0.02
-MIN_READY_S = 5.0  # minReadySeconds of deploy/kubernetes/pods.yaml
+MIN_READY_S = 5.0  # minReadySeconds of deploy/kubernetes/pods/deployment.yaml
 SURGE_PORT = PROBES_PORT + 10
 WARM_S = 60.0
 HOSTS_OF = """

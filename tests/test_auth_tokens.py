@@ -73,7 +73,7 @@ def test_nothing_is_read_or_written_without_a_token():
     make_template("demo")
     before = rows()
     for body in (lead_body(), {}, b"not json"):
-        check_problem(post(LEADS, body), 401)
+        assert "Authorization: Bearer <token>" in check_problem(post(LEADS, body), 401)
     assert rows() == before
 
 

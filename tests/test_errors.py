@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from breezebuddy.errors import NOT_FOUND
 from tests.api import CONNECT, LEADS, POOL_STATUS, ROOM_POOL_STATUS, check_problem, get
 from tests.make import bearer
 
@@ -26,7 +27,7 @@ METHODS = {
 
 @pytest.mark.parametrize("path", UNKNOWN, ids=lambda path: repr(path)[:20])
 def test_an_unknown_path_is_answered_in_json(path):
-    assert check_problem(get(path), 404) == "Not found."
+    assert check_problem(get(path), 404) == NOT_FOUND
 
 
 def test_the_admin_is_found_without_its_slash():

@@ -41,6 +41,9 @@ def test_the_terminal_rolls_out_tells_and_rolls_back(capsys):
     assert code == 0 and text.startswith("Rolled back: 2.3 10 %, the others 90 %. Now: no preference.")
     code, _, notes = pools_command(capsys, "rollout", "--back")
     assert code == 1 and "No roll-out stands" in notes
+    code, text, _ = pools_command(capsys, "rollout", "--off")
+    assert code == 0 and "No roll-out stands" in text
+    assert Rollout.objects.count() == 1
 
 
 @pytest.mark.django_db

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.formats import localize
 from unfold.decorators import display
 
 from breezebuddy.durations import NONE
@@ -46,8 +47,8 @@ class PoolOrderAdmin(SteeredAdmin):
         return "in force" if order.starts_at <= now else "to come"
 
     @admin.display(description="until", ordering="ends_at")
-    def ends(self, order: PoolOrder) -> Any:
-        return order.ends_at or NONE
+    def ends(self, order: PoolOrder) -> str:
+        return localize(order.ends_at) or NONE
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         may = request.user.has_perm("pools.add_poolorder")

@@ -52,9 +52,17 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
         raise CommandError("give either shares, or --back, or --off")
     if options["back"]:
         return roll_back(options, screen)
+    if options["off"] and not is_standing():
+        screen.out(f"Nothing to take back. {NOTHING_STANDS}")
+        return ExitCode.FINE
     if options["shares"] or options["off"]:
         return roll_out(options, screen)
     return show(options, screen)
+
+
+def is_standing() -> bool:
+    standing = rollout.standing()
+    return standing is not None and bool(standing.shares)
 
 
 def roll_out(options: Mapping[str, Any], screen: Screen) -> int:

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from breezebuddy.durations import duration
+from breezebuddy.plurals import counted
 from pools.decisions.demand import REACTION_S
 from pools.decisions.formula import peakedness
 from pools.kernel.process_table import private_bytes
@@ -64,7 +65,8 @@ def run(options: Mapping[str, Any], screen: Screen) -> int:
     except OutOfReach as problem:
         raise CommandError(str(problem)) from None
     screen.out("\n".join(description(who, conditions, number)))
-    screen.out(f"\nFor {in_words(goal)}: {sizes.agents} agent processes and {sizes.rooms} rooms in all.\n")
+    pairs = f"{counted(sizes.agents, 'agent process', 'agent processes')} and {counted(sizes.rooms, 'room')}"
+    screen.out(f"\nFor {in_words(goal)}: {pairs} in all.\n")
     screen.out("\n".join(settings_for(sizes, number, who.most_calls)))
     screen.out(f"\n{in_figures(result)}\n\nWhat the next nine costs:\n")
     screen.out(prices(conditions, number))
