@@ -4,7 +4,7 @@
 #   docker build --target pods -t breezebuddy-pods .    # manage.py runpools: Pipecat and the bots
 #
 # Both run as user 10001 on a read-only root file system; /tmp and /var/lib/breezebuddy are the places they write to.
-# No secret is needed to build them and none is in a layer. `make check-deploy` runs every RUN below in a clean root.
+# No secret is needed to build them and none is in a layer. `make check-deploy` builds both and runs them.
 # A bot of your own: FROM breezebuddy-pods, COPY it to /srv/bots, ENV VOICE_AGENT_BOT=your.module VOICE_AGENT_BOT_DIR=/srv/bots.
 
 # Debian's point release pins the system packages (and Python 3.11 with them); pin it by digest as well where you build.
@@ -32,17 +32,20 @@ RUN apt-get update \
     && python3 -m venv --without-pip /opt/venv
 ENV UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/venv
 COPY requirements.txt requirements.lock ./
-RUN /opt/uv/bin/uv pip install --require-hashes --requirements requirements.txt --constraints requirements.lock
+RUN /opt/uv/bin/uv pip install --require-hashes --requirements requirements.txt --constraints requirements.lock \
+    && rm -f /opt/venv/.lock
 
 FROM packages-api AS packages-pods
 COPY requirements-agent.txt ./
 RUN /opt/uv/bin/uv pip install --require-hashes --requirements requirements.txt --requirements requirements-agent.txt \
-    --constraints requirements.lock
+    --constraints requirements.lock \
+    && rm -f /opt/venv/.lock
 
 # --- the code, compiled once for both ---
 FROM base AS code
 COPY manage.py gunicorn.conf.py ./
 COPY breezebuddy breezebuddy
+COPY cockpit cockpit
 COPY leads leads
 COPY pools pools
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .

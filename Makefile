@@ -56,7 +56,7 @@ load: setup ## 50 pushes/s and 10 connects/s for two minutes (ARGS="api --second
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
 	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/test_cockpit_browser.py
 
-check-deploy: setup ## lint and validate what is shipped, rehearse a roll-out and an upgrade, execute the Dockerfile in a clean root
+check-deploy: setup ## lint and validate what is shipped, rehearse a roll-out and an upgrade, build and run the images
 	@$(PY) -m shipping files && $(PY) -m shipping manifests && $(PY) -m shipping rehearsal && $(PY) -m shipping upgrade && $(PY) -m shipping images
 
 export-data: setup ## the whole database in one private file below .data (ARGS=FILE names it); manage.py importdata reads it

@@ -1,6 +1,5 @@
 """Checks of what is shipped: images, manifests, the order in which a cluster starts and stops things.
 
-Neither a container engine nor a cluster is needed: the Dockerfile's steps are executed in a clean
-Debian root, manifests are rendered and validated, and the probes and signals of the
-manifests are exercised against the real processes.
+No cluster is needed, and no registry of images: they are built on a Debian made here, and run as compose.yaml says;
+manifests are rendered and validated, and their probes and signals are exercised against the real processes.
 """

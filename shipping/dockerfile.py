@@ -1,14 +1,11 @@
-"""A Dockerfile as a list of stages with their instructions; and what Docker's rules make of ENV and COPY."""
+"""A Dockerfile as a list of stages with their instructions."""
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dockerfile_parse import DockerfileParser
-
-VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 class DockerfileError(Exception):
@@ -56,18 +53,6 @@ def stages(path: Path) -> dict[str, Stage]:
         else:
             current.instructions.append(instruction)
     return found
-
-
-def substituted(text: str, variables: Mapping[str, str]) -> str:
-    return VARIABLE.sub(lambda match: variables.get(match[1] or match[2], ""), text)
-
-
-def environment(value: str, variables: Mapping[str, str]) -> dict[str, str]:
-    """`ENV a=b c=d` with earlier variables filled in."""
-    pairs = re.findall(r'(\w+)=("[^"]*"|\S+)', value)
-    if not pairs:
-        raise DockerfileError(f"ENV {value}: only the form NAME=value is read")
-    return {name: substituted(text.strip('"'), variables) for name, text in pairs}
 
 
 def copy(value: str) -> Copy:

@@ -1,124 +1,73 @@
-"""The images without a container engine: every instruction of the Dockerfile executed in clean Debian roots.
+"""Both images, built from the Dockerfile, and looked at: run as a plain user, import what they need, hold no secret."""
 
-    FROM    a debootstrapped Debian, or a copy of the stage that it names
-    RUN     in a chroot, with the stage's ENV, WORKDIR and USER
-    COPY    from the build context as .dockerignore leaves it, or from another stage
-
-What differs from a real build: the base image is Debian's own of today instead of the pinned one, and layers,
-registries and the engine's isolation are not exercised.
-"""
-
-import shutil
+import json
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from shipping import clean_root, dockerfile
-from shipping.dockerfile import DockerfileError, Instruction, Stage
+from shipping.engine import Engine, limits
 
-FOR_THE_ENGINE = {"EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "LABEL"}
-
-
-class StepFailed(Exception):
-    """A RUN did not succeed; the text has its output's end."""
-
-
-@dataclass
-class Built:
-    """A stage after its instructions: a root file system and how it is run."""
-
-    root: Path
-    env: dict[str, str] = field(default_factory=dict)
-    directory: str = "/"
-    user: str = "0:0"
-    entrypoint: list[str] = field(default_factory=list)
-    command: list[str] = field(default_factory=list)
-
-
-class Builder:
-    """Builds stages below `work`, each once."""
-
-    def __init__(self, project: Path, work: Path, say: Callable[[str], None]) -> None:
-        self._project = project
-        self._work = work
-        self._stages = dockerfile.stages(project / "Dockerfile")
-        self._built: dict[str, Built] = {}
-        self._say = say
-
-    def build(self, name: str) -> Built:
-        """Raises NoCleanRoot, DockerfileError, StepFailed."""
-        if name not in self._built:
-            stage = self._stages[name]
-            built = self._begin(stage)
-            with clean_root.mounted(built.root):
-                for instruction in stage.instructions:
-                    self._execute(stage, built, instruction)
-            self._built[name] = built
-        return self._built[name]
-
-    def _begin(self, stage: Stage) -> Built:
-        root = self._work / stage.name
-        if stage.parent not in self._stages:
-            self._say(f"{stage.name}: debootstrap of {stage.parent}")
-            clean_root.make(stage.parent, root, self._work.parent / "debootstrap-cache")
-            return Built(root, {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
-        parent = self.build(stage.parent)
-        root.mkdir(parents=True)
-        clean_root.copied(parent.root, root)
-        return Built(root, dict(parent.env), parent.directory, parent.user)
-
-    def _execute(self, stage: Stage, built: Built, instruction: Instruction) -> None:
-        value = instruction.value
-        match instruction.keyword:
-            case "RUN":
-                self._run(stage, built, instruction)
-            case "COPY":
-                self._copy(built, value)
-            case "ENV":
-                built.env |= dockerfile.environment(value, built.env)
-            case "WORKDIR":
-                built.directory = value
-                (built.root / value.lstrip("/")).mkdir(parents=True, exist_ok=True)
-            case "USER":
-                built.user = value
-            case "ENTRYPOINT":
-                built.entrypoint = dockerfile.command(value)
-            case "CMD":
-                built.command = dockerfile.command(value)
-            case keyword if keyword not in FOR_THE_ENGINE:
-                raise DockerfileError(f"line {instruction.line}: {keyword} is not read")
-
-    def _run(self, stage: Stage, built: Built, instruction: Instruction) -> None:
-        began = time.monotonic()
-        done = clean_root.run(
-            built.root, ["/bin/sh", "-c", instruction.value], env=built.env, directory=built.directory, user=built.user
-        )
-        if done.returncode:
-            raise StepFailed(f"line {instruction.line} ({stage.name}): exit {done.returncode}\n{done.stdout[-3000:]}")
-        self._say(f"{stage.name}: line {instruction.line} RUN ok ({time.monotonic() - began:.0f} s)")
-
-    def _copy(self, built: Built, value: str) -> None:
-        wanted = dockerfile.copy(value)
-        source = self.build(wanted.source).root if wanted.source else self._project
-        # Absolute or not, it is a place below the root: joined as it is, it would be one of this machine's own.
-        inside = Path(built.directory, wanted.destination)
-        destination = built.root / inside.relative_to("/")
-        for path in wanted.paths:
-            original = source / path.lstrip("/")
-            if wanted.source is None and not is_in_context(self._project, path):
-                raise DockerfileError(f"COPY {value}: .dockerignore keeps {path} out of the build context")
-            if original.is_dir():
-                ignore = None if wanted.source else shutil.ignore_patterns("__pycache__")  # as .dockerignore does
-                shutil.copytree(original, destination, symlinks=True, dirs_exist_ok=True, ignore=ignore)
-            else:
-                into = wanted.destination.endswith("/") or len(wanted.paths) > 1
-                target = destination / original.name if into else destination
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(original, target)
+# Settings are read at the import: a container without them says so and stops.
+SETTINGS = ("DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/none", "SECRET_KEY=for-this", "DAILY_API_KEY=for-this")
+RUN = ("run", "--rm", "--network=none", "--no-healthcheck")
+TRIES = {
+    "api": [
+        (["python", "-c", "import django, psycopg, gunicorn"], True),
+        (["python", "-c", "import pipecat"], False),
+        (["gunicorn", "--check-config"], True),
+        (["python", "manage.py", "check"], True),
+    ],
+    "pods": [
+        (["python", "-c", "import pools.agent.bots.default"], True),
+        (["python", "manage.py", "runpools", "--help"], True),
+        (["python", "manage.py", "check"], True),
+    ],
+}
+MAX_MB = {"api": 300, "pods": 1300}  # above Debian's: the one made here is larger than the pinned one
+SUSPICIOUS = re.compile(r"(^|/)(\.env|\.git|\.data|id_rsa|.*\.pem|dev\.json)$")
 
 
-def is_in_context(project: Path, path: str) -> bool:
-    """.dockerignore ignores everything but what it names with an exclamation mark."""
-    lines = (project / ".dockerignore").read_text().split()
-    return f"!{path.rstrip('/')}" in lines
+def build(engine: Engine, project: Path, target: str, say: Callable[[str], None]) -> str:
+    """The image's name, as compose.yaml has it. Raises EngineFailed."""
+    began, name = time.monotonic(), f"breezebuddy-{target}"
+    engine(
+        *("build", "--target", target, "--tag", name, "--pull=never", "--format", "docker"),
+        *("--isolation", "chroot", "--network", "host", project),
+    )
+    say(f"{target}: built in {time.monotonic() - began:.0f} s")
+    return name
+
+
+def problems_of(engine: Engine, base: str, target: str, name: str, say: Callable[[str], None]) -> list[str]:
+    (found,) = json.loads(engine("image", "inspect", name))
+    said, problems = found["Config"], []
+    if said["User"].split(":")[0] in ("", "0", "root"):
+        problems.append("runs as root")
+    if said["Entrypoint"][:1] != ["tini"]:
+        problems.append("PID 1 is no init")
+    for command, expected in TRIES[target]:
+        done = engine.tried(*RUN, "--read-only", *limits(), *_settings(), name, *command)
+        if (done.returncode == 0) != expected:
+            problems.append(f"{' '.join(command)}: exit {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
+    if writable := _files(engine, name, "/app", "/opt/venv", "-writable", "-not", "-type", "l"):
+        problems.append(f"its user can write to {', '.join(writable[:5])}")
+    (debian,) = json.loads(engine("image", "inspect", base))
+    size = (found["Size"] - debian["Size"]) // 1_000_000
+    if size > MAX_MB[target]:
+        problems.append(f"{size} MB above Debian's, more than {MAX_MB[target]}")
+    code = _files(engine, name, "/app", "-type", "f")
+    if secret := [path for path in code if SUSPICIOUS.search(path)]:
+        problems.append(f"holds {', '.join(secret[:5])}")
+    if not any(path.endswith(".pyc") for path in code):
+        problems.append("no bytecode: each start would compile it")
+    say(f"{target}: {size} MB above Debian's, user {said['User']}, {' '.join([*said['Entrypoint'], *said['Cmd']])}")
+    return [f"{target}: {problem}" for problem in problems]
+
+
+def _settings() -> list[str]:
+    return [f"--env={setting}" for setting in SETTINGS]
+
+
+def _files(engine: Engine, name: str, *search: str) -> list[str]:
+    return engine(*RUN, *limits(), "--entrypoint=find", name, *search).split()

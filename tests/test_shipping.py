@@ -12,7 +12,7 @@ import pytest
 import yaml
 from django.conf import settings
 
-from shipping import dockerfile, images, linters, manifests, operators
+from shipping import dockerfile, linters, manifests, operators
 from shipping.release import NoRelease, exported
 from shipping.rules import rule_of
 from tests.alerting import alerts, selectors
@@ -45,17 +45,33 @@ def test_both_images_run_as_a_plain_user_below_an_init() -> None:
         assert "HEALTHCHECK" in said
 
 
-def test_what_the_images_copy_is_in_the_build_context_and_nothing_else_is() -> None:
-    copied = {
+@pytest.fixture(scope="module")
+def copied() -> set[str]:
+    """From the build context."""
+    return {
         path
         for stage in dockerfile.stages(PROJECT / "Dockerfile").values()
         for one in stage.instructions
         if one.keyword == "COPY" and not one.value.startswith("--from")
         for path in dockerfile.copy(one.value).paths
     }
-    assert all(images.is_in_context(PROJECT, path) for path in copied)
+
+
+def test_what_the_images_copy_is_in_the_build_context_and_nothing_else_is(copied: set[str]) -> None:
     allowed = {line[1:] for line in (PROJECT / ".dockerignore").read_text().split() if line.startswith("!")}
     assert allowed == copied
+
+
+def test_the_images_have_all_of_our_packages_that_their_code_imports(copied: set[str]) -> None:
+    ours = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
+    packages = ours & copied
+    imported = set()
+    for file in [PROJECT / "gunicorn.conf.py", *(file for one in packages for file in (PROJECT / one).rglob("*.py"))]:
+        for line in re.findall(r"^\s*(?:from|import) (\w+)", file.read_text(), re.MULTILINE):
+            imported.add(line)
+    imported |= {app.split(".")[0] for app in settings.INSTALLED_APPS}
+    assert {"pools", "cockpit"} <= imported
+    assert imported & ours <= packages
 
 
 def test_the_compose_file_is_one() -> None:
