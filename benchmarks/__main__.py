@@ -1,34 +1,17 @@
 """`python -m benchmarks`: arguments, the run, the exit status."""
 
 import argparse
-import http.client
 import sys
 from pathlib import Path
 
-import psycopg
-
-from benchmarks.client import Refused
+from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from benchmarks.measures import MEASURES, VOICE_MEASURES, Measure
 from benchmarks.progress import Progress
 from benchmarks.report import Report
-from benchmarks.world import ROOT, DidNotHappen, World, private_directory, running_world
-from breezebuddy.embedded_postgres import EmbeddedPostgresError
-from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
-from pools.agent.launcher import ZygoteUnavailable
-from pools.daily.errors import DailyError
+from benchmarks.world import ROOT, World, private_directory, running_world
+from breezebuddy.processes import Foreground
 
 DATA_DIR = ROOT / ".data"
-INTERRUPTED = 130
-BROKEN = (
-    DailyError,
-    DidNotHappen,
-    ProgramEnded,
-    Refused,
-    ZygoteUnavailable,
-    http.client.HTTPException,
-    psycopg.Error,
-    OSError,
-)
 LAST_LINES = 15
 
 
@@ -45,10 +28,10 @@ def main() -> int:
                 for measure in chosen:
                     _run(world, measure, arguments.rounds or measure.rounds, report)
                 report.rate_limited = world.sandbox.rate_limited()
-    except (StopRequested, KeyboardInterrupt):
+    except INTERRUPTIONS:
         sys.stderr.write("\ninterrupted; everything has been ended\n")
         return INTERRUPTED
-    except (*BROKEN, EmbeddedPostgresError) as error:
+    except BROKEN as error:
         report.failures["the run"] = f"{type(error).__name__}: {error}"
     report.finish()
     sys.stdout.write(f"{report.table()}\n")

@@ -1,7 +1,6 @@
 """`python -m chaos [chaos|soak|rolling]`: arguments, the run, the table, the JSON, the exit status."""
 
 import argparse
-import http.client
 import random
 import sys
 import time
@@ -9,34 +8,19 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-import psycopg
-import requests
-
-from benchmarks.client import Refused
 from benchmarks.world import ROOT, DidNotHappen, private_directory
-from breezebuddy.embedded_postgres import EmbeddedPostgresError
-from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
+from breezebuddy.processes import Foreground
 from chaos import __doc__ as package_doc
 from chaos import rolling, secret_search, soak
 from chaos.aftermath import aftermath
 from chaos.console import say
+from chaos.ending import concluded, keep_logs
 from chaos.findings import Finding, Report, fact
 from chaos.scenarios import SCENARIOS
 from chaos.storm import Storm
 from chaos.world import World, running_world
 
 DATA_DIR = ROOT / ".data"
-INTERRUPTED = 130
-BROKEN = (
-    DidNotHappen,
-    EmbeddedPostgresError,
-    ProgramEnded,
-    Refused,
-    http.client.HTTPException,
-    requests.RequestException,
-    psycopg.Error,
-    OSError,
-)
 STORM_PODS, STORM_RATE, STORM_STAY = 5, 6.0, (0.3, 3.0)
 SHARES = {1: 0.6, 2: 0.2, 3: 0.2}  # of the kills of rows 1 to 3
 SECONDS_A_KILL = 0.36
@@ -54,22 +38,18 @@ def main() -> int:
     arguments = _arguments()
     report = Report(arguments.command, arguments.seed)
     random.seed(arguments.seed)
-    try:
-        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
-            say(f"{arguments.command}, seed {arguments.seed}: bringing up PostgreSQL, the Daily sandbox and gunicorn")
-            try:
-                with running_world(foreground, directory, _variables(arguments)) as world:
-                    COMMANDS[arguments.command](world, arguments, report)
-            finally:
-                if arguments.keep:
-                    _keep_logs(directory, arguments.keep)
-    except (StopRequested, KeyboardInterrupt):
-        say("interrupted; everything has been ended")
-        return INTERRUPTED
-    except BROKEN as error:
-        report.broken.append(f"{type(error).__name__}: {error}")
-    conclude(report, arguments.output or DATA_DIR / f"{arguments.command}.json")
-    return 0 if report.holds else 1
+    output = arguments.output or DATA_DIR / f"{arguments.command}.json"
+    return concluded(lambda: _run(arguments, report), report, output)
+
+
+def _run(arguments: argparse.Namespace, report: Report) -> None:
+    with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
+        say(f"{arguments.command}, seed {arguments.seed}: bringing up PostgreSQL, the Daily sandbox and gunicorn")
+        try:
+            with running_world(foreground, directory, _variables(arguments)) as world:
+                COMMANDS[arguments.command](world, arguments, report)
+        finally:
+            keep_logs(directory, arguments.keep)
 
 
 # --- commands ----------------------------------------------------------------------------------------------
@@ -191,23 +171,6 @@ def draw_up_accounts(world: World, report: Report) -> None:
     }
     say(accounts.in_words())
     say(f"ends: {accounts.ends}  failures: {accounts.failures}  429 from Daily: {accounts.rate_limited}")
-
-
-def conclude(report: Report, output: Path) -> None:
-    for problem in report.broken:
-        say(f"BROKEN: {problem}")
-    for finding in report.findings:
-        if finding.verdict != "holds":
-            say(finding.in_words())
-    say(", ".join(f"{name} {number}" for name, number in report.must_be_zero.items()))
-    report.write(output)
-    say(f"{'everything holds' if report.holds else 'NOT EVERYTHING HOLDS'}; {output}")
-
-
-def _keep_logs(directory: Path, kept: Path) -> None:
-    kept.mkdir(parents=True, exist_ok=True)
-    for log in directory.glob("*.log*"):
-        (kept / log.name).write_bytes(log.read_bytes())
 
 
 def _variables(arguments: argparse.Namespace) -> dict[str, str]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from benchmarks.world import ROOT, private_directory
 from breezebuddy import embedded_postgres
 from breezebuddy.embedded_postgres import EmbeddedPostgresError
-from breezebuddy.processes import Foreground, StopRequested
-from chaos.__main__ import BROKEN, act, conclude, draw_up_accounts
+from breezebuddy.processes import Foreground
+from chaos.__main__ import act, draw_up_accounts
 from chaos.console import say
+from chaos.ending import concluded, keep_logs
 from chaos.findings import Report
 from hosts import __doc__ as package_doc
 from hosts.network import NotPossibleHere, check, network, on_host, sweep
@@ -27,7 +28,7 @@ from hosts.world import World, running_world
 DATA_DIR = ROOT / ".data"
 DISKS = DATA_DIR / "hosts"
 LOCK = Path("/run/lock/breezebuddy-hosts")  # namespaces are the whole machine's
-INTERRUPTED, NOT_HERE = 130, 3
+NOT_HERE = 3
 
 
 def main() -> int:
@@ -37,32 +38,22 @@ def main() -> int:
     try:
         check(os.geteuid())
         with _only_one():
-            _clear_up()
-            with network(), on_host("callers"), private_directory(DISKS) as directory:
-                _run(directory, arguments, report)
+            return concluded(lambda: _run(arguments, report), report, arguments.output)
     except NotPossibleHere as error:
         sys.stderr.write(f"{error}\n")
         return NOT_HERE
-    except (StopRequested, KeyboardInterrupt):
-        say("interrupted; everything has been ended, the hosts are gone")
-        return INTERRUPTED
-    except (*BROKEN, EmbeddedPostgresError) as error:
-        report.broken.append(f"{type(error).__name__}: {error}")
-    conclude(report, arguments.output)
-    return 0 if report.holds else 1
 
 
-def _run(directory: Path, arguments: argparse.Namespace, report: Report) -> None:
-    try:
-        with Foreground(directory, ROOT) as foreground:
-            say("hosts are connected: bringing up PostgreSQL, the Daily sandbox and gunicorn on theirs")
-            with running_world(foreground, directory, {}) as world:
-                _scenarios(world, arguments, report)
-    finally:
-        if arguments.keep:
-            arguments.keep.mkdir(parents=True, exist_ok=True)
-            for log in directory.glob("*.log*"):
-                (arguments.keep / log.name).write_bytes(log.read_bytes())
+def _run(arguments: argparse.Namespace, report: Report) -> None:
+    _clear_up()
+    with network(), on_host("callers"), private_directory(DISKS) as directory:
+        try:
+            with Foreground(directory, ROOT) as foreground:
+                say("hosts are connected: bringing up PostgreSQL, the Daily sandbox and gunicorn on theirs")
+                with running_world(foreground, directory, {}) as world:
+                    _scenarios(world, arguments, report)
+        finally:
+            keep_logs(directory, arguments.keep)
 
 
 def _scenarios(world: World, arguments: argparse.Namespace, report: Report) -> None:

@@ -1,35 +1,19 @@
 """`python -m load RUN`: arguments, the run, the figures, the JSON, the exit status."""
 
 import argparse
-import http.client
 import json
 import sys
 from pathlib import Path
 
-import psycopg
-import requests
-
-from benchmarks.client import Refused
-from benchmarks.world import ROOT, DidNotHappen, private_directory
-from breezebuddy.embedded_postgres import EmbeddedPostgresError
-from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
+from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
+from benchmarks.world import ROOT, private_directory
+from breezebuddy.processes import Foreground
 from chaos.console import say
 from chaos.world import running_world
 from load import __doc__ as package_doc
 from load import api, dial
 
 DATA_DIR = ROOT / ".data"
-INTERRUPTED = 130
-BROKEN = (
-    DidNotHappen,
-    EmbeddedPostgresError,
-    ProgramEnded,
-    Refused,
-    http.client.HTTPException,
-    requests.RequestException,
-    psycopg.Error,
-    OSError,
-)
 
 
 def main() -> int:
@@ -41,7 +25,7 @@ def main() -> int:
             say(f"{arguments.run}: bringing up PostgreSQL, the Daily sandbox and gunicorn")
             with running_world(foreground, directory, dial.VARIABLES) as world:
                 figures = dial.run(world, leads=arguments.leads, at_dailys_rate=arguments.at_dailys_rate)
-    except (StopRequested, KeyboardInterrupt):
+    except INTERRUPTIONS:
         say("interrupted; everything has been ended")
         return INTERRUPTED
     except BROKEN as error:

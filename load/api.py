@@ -1,7 +1,6 @@
 """`python -m load api`: pushes and connects at a steady rate, and an account of every lead."""
 
 import argparse
-import http.client
 import json
 import os
 import sys
@@ -10,29 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
-from benchmarks.client import Refused
+from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from benchmarks.figures import Figure, milliseconds
-from benchmarks.world import ROOT, DidNotHappen, Sizes, private_directory, running_world
-from breezebuddy.embedded_postgres import EmbeddedPostgresError
-from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
+from benchmarks.world import ROOT, Sizes, private_directory, running_world
+from breezebuddy.processes import Foreground
 from load.run import Outcome, Run
 from load.traffic import Sent
 
 DATA_DIR = ROOT / ".data"
 SIZES = Sizes(processes=3, rooms=5, max_processes=80)
 LIGHT_BOT = "pools.agent.bots.light"  # the rate is that of starts: no machine of ours could run so many real calls
-BROKEN = (
-    DidNotHappen,
-    EmbeddedPostgresError,
-    ProgramEnded,
-    Refused,
-    http.client.HTTPException,
-    psycopg.Error,
-    OSError,
-)
-INTERRUPTED = 130
 
 
 def main(words: Sequence[str]) -> int:
@@ -51,7 +37,7 @@ def main(words: Sequence[str]) -> int:
                 )
                 outcome = run.all()
                 outcome.rate_limited = world.sandbox.rate_limited()
-    except (StopRequested, KeyboardInterrupt):
+    except INTERRUPTIONS:
         sys.stderr.write("\ninterrupted; everything has been ended\n")
         return INTERRUPTED
     except BROKEN as error:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from shipping import base_image, images, linters, manifests, operators, policies, promtool, upgrade
 from shipping.compose import Compose, NotRead
 from shipping.containers import Containers
@@ -102,24 +103,34 @@ def main() -> int:
         "--sessions", type=int, default=upgrade.SESSIONS, help="upgrade: ended sessions in the database (%(default)s)"
     )
     options = parser.parse_args()
-    match options.what:
-        case "images":
-            problems = check_images(options.work)
-        case "files":
-            problems = check_files()
-        case "manifests":
-            problems = check_manifests()
-        case "rules":
-            RULE.write_text(rule_of(ALERTS))
-            return 0
-        case "upgrade":
-            problems = upgrade.upgrade(PROJECT, options.earlier, options.sessions, say)
-        case _:
-            problems = rehearse(PROJECT, say)
+    if options.what == "rules":
+        RULE.write_text(rule_of(ALERTS))
+        return 0
+    try:
+        problems = _checked(options)
+    except INTERRUPTIONS:
+        say("interrupted; everything has been ended")
+        return INTERRUPTED
+    except BROKEN as error:
+        problems = [f"{type(error).__name__}: {error}"]
     for problem in problems:
         say(f"PROBLEM {problem}")
     say("no problem found" if not problems else f"{len(problems)} problems")
     return 1 if problems else 0
+
+
+def _checked(options: argparse.Namespace) -> list[str]:
+    match options.what:
+        case "files":
+            return check_files()
+        case "images":
+            return check_images(options.work)
+        case "manifests":
+            return check_manifests()
+        case "upgrade":
+            return upgrade.upgrade(PROJECT, options.earlier, options.sessions, say)
+        case _:
+            return rehearse(PROJECT, say)
 
 
 if __name__ == "__main__":

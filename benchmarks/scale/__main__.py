@@ -4,15 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.__main__ import BROKEN, DATA_DIR, INTERRUPTED
+from benchmarks.__main__ import DATA_DIR
+from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from benchmarks.scale import __doc__ as package_doc
 from benchmarks.scale.database import SETTINGS, Meter
 from benchmarks.scale.fleet import Fleet
 from benchmarks.scale.phases import CALL_S, PAIRS, Run
 from benchmarks.scale.report import Report
 from benchmarks.world import ROOT, World, private_directory, running_world
-from breezebuddy.embedded_postgres import EmbeddedPostgresError, place
-from breezebuddy.processes import Foreground, StopRequested
+from breezebuddy.embedded_postgres import place
+from breezebuddy.processes import Foreground
 
 STEPS = (1, 10)
 PARTS = {
@@ -34,10 +35,10 @@ def main() -> int:
             report.say("bringing up PostgreSQL, the Daily sandbox and gunicorn")
             with running_world(foreground, directory, SETTINGS) as world:
                 _measure(world, directory, arguments, report)
-    except (StopRequested, KeyboardInterrupt):
+    except INTERRUPTIONS:
         report.say("interrupted; everything has been ended")
         return INTERRUPTED
-    except (*BROKEN, EmbeddedPostgresError) as error:
+    except BROKEN as error:
         report.broken.append(f"{type(error).__name__}: {error}")
     for line in report.lines:
         sys.stdout.write(f"{line}\n")
