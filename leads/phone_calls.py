@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from leads.models import PlatformStatus, ProviderReason, ProviderStatus
 from pools import phone_words
+from pools.sessions.end_reasons import BODY_TOO_LARGE
 
 DIALED = "DIALED"
 INVALID_PHONE = "INVALID_PHONE"
@@ -28,7 +29,11 @@ DIAL_REFUSED = "dial_refused"
 NUMBER_KEY = "customer_mobile_number"
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 
-_NEVER_DIALLED = {NUMBER_REFUSED: INVALID_PHONE, DIAL_REFUSED: PRECHECK_FAILED}
+_NEVER_DIALLED = {
+    NUMBER_REFUSED: INVALID_PHONE,
+    DIAL_REFUSED: PRECHECK_FAILED,
+    BODY_TOO_LARGE: PRECHECK_FAILED,  # nor would another bot be given it
+}
 _NOT_ANSWERED = {
     phone_words.BUSY: (ProviderReason.BUSY, BUSY),
     phone_words.NO_ANSWER: (ProviderReason.NO_ANSWER, NO_ANSWER),

@@ -269,9 +269,12 @@ def encode_frame(message: Message) -> bytes:
 
 
 def decode(packet: bytes) -> Message:
-    """The message in a packet. Raises ProtocolError; never quotes the content, which may hold secrets."""
+    """The message in a packet, without NUL characters, which PostgreSQL cannot store. Raises ProtocolError; never
+    quotes the content, which may hold secrets."""
     try:
         body = json.loads(packet)
+        if rb"\u0000" in packet:
+            body = _without_nul(body)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON ({type(error).__name__}, {len(packet)} bytes)") from None
     if not isinstance(body, dict):
@@ -283,6 +286,17 @@ def decode(packet: bytes) -> Message:
     if message is None:
         raise ProtocolError(f"unknown message type {name!r:.40}")
     return message(**dict(_known_fields(message, body)))
+
+
+def _without_nul(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\0", "")
+        case list():
+            return [_without_nul(entry) for entry in value]
+        case dict():
+            return {_without_nul(key): _without_nul(entry) for key, entry in value.items()}
+    return value
 
 
 def _known_fields(message: type[Message], body: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -116,11 +116,11 @@ def test_a_list_of_the_wrong_size_is_refused(leads):
 def test_its_body_may_be_larger_than_that_of_others_and_has_a_limit_too(settings):
     make_template("demo")
     headers = bearer()
-    item = lead_body(payload={"text": "x" * settings.MAX_REQUEST_BODY_BYTES})
-    check_problem(post(LEADS, item, headers), 413)
-    assert post(BULK, {"leads": [item]}, headers).json()["queued"] == 1
+    body = {"leads": 2 * [lead_body(payload={"text": "x" * (settings.MAX_REQUEST_BODY_BYTES * 2 // 3)})]}
+    check_problem(post(LEADS, body, headers), 413)
+    assert post(BULK, body, headers).json()["queued"] == 2
     settings.MAX_BULK_BODY_BYTES = 1000
-    assert "1000 bytes" in check_problem(post(BULK, {"leads": [item]}, headers), 413)
+    assert "1000 bytes" in check_problem(post(BULK, body, headers), 413)
 
 
 def test_what_is_not_json_is_refused():
@@ -146,3 +146,12 @@ def test_pushes_have_a_rate(settings):
     assert [answer.status_code for answer in answers] == [201, 201, 429]
     assert int(answers[2]["Retry-After"]) > 0
     assert post(LEADS, lead_body(), bearer()).status_code == 201
+
+
+def test_one_that_is_too_large_for_a_push_of_its_own_is_too_large_here(settings):
+    settings.MAX_REQUEST_BODY_BYTES = settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 2000
+    make_template("demo")
+    items = [lead_body(payload={"text": "x" * 2000}), lead_body()]
+    answer = post(BULK, {"leads": items}, bearer()).json()
+    assert [one.get("code", 201) for one in answer["results"]] == [413, 201]
+    assert answer["results"][0]["message"] == check_problem(post(LEADS, items[0], bearer()), 413)

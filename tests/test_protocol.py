@@ -88,6 +88,12 @@ def test_what_is_not_a_message_is_a_protocol_error(packet: bytes) -> None:
         decode(packet)
 
 
+def test_nul_characters_are_left_out_wherever_they_are() -> None:
+    ended = Ended("s", "bot_error", transcript=[{"a\0": "b\0c"}], detail={"x": ["\0", 1, "\\u0000"]}, error="\0no")
+    without = Ended("s", "bot_error", transcript=[{"a": "bc"}], detail={"x": ["", 1, "\\u0000"]}, error="no")
+    assert decode(encode(ended)) == without
+
+
 def test_unknown_fields_are_ignored_so_that_a_newer_peer_may_add_some() -> None:
     assert decode(b'{"v":1,"type":"ping","number":3,"colour":"blue"}') == Ping(3)
 

@@ -1,5 +1,6 @@
 """`POST .../leads/bulk`: up to 1,000 leads in one request, with a result for each."""
 
+import json
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from breezebuddy.errors import ShapeError, body_of_problem
+from breezebuddy.errors import BodyTooLarge, ShapeError, body_of_problem
 from breezebuddy.openapi import (
     BODY_PROBLEMS,
     IDEMPOTENCY,
@@ -135,13 +136,19 @@ class BulkPushView(APIView):
     def post(self, request: Request) -> Response:
         items = checked(BulkPushSerializer, request)["leads"]
         serializer = PushSerializer()  # one for all: to make a thousand takes longer than to check with them
-        checked_items = [_checked(serializer, item) for item in items]
+        checked_items = [too_large(item) or _checked(serializer, item) for item in items]
         results = push_all(scope_of(request), checked_items, idempotency_key(request))
         answers = [
             _answer(index, item, result) for index, (item, result) in enumerate(zip(items, results, strict=True))
         ]
         queued = sum(answer["status"] == "queued" for answer in answers)
         return Response({"queued": queued, "failed": len(answers) - queued, "results": answers})
+
+
+def too_large(item: Any) -> BodyTooLarge | None:
+    """As the push of it alone would be."""
+    size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
+    return BodyTooLarge() if size > settings.MAX_REQUEST_BODY_BYTES else None
 
 
 def _checked(serializer: PushSerializer, item: Any) -> dict[str, Any] | APIException:

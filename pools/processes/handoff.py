@@ -24,7 +24,8 @@ from pools.processes import handoff_rows
 from pools.processes.agent_in_hand import Agent, Handoff
 from pools.processes.agent_pool import AgentPool
 from pools.processes.preference import left_to_others
-from pools.protocol import CallerJoined, Ended, FirstAudio, Go, Joined, Message, Start, Started, Stop
+from pools.protocol import CallerJoined, Ended, FirstAudio, Go, Joined, Message, ProtocolError, Start, Started, Stop
+from pools.sessions.end_reasons import BODY_TOO_LARGE
 from pools.sessions.ending import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
 from pools.sessions.meeting_tokens import owner_token
 from pools.supervisor_config import SupervisorConfig
@@ -240,10 +241,7 @@ class HandOffs:
         try:
             token = owner_token(session, session.room, self._signer(), life)
         except LookupError as error:
-            logger.error("event=no_token session=%s problem=%r", session.uuid, str(error))
-            end_session(session.pk, Result("no_meeting_token"), self._on_session_ended)
-            handoff.settled = True
-            agent.condemn("no meeting token for its session")
+            self._give_up(agent, handoff, "no_meeting_token", str(error))
             return
         start = Start(
             session=handoff.uuid,
@@ -259,9 +257,22 @@ class HandOffs:
             reference=handoff.lead,
             prejoin=session.unclaimed,
         )
-        handoff.sent = time.monotonic()
-        if not agent.channel.send(start):
+        began = time.monotonic()
+        try:
+            written = agent.channel.send(start)
+        except ProtocolError as error:
+            self._give_up(agent, handoff, BODY_TOO_LARGE, str(error))
+            return
+        handoff.sent = began
+        if not written:
             agent.condemn("cannot be written to")
+
+    def _give_up(self, agent: Agent, handoff: Handoff, reason: str, problem: str) -> None:
+        """No process can be told of this session."""
+        logger.error("event=not_handed_off session=%s reason=%s problem=%r", handoff.uuid, reason, problem)
+        end_session(handoff.pk, Result(reason, detail={"problem": problem}), self._on_session_ended)
+        handoff.settled = True
+        agent.condemn(f"its session cannot be handed off: {reason}")
 
     def _take_waiting(self, waiting: int, left: set[int], now: float) -> None:
         """So many, but none of those that are `left` to other pods."""

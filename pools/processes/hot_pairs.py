@@ -16,11 +16,12 @@ from django.db.models.functions import Now
 from pools.decisions import planner
 from pools.models import AgentProcess, Pod, SessionStatus, StartKind, StockStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
-from pools.processes.agent_in_hand import Agent
+from pools.processes.agent_in_hand import Agent, Handoff
 from pools.processes.agent_pool import AgentPool
-from pools.protocol import Claimed, Stop
+from pools.protocol import Claimed, ProtocolError, Stop
 from pools.sessions import taking
-from pools.sessions.ending import OnSessionEnded, end_unclaimed
+from pools.sessions.end_reasons import BODY_TOO_LARGE
+from pools.sessions.ending import OnSessionEnded, Result, end_session, end_unclaimed
 
 if TYPE_CHECKING:
     from pools.supervisor_config import SupervisorConfig
@@ -51,8 +52,16 @@ class HotPairs:
         for session in claimed.only("pk", "uuid", "body", "created_at"):
             agent = waiting[session.pk]
             if agent.handoff:
-                agent.handoff.claimed(session.created_at)
-                agent.channel.send(Claimed(str(session.uuid), session.body))
+                self._deliver(agent, agent.handoff, session)
+
+    def _deliver(self, agent: Agent, handoff: Handoff, session: VoiceSession) -> None:
+        try:
+            agent.channel.send(Claimed(str(session.uuid), session.body))
+        except ProtocolError as error:
+            end_session(session.pk, Result(BODY_TOO_LARGE, detail={"problem": str(error)}), self._on_session_ended)
+            handoff.settled = True
+            agent.channel.send(Stop(BODY_TOO_LARGE, STOP_S))
+        handoff.claimed(session.created_at)
 
     def replenish(self, now: float) -> bool:
         """Make what is missing, out of the stock of both pools; whether there is something to hand off."""

@@ -1,5 +1,6 @@
 """How a voice session ends: the words of the glossary. What is none of them (whatever wrote it) is shown as `other`."""
 
+BODY_TOO_LARGE = "body_too_large"
 END_REASONS = (
     "caller_left",
     "bot_ended",
@@ -20,6 +21,7 @@ END_REASONS = (
     "ended_by_operator",
     "pod_stopped",
     "no_meeting_token",
+    BODY_TOO_LARGE,
     "not_started",
     "hot_pair_given_up",
     "hot_pair_lost",
