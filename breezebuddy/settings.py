@@ -11,7 +11,8 @@ from cockpit import theme
 from pools.agent.launcher import PROVIDER_KEYS, PROVIDERS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-conf.env.read_env(BASE_DIR / ".env")  # real environment variables win over the file
+if (BASE_DIR / ".env").exists():  # each process of a container would log that it is not
+    conf.env.read_env(BASE_DIR / ".env")  # real environment variables win over the file
 
 DATA_DIR = Path(conf.text("DATA_DIR", str(BASE_DIR / ".data"))).absolute()
 

@@ -49,7 +49,8 @@ def check_images(work: Path | None) -> list[str]:
                 for target in ("api", "pods"):
                     built = images.build(podman, PROJECT, target, say)
                     problems += images.problems_of(podman, base, target, built, say)
-                compose = Compose(PROJECT / "compose.yaml", {"SECRET_KEY": secrets.token_hex(32)})
+                chosen = {name: secrets.token_hex(32) for name in ("SECRET_KEY", "POSTGRES_PASSWORD")}
+                compose = Compose(PROJECT / "compose.yaml", chosen)
                 return problems + Containers(podman, compose, base, place, say).live()
         except (NoEngine, EngineFailed, NotRead) as error:
             return [str(error)]

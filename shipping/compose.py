@@ -12,7 +12,7 @@ import yaml
 
 from shipping.engine import limits
 
-VARIABLE = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(\w+):([-?])([^}]*)\}")  # with a default, or with a word on what is to be set
 READ = {"image", "build", "command", "entrypoint", "environment", "depends_on", "stop_grace_period", "restart"}
 READ |= {"read_only", "cap_drop", "security_opt", "tmpfs", "healthcheck", "ports", "profiles"}
 
@@ -25,10 +25,6 @@ class Compose:
     def __init__(self, file: Path, variables: Mapping[str, str]) -> None:
         self._services: dict[str, Any] = yaml.safe_load(file.read_text())["services"]
         self._variables = variables
-
-    @property
-    def names(self) -> list[str]:
-        return list(self._services)
 
     def run(self, service: str, *arguments: str) -> list[str]:
         """Options, image and command; `arguments` in place of the command that the file gives."""
@@ -53,7 +49,13 @@ class Compose:
         return str(self._services[service].get("stop_grace_period", "10s")).removesuffix("s")
 
     def _filled(self, text: str) -> str:
-        return VARIABLE.sub(lambda match: self._variables.get(match[1]) or match[2] or "", text)
+        return VARIABLE.sub(self._value, text)
+
+    def _value(self, match: "re.Match[str]") -> str:
+        name, kind, rest = match.groups()
+        if name not in self._variables and kind == "?":
+            raise NotRead(f"compose.yaml: {name} must be set: {rest}")
+        return self._variables.get(name, rest)
 
 
 def _for_podman(tmpfs: str) -> str:

@@ -13,6 +13,7 @@ import yaml
 from django.conf import settings
 
 from shipping import dockerfile, linters, manifests, operators
+from shipping.compose import Compose, NotRead
 from shipping.release import NoRelease, exported
 from shipping.rules import rule_of
 from tests.alerting import alerts, selectors
@@ -84,6 +85,25 @@ def test_every_file_that_compose_mounts_is_there() -> None:
     paths = [path for path in mounted if path.startswith("./")]
     assert paths
     assert [path for path in paths if not (PROJECT / path).exists()] == []
+
+
+@pytest.mark.parametrize("service", ["migrate", "api", "pods", "sandbox", "manage"])
+def test_every_service_of_ours_is_hardened(service: str) -> None:
+    compose = Compose(PROJECT / "compose.yaml", {"SECRET_KEY": "k", "POSTGRES_PASSWORD": "p"})
+    options = compose.run(service)
+    assert {"--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"} <= set(options)
+    assert not [option for option in options if "${" in option]
+
+
+def test_what_compose_wants_to_be_set_is_asked_for() -> None:
+    with pytest.raises(NotRead, match="SECRET_KEY must be set"):
+        Compose(PROJECT / "compose.yaml", {"POSTGRES_PASSWORD": "p"}).run("api")
+
+
+def test_pods_of_compose_have_more_time_to_stop_than_a_drain_takes() -> None:
+    compose = Compose(PROJECT / "compose.yaml", {"SECRET_KEY": "k", "POSTGRES_PASSWORD": "p"})
+    (drain,) = (option.partition("DRAIN_TIMEOUT=")[2] for option in compose.run("pods") if "DRAIN_TIMEOUT" in option)
+    assert int(drain) < int(compose.grace("pods"))
 
 
 def test_the_manifests_hold_to_the_schemas_of_kubernetes(base: list[manifests.Manifest]) -> None:
