@@ -3,7 +3,7 @@
 from typing import Any
 
 from leads.auth import Scope
-from leads.start import Started, one_attempt, request_key, session_life, start
+from leads.start import IdempotencyConflict, Started, one_attempt, request_key, session_life, start
 from pools.daily.account import DailyAccess
 from pools.models import VoiceSession
 from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
@@ -24,8 +24,13 @@ def start_automatic(
         request = SessionRequest(
             body=body, life=session_life(), request_key=key, stored_tokens=access.signer is None, arrived=arrived
         )
-        with one_attempt("session"):
-            return (key and _session_of_retry(key)) or claim(request, made)
+        try:
+            with one_attempt("session"):
+                return (key and _session_of_retry(key)) or claim(request, made)
+        except IdempotencyConflict:
+            if key and (session := _session_of_retry(key)):  # of a request that was under way at the same time
+                return session
+            raise
 
     return start(claim_once)
 

@@ -6,6 +6,7 @@ with JWT_SECRET_KEY or JWT_PUBLIC_KEY, by JWT_ALGORITHM alone: what a token's he
 
 import hashlib
 import hmac
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -75,14 +76,23 @@ def scope_of_claims(claims: dict[str, Any]) -> Scope:
         known = LEGACY_ROLES.get(role) or Role(role)
     except ValueError:
         raise BadToken("Could not validate credentials") from None
+    reseller_ids = _ids(claims, "reseller_ids", "reseller_id")
+    merchant_ids = _ids(claims, "merchant_ids", "merchant_identifiers", "merchant_id")
     return Scope(
         role=known,
-        reseller_ids=_ids(claims, "reseller_ids", "reseller_id"),
-        merchant_ids=_ids(claims, "merchant_ids", "merchant_identifiers", "merchant_id"),
-        holder=f"jwt {claims.get('iss', '')} {claims.get('sub', '')}",
+        reseller_ids=reseller_ids,
+        merchant_ids=merchant_ids,
+        holder=_holder(claims, known, reseller_ids, merchant_ids),
         name=str(claims.get("username") or claims.get("sub") or "")[:150],
         email=str(claims.get("email") or "")[:254],
     )
+
+
+def _holder(claims: dict[str, Any], role: str, *ids: frozenset[str]) -> str:
+    """A service may sign for many tenants in one name, or in none: what they may do tells them apart too."""
+    issuer, subject = str(claims.get("iss", "")), str(claims.get("sub", ""))
+    whole = json.dumps([issuer, subject, role, *map(sorted, ids)])
+    return f"jwt {issuer} {subject} {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def _ids(claims: dict[str, Any], *names: str) -> frozenset[str]:

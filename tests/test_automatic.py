@@ -1,12 +1,23 @@
 """POST /agent/voice/automatic: a session without a lead, whose bot gets the body."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import jwt
 import pytest
 
+from leads.auth import Scope
+from leads.automatic import start_automatic
 from leads.models import Lead
+from leads.start import Started, request_key
 from pools.metrics.claims import CONNECTS_REFUSED
 from pools.models import VoiceSession
+from pools.sessions.claims import SessionRequest, claim
 from tests.api import AUTOMATIC, check_problem, post, rows
-from tests.make import bearer, make_agent_process, make_daily_account, make_room
+from tests.make import bearer, make_agent_process, make_daily_account, make_room, make_token
+from tests.test_lifecycle_races import in_the_background, is_blocked, uncommitted
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -93,6 +104,32 @@ def test_a_retry_with_the_same_key_gets_the_same_session(pair):
     first, second = (post(AUTOMATIC, {}, headers).json() for _ in range(2))
     assert first["session_id"] == second["session_id"]
     assert VoiceSession.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_retry_that_overtakes_its_request_gets_the_same_session(pair):
+    make_room(), make_agent_process()
+    scope = Scope.of_token(make_token()[0])
+    key = request_key(scope.holder, "tab-7")
+    first = SessionRequest(body={}, life=timedelta(minutes=30), request_key=key)
+    with uncommitted(lambda: claim(first)) as commit, ThreadPoolExecutor(1) as pool:
+        retry = in_the_background(pool, lambda: start_automatic(scope, {}, idempotency_key="tab-7", arrived=None))
+        wait_until(is_blocked)
+        commit.set()
+        started = retry.result(20)
+    assert isinstance(started, Started) and started.session_id == VoiceSession.objects.get().uuid
+
+
+def test_tenants_of_one_service_do_not_get_each_others_sessions(pair, settings):
+    """It signs for all of them in one name, and they count their keys alike."""
+    settings.JWT_SECRET_KEY = "the key that we share with other services"
+    make_room(), make_agent_process()
+    claims = {"sub": "checkout", "role": "merchant", "exp": time.time() + 600}
+    tokens = [jwt.encode({**claims, "merchant_ids": [one]}, settings.JWT_SECRET_KEY) for one in ("m1", "m2")]
+    answers = [
+        post(AUTOMATIC, {}, {"Authorization": f"Bearer {token}", "Idempotency-Key": "1"}).json() for token in tokens
+    ]
+    assert answers[0]["session_id"] != answers[1]["session_id"]
 
 
 def test_without_capacity_the_caller_is_told_when_to_come_back():

@@ -6,12 +6,14 @@ import pytest
 from django.db import transaction
 
 from pools.models import AgentProcess, Room, SessionStatus, VoiceSession
+from pools.processes.hot_pairs import HotPairs
 from pools.sessions.claims import SessionRequest, claim
 from pools.sessions.ending import HOT_PAIR_LOST, end_unclaimed, hand_off_failed
 from pools.status import fleet_metrics
 from pools.status.state import read_state
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room
-from tests.service import run_until
+from tests.played_agents import SIGNER, PlayedPod
+from tests.service import run_until, supervisor_config
 
 LIFE = timedelta(seconds=1800)
 PREJOINER = """
@@ -104,6 +106,35 @@ def test_only_a_pair_that_is_ready_is_claimed_hot(values):
     process, room = make_agent_process(pod), make_room(pod=pod)
     session = claimed()
     assert (session.agent_process_id, session.room_id, session.start_kind) == (process.pk, room.pk, "warm")
+
+
+@pytest.mark.django_db
+def test_where_we_cannot_sign_a_token_the_room_has_to_have_one():
+    for stored, kind in ((False, "warm"), (True, "hot")):
+        room = make_hot_pair().room
+        if stored:
+            Room.objects.filter(pk=room.pk).update(tokens_expire_at=room.expires_at, guest_token="t")
+        make_agent_process(make_pod()), make_room(tokens_expire_at=room.expires_at, guest_token="t")
+        with transaction.atomic():
+            session = claim(SessionRequest(body={}, life=LIFE, hot=True, stored_tokens=True))
+        assert (session.start_kind, session.room.guest_token) == (kind, "t")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("signer", [None, SIGNER], ids=["not signed", "signed"])
+def test_a_room_whose_tokens_cannot_be_had_is_not_made_hot(tmp_path, signer):
+    pod = PlayedPod(supervisor_config(tmp_path, agent_target=1, prejoin=1), lambda session: None, 1)
+    make_room()
+    for now in range(2):
+        pod.turn(float(now))
+        for played in pod.zygote.agents:
+            played.act()
+    for agent in pod.pool.agents.values():
+        assert agent.ready
+        agent.ready.warm["prejoin"] = True
+    made = HotPairs(pod.config, pod.row, pod.pool, lambda: signer, lambda session: None).replenish(2.0)
+    pod.crash()
+    assert made == VoiceSession.objects.exists() == (signer is not None)
 
 
 @pytest.mark.django_db

@@ -13,7 +13,7 @@ from pools.processes.hot_pairs import HotPairs
 from pools.protocol import MAX_FRAME_BYTES, Ended
 from pools.sessions.ending import ask_to_end
 from tests.make import make_daily_account, make_lead, make_room, make_session
-from tests.played_agents import PlayedAgent, PlayedPod
+from tests.played_agents import SIGNER, PlayedAgent, PlayedPod
 from tests.service import supervisor_config
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_nor_is_a_telephone_tried_again_for_it():
 
 def test_a_hot_pair_that_is_claimed_with_too_much_ends_too(pod):
     agent = ready(pod)
-    hot = HotPairs(pod.config, pod.row, pod.pool, session_ended)
+    hot = HotPairs(pod.config, pod.row, pod.pool, lambda: SIGNER, session_ended)
     process = AgentProcess.objects.get()
     session = make_session(room=make_room("in_use"), agent_process=process, start_kind="hot", body=MANY_BYTES)
     AgentProcess.objects.update(status=StockStatus.IN_USE)

@@ -6,6 +6,7 @@ pod drains, when its room grows old or its process dies, is given up and made an
 """
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from pools.daily.tokens import TokenSigner
 from pools.decisions import planner
 from pools.models import AgentProcess, Pod, SessionStatus, StartKind, StockStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
@@ -33,10 +35,18 @@ STOP_S = 2.0
 
 
 class HotPairs:
-    def __init__(self, config: "SupervisorConfig", pod: Pod, pool: AgentPool, on_session_ended: OnSessionEnded) -> None:
+    def __init__(
+        self,
+        config: "SupervisorConfig",
+        pod: Pod,
+        pool: AgentPool,
+        signer: Callable[[], TokenSigner | None],
+        on_session_ended: OnSessionEnded,
+    ) -> None:
         self._config = config
         self._pod = pod
         self._pool = pool
+        self._signer = signer
         self._on_session_ended = on_session_ended
 
     def unclaimed(self) -> list[Agent]:
@@ -82,7 +92,8 @@ class HotPairs:
             process = AgentProcess.objects.available().filter(pk=agent.row.pk)
             if not process.update(status=StockStatus.IN_USE, in_use_at=Now()):
                 return False
-            room = taking.take_room(timedelta(seconds=self._config.session_limit), stored_tokens=False)
+            life = timedelta(seconds=self._config.session_limit)
+            room = taking.take_room(life, stored_tokens=self._signer() is None)
             if room is None:
                 transaction.set_rollback(True)
                 return False

@@ -114,14 +114,22 @@ def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
 
 def _from_stock(request: SessionRequest, number: float, asked: Mapping[str, Any]) -> VoiceSession | None:
     """A hot or a warm one; None: there is no process. Raises RoomNeeded."""
-    if request.hot and (hot := taking.take_hot(number, request.life, asked, of_any_version=False)):
+    if request.hot and (hot := _hot(request, number, asked, of_any_version=False)):
         return hot
     taken = taking.take_pair(number, request.life, asked, stored_tokens=request.stored_tokens)
     if taken is Missing.ROOM:
         _without_room(request)
     if taken is Missing.PROCESS:
-        return taking.take_hot(number, request.life, asked, of_any_version=True) if request.hot else None
+        return _hot(request, number, asked, of_any_version=True) if request.hot else None
     return _bound(taken, asked)
+
+
+def _hot(
+    request: SessionRequest, number: float, asked: Mapping[str, Any], *, of_any_version: bool
+) -> VoiceSession | None:
+    return taking.take_hot(
+        number, request.life, asked, stored_tokens=request.stored_tokens, of_any_version=of_any_version
+    )
 
 
 def _bound(taken: Pair, asked: Mapping[str, Any]) -> VoiceSession:

@@ -76,6 +76,7 @@ WHERE id = (
     JOIN pools_pod AS pod ON pod.id = process.pod_id
     WHERE session.unclaimed AND session.status = 'active' AND session.bot_joined_at IS NOT NULL
     AND session.stop_reason = '' AND room.expires_at > statement_timestamp() + %(life)s
+    AND (NOT %(stored_tokens)s OR room.tokens_expire_at > statement_timestamp() + %(life)s)
     AND pod.ended_at IS NULL AND NOT pod.draining
     AND pod.heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
     AND (%(any)s OR pod.draws_from IS NULL OR %(draw)s BETWEEN pod.draws_from AND pod.draws_until)
@@ -122,12 +123,12 @@ def take_room(life: timedelta, *, stored_tokens: bool) -> Room | None:
 
 
 def take_hot(
-    number: float, life: timedelta, session: Mapping[str, Any], *, of_any_version: bool
+    number: float, life: timedelta, session: Mapping[str, Any], *, stored_tokens: bool, of_any_version: bool
 ) -> VoiceSession | None:
     """A pair whose bot has joined; it is this caller's session from now on. `session` as for `take_pair`."""
     values = {key: session[key] for key in ("reference", "request_key", "before_claim_ms")}
-    about = {"body": Jsonb(session["body"]), "life": life, "lease": LEASE_S, "draw": number, "any": of_any_version}
-    row = _row(TAKE_HOT, values | about)
+    about = {"body": Jsonb(session["body"]), "lease": LEASE_S, "draw": number, "any": of_any_version}
+    row = _row(TAKE_HOT, values | about | {"life": life, "stored_tokens": stored_tokens})
     return from_row(VoiceSession, row) if row else None
 
 

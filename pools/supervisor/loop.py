@@ -93,8 +93,9 @@ class Supervisor:
         self.agents = AgentPool(self._config, self.pod)
         self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
         self.targets = PodTargets(self._config, self.pod, self.agents, self.rooms)
-        self.handoffs = HandOffs(self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended)
-        self.hot = HotPairs(self._config, self.pod, self.agents, self._on_session_ended)
+        about_sessions = self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended
+        self.handoffs = HandOffs(*about_sessions)
+        self.hot = HotPairs(*about_sessions)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
         self._lateness = Lateness(self.agents.pings, self.heartbeat)
