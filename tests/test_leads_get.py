@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from breezebuddy.errors import NOT_FOUND
 from leads.models import LeadStatus
 from pools.models import SessionStatus
 from tests.api import LEADS, check_problem, get
@@ -79,7 +80,7 @@ def test_a_finished_lead_has_its_end_and_transcript():
 )
 def test_an_id_that_is_no_leads_is_not_found(lead_id):
     detail = check_problem(get(f"{LEADS}/{lead_id}", bearer()), 404)
-    assert detail.startswith("Lead not found for ID: ") or detail == "Not found."
+    assert detail.startswith("Lead not found for ID: ") or detail == NOT_FOUND
     assert len(detail) < 200
 
 
