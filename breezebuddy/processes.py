@@ -17,8 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, Self
 
+from breezebuddy.parent_death import send_us_at_parents_death
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LIBC = ctypes.CDLL(None)
 
@@ -165,7 +166,7 @@ class Foreground:
         parent = os.getpid()
 
         def die_with_us() -> None:
-            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+            send_us_at_parents_death(signal.SIGINT)
             if os.getppid() != parent:
                 os._exit(1)  # we died before the kernel knew
 

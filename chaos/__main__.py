@@ -3,15 +3,15 @@
 import argparse
 import random
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.world import ROOT, DidNotHappen, private_directory
+from benchmarks.world import ROOT, private_directory
 from breezebuddy.processes import Foreground
 from chaos import __doc__ as package_doc
 from chaos import rolling, secret_search, soak
+from chaos.acts import act, draw_up_accounts
 from chaos.aftermath import aftermath
 from chaos.console import say
 from chaos.ending import concluded, keep_logs
@@ -27,7 +27,6 @@ SECONDS_A_KILL = 0.36
 REPEATS = {4: 20, 5: 20, 12: 20}
 AT_RANDOM = 0  # in place of a row: all of these and nothing else
 SECONDS_A_REPEAT = 6.0
-CLEAN_S = 180.0
 # With the light bot, with Pipecat. Callers stay so long that nobody is gone before the bot comes, and so short that two
 # cores can bear it: a Pipecat pipeline takes a sixth of a core while it speaks, and as much again to start.
 DRAIN_S = {False: 30.0, True: 60.0}
@@ -110,67 +109,9 @@ def _rolling(world: World, arguments: argparse.Namespace, report: Report) -> Non
 COMMANDS = {"chaos": _chaos, "soak": _soak, "rolling": _rolling}
 
 
-def act(world: World, about: str, run: Callable[[], Iterable[Finding]], report: Report) -> None:
-    """One scenario with pods of its own, audited at its end. One that breaks is reported, and the others still run."""
-    say(about)
-    try:
-        for finding in run():
-            say(report.add(finding).in_words())
-        _audit(world, about, report)
-    except DidNotHappen as error:
-        report.broken.append(f"{about}: {error}")
-        say(f"    BROKEN: {error}")
-    finally:
-        world.callers.pause()
-        world.restore()
-
-
-def _audit(world: World, about: str, report: Report) -> None:
-    audit = world.audit()
-    left = {
-        "rooms left over": len(audit.rooms_left_over),
-        "processes left over": len(audit.processes_left_over),
-        "two bots in a room": len(audit.two_bots),
-        "leads stuck": audit.stuck_leads,
-    }
-    for name, number in left.items():
-        report.must_be_zero[name] = report.must_be_zero.get(name, 0) + number
-    if not audit.agrees:
-        report.broken.append(f"audit after {about}: {audit.in_words()}")
-    say(f"    audit: {audit.in_words()}")
-
-
-# --- the end -----------------------------------------------------------------------------------------------
-
-
-def _clean_up(world: World) -> Iterable[Finding]:
-    """Clean-up comes last in Daily's budget: a pod is left alone with it."""
-    world.pods(1)
-    began = time.monotonic()
-    left = world.tables.rooms_to_delete()
-    world.wait_for("rooms deleted", lambda: not world.tables.rooms_to_delete(), CLEAN_S, step=0.3)
-    world.wait_until_level()
-    yield Finding(0, "every room that is over is gone at Daily", note=f"{left} in {time.monotonic() - began:.1f} s")
-
-
 def settle(world: World, report: Report) -> None:
     act(world, "secrets are looked for", lambda: secret_search.searched(world), report)
     draw_up_accounts(world, report)
-
-
-def draw_up_accounts(world: World, report: Report) -> None:
-    """What has become of every connect of the run, once everything is cleaned up."""
-    act(world, "the last rooms are deleted", lambda: _clean_up(world), report)
-    accounts = world.accounts()
-    report.accounts = vars(accounts)
-    report.must_be_zero |= {
-        "lost": accounts.lost,
-        "double": accounts.double,
-        "failed (neither 200 nor 503)": accounts.failed,
-        "503 without Retry-After": accounts.silent_refusals,
-    }
-    say(accounts.in_words())
-    say(f"ends: {accounts.ends}  failures: {accounts.failures}  429 from Daily: {accounts.rate_limited}")
 
 
 def _variables(arguments: argparse.Namespace) -> dict[str, str]:

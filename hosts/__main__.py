@@ -16,7 +16,7 @@ from benchmarks.world import ROOT, private_directory
 from breezebuddy import embedded_postgres
 from breezebuddy.embedded_postgres import EmbeddedPostgresError
 from breezebuddy.processes import Foreground
-from chaos.__main__ import act, draw_up_accounts
+from chaos.acts import act, draw_up_accounts
 from chaos.console import say
 from chaos.ending import concluded, keep_logs
 from chaos.findings import Report

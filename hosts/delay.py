@@ -5,7 +5,6 @@ The ends of the cable must do their checksums and segments themselves (see `plai
 """
 
 import array
-import ctypes
 import fcntl
 import heapq
 import itertools
@@ -16,9 +15,11 @@ import struct
 import sys
 import time
 
+from breezebuddy.parent_death import send_us_at_parents_death
+
 ALL_FRAMES = 0x0003
 LONGEST = 65_536
-SIOCETHTOOL, SIOCGIFINDEX = 0x8946, 0x8933
+SIOCETHTOOL = 0x8946
 SWITCHED_OFF = (0x00000017, 0x00000019, 0x0000001F, 0x00000024)  # ETHTOOL_STXCSUM, _SSG, _STSO, _SGSO
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
 
@@ -57,5 +58,5 @@ def _opened(interface: str) -> socket.socket:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    send_us_at_parents_death(signal.SIGKILL)
     relay(sys.argv[1], sys.argv[2], float(sys.argv[3]))

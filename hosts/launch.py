@@ -11,17 +11,17 @@ import socket
 import sys
 from pathlib import Path
 
+from breezebuddy.parent_death import send_us_at_parents_death
 from hosts.network import CLONE_NEWNET, LIBC, namespace
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWPID = 0x00020000, 0x04000000, 0x20000000
 MS_PRIVATE_AND_BELOW = 0x00040000 | 0x4000
-PR_SET_PDEATHSIG = 1
 PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> int:
     host, *command = sys.argv[1:]
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+    send_us_at_parents_death(signal.SIGINT)
     with open(Path("/run/netns", namespace(host))) as network:
         _must(LIBC.setns(network.fileno(), CLONE_NEWNET))
     _must(LIBC.unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID))
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _become(command: list[str]) -> None:
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    send_us_at_parents_death(signal.SIGKILL)
     _must(LIBC.mount(b"none", b"/", None, MS_PRIVATE_AND_BELOW, None))
     _must(LIBC.mount(b"proc", b"/proc", b"proc", 0, None))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)

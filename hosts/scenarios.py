@@ -30,7 +30,6 @@ HOSTS_OF = """
       JOIN pools_agentprocess a ON a.id = s.agent_process_id JOIN pools_pod p ON p.id = a.pod_id WHERE s.uuid = ANY(%s)
 """
 REAPED = "SELECT count(*) FROM pools_pod WHERE name = %s AND ended_at IS NOT NULL"
-BEATS = "SELECT count(*) FROM pools_pod WHERE name = %s AND ended_at IS NULL AND heartbeat_at > now() - interval '3 s'"
 
 
 def across(world: World) -> Iterator[Finding]:

@@ -7,12 +7,11 @@ from django.db.models.functions import Coalesce, Now
 
 from leads import phone_calls
 from leads.models import Lead, LeadStatus, PlatformStatus
+from leads.phone_calls import NO_ANSWER, UNKNOWN
 from leads.webhooks import outbox
 from pools.models import VoiceSession
 from pools.sessions.ending import NOT_STARTED
 
-UNKNOWN = "UNKNOWN"
-NO_ANSWER = "NO_ANSWER"
 NOT_DIALLED_PAUSE = timedelta(seconds=30)  # a bot that never gets as far as its telephone is not tried in a loop
 
 KEPT_BY_RETRIES = (

@@ -13,7 +13,7 @@ from breezebuddy.embedded_postgres import place
 from breezebuddy.embedded_postgres.errors import EmbeddedPostgresError
 from breezebuddy.embedded_postgres.place import Place
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # Recovery after a crash replays up to max_wal_size: seconds on our disks, minutes on bad ones. A server that works
 # on it is given the time; one that ends is noticed at once.
@@ -58,7 +58,7 @@ def wait_until_up(where: Place, runs: Callable[[], bool], *, needs_listener: boo
             )
         if now - reported > PROGRESS_EVERY:
             reported = now
-            log.info("event=postgres_starting seconds=%.0f last=%r", now - started, last_words(where.log))
+            logger.info("event=postgres_starting seconds=%.0f last=%r", now - started, last_words(where.log))
         time.sleep(0.01)
     return _is_ours(answer, where)
 

@@ -9,7 +9,7 @@ from typing import IO, Self
 
 from breezebuddy.embedded_postgres.errors import EmbeddedPostgresError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def private(path: str, flags: int) -> int:
@@ -32,7 +32,7 @@ class FileLock:
             if waited > deadline:
                 raise EmbeddedPostgresError(f"another process has held {self.path} for {deadline:.0f} s")
             if waited > 2 and not told:
-                log.info("event=waiting_for_lock path=%s", self.path)
+                logger.info("event=waiting_for_lock path=%s", self.path)
                 told = True
             time.sleep(0.01)
 

@@ -17,7 +17,7 @@ from breezebuddy.embedded_postgres.filelock import FileLock
 from breezebuddy.embedded_postgres.launch import launch
 from breezebuddy.embedded_postgres.place import Place
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 LOCK_DEADLINE = 330.0  # seconds: whoever holds the lock may be waiting for a recovery
 
@@ -55,7 +55,7 @@ class Server:
                         return False
                 pid = self.pid
                 if pid is not None and not postmaster.stop(pid, self.place.cluster):
-                    log.warning("event=postgres_killed pid=%d reason=would_not_stop", pid)
+                    logger.warning("event=postgres_killed pid=%d reason=would_not_stop", pid)
         if self._minder:
             self._minder.wait()
         return True
@@ -114,7 +114,7 @@ def _comes_up(where: Place) -> bool:
     if pid is not None:
         if wait_until_up(where, lambda: postmaster.is_ours(pid, where.cluster), needs_listener=True):
             return True
-        log.warning("event=postgres_does_not_answer pid=%d action=stop", pid)
+        logger.warning("event=postgres_does_not_answer pid=%d action=stop", pid)
         postmaster.stop(pid, where.cluster)
     # A postmaster that was killed leaves backends that go by themselves, but not while they are busy; and a new
     # server refuses to start as long as one of them holds the shared memory.

@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 import psycopg
 from psycopg.abc import RV, PQGen
 
-SERVING_S = 5.0  # an answer to a caller of ours is due in milliseconds
-
 
 class ImpatientConnection(psycopg.Connection[Any]):
     """Raises OperationalError, and is closed, when the server has not answered for `answer_timeout` seconds."""

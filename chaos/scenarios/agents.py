@@ -4,7 +4,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from chaos import processes
 from chaos.callers import Answer, Line
@@ -15,8 +15,6 @@ ROUNDS = 10
 MS_AFTER_SENDING = (0.0, 8.0)  # when a strike "during" the claim falls
 STAY_S = 0.5
 HANG_NOTICED_S = 60.0  # two pings in a call, 20 s each, and room for chance
-
-Round = Callable[[World, Line, signal.Signals], tuple[Answer, float]]
 
 
 def killed_around_the_claim(world: World) -> Iterator[Finding]:

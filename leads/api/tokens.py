@@ -22,8 +22,7 @@ from leads.api.pages import PARAMETERS, PageQuery, page_of, query_of
 from leads.api.request import as_uuid, checked
 from leads.auth import MayGrant, scope_of
 from leads.models import ApiToken, Role
-
-MAX_DAYS = 36_500
+from leads.models.holders import MAX_TOKEN_DAYS
 
 
 class GrantSerializer(serializers.Serializer[Any]):
@@ -36,7 +35,11 @@ class GrantSerializer(serializers.Serializer[Any]):
     reseller_ids = serializers.ListField(child=TextField(max_length=100), required=False, max_length=100)
     merchant_ids = serializers.ListField(child=TextField(max_length=100), required=False, max_length=100)
     expires_in_days = serializers.IntegerField(
-        min_value=1, max_value=MAX_DAYS, required=False, allow_null=True, help_text="Without it: until it is revoked."
+        min_value=1,
+        max_value=MAX_TOKEN_DAYS,
+        required=False,
+        allow_null=True,
+        help_text="Without it: until it is revoked.",
     )
 
 

@@ -13,6 +13,8 @@ from django.db.models.functions import Now
 
 from breezebuddy.postgresql.prepared import columns, from_row, prepared_cursor
 
+MAX_TOKEN_DAYS = 36_500
+
 
 class Role(models.TextChoices):
     ADMIN = "admin"  # everything

@@ -7,16 +7,16 @@ from django.conf import settings
 from django.urls import reverse
 
 from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
+from leads.phone_calls import BUSY, NO_ANSWER, UNKNOWN
 from pools.sessions.end_reasons import BODY_TOO_LARGE
 
 # Nobody was reached.
-UNREACHED = frozenset({"NO_ANSWER", "BUSY"})
+UNREACHED = frozenset({NO_ANSWER, BUSY})
 # The call was cut off, unless its bot had come to an outcome before.
 FAULTS = frozenset(
     {"agent_lost", "bot_error", "join_failed", "room_lost", "supervisor_lost", "no_meeting_token"}
     | {"ejected", "ended_by_operator", "pod_stopped", BODY_TOO_LARGE}
 )
-UNKNOWN = "UNKNOWN"
 
 
 def payload_of(lead: Lead) -> dict[str, Any]:

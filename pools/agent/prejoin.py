@@ -24,11 +24,6 @@ def deliver(body: dict[str, Any]) -> None:
         _waiting.set_result(body)
 
 
-def is_unclaimed() -> bool:
-    """Whether the bot of this process has joined before anybody wanted it."""
-    return _waiting is not None and not _waiting.done()
-
-
 async def claimed_body(runner_args: Any) -> dict[str, Any]:
     """The body of the session, as soon as there is one."""
     if _waiting is None:

@@ -132,7 +132,7 @@ class HandOffs:
                 VoiceSession.objects.active().filter(pk=handoff.pk, attempt=handoff.attempt).update(**handoff.news)
                 handoff.news = {}
             if handoff and handoff.final and not handoff.settled:
-                self._settle(agent, handoff)
+                self._settle(handoff)
                 changed = True
         return changed
 
@@ -156,7 +156,7 @@ class HandOffs:
             waited,
         )
 
-    def _settle(self, agent: Agent, handoff: Handoff) -> None:
+    def _settle(self, handoff: Handoff) -> None:
         """The process has reported the end. If its bot never got into the room, the start is tried again elsewhere,
         but not before the process is dead (see `bury`). So is one that nobody has claimed, as far as we know."""
         final = handoff.final
@@ -217,7 +217,7 @@ class HandOffs:
         elif agent.handoff is None:
             self._hand(agent, session)
         if agent:
-            self._send_start(agent, session, now)
+            self._send_start(agent, session)
 
     def _hand(self, agent: Agent, session: VoiceSession) -> None:
         agent.handoff = Handoff(
@@ -230,7 +230,7 @@ class HandOffs:
             unclaimed=session.unclaimed,
         )
 
-    def _send_start(self, agent: Agent, session: VoiceSession, now: float) -> None:
+    def _send_start(self, agent: Agent, session: VoiceSession) -> None:
         """Write Start as soon as the process is ready; the clock of the acknowledgement runs from here."""
         handoff = agent.handoff
         if handoff is None or handoff.sent is not None or agent.ready is None or agent.verdict:
@@ -314,7 +314,7 @@ class HandOffs:
             session.status, session.agent_process, session.assigned_at = SessionStatus.ASSIGNED, agent.row, Now()
             session.save(update_fields=["status", "agent_process", "assigned_at"])
         self._hand(agent, session)
-        self._send_start(agent, session, now)
+        self._send_start(agent, session)
         return True
 
     def _spare(self, agent: Agent) -> bool:

@@ -9,8 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from leads.models import ApiToken, Role
-
-MAX_DAYS = 36_500
+from leads.models.holders import MAX_TOKEN_DAYS
 
 
 class Command(BaseCommand):
@@ -30,8 +29,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         days = options["days"]
-        if days is not None and not 1 <= days <= MAX_DAYS:
-            raise CommandError(f"--days must be from 1 to {MAX_DAYS}")
+        if days is not None and not 1 <= days <= MAX_TOKEN_DAYS:
+            raise CommandError(f"--days must be from 1 to {MAX_TOKEN_DAYS}")
         values: dict[str, Any] = {
             "name": options["name"].strip(),
             "role": options["role"],
