@@ -81,6 +81,22 @@ def test_a_hot_pair_that_is_claimed_with_too_much_ends_too(pod):
     assert not hot.unclaimed() and agent.acting
 
 
+def test_a_call_whose_row_a_failover_has_lost_ends_with_its_process(pod):
+    agent = ready(pod)
+    lead = connected()
+    pod.turn(0.2)
+    agent.hear()
+    agent.acknowledge()
+    pod.turn(0.3)
+    agent.join()
+    Lead.objects.filter(pk=lead.pk).update(status=LeadStatus.BACKLOG, voice_session=None)
+    VoiceSession.objects.all().delete()
+    agent.end_call("bot_ended")
+    agent.die(0)
+    pod.turn(0.4)
+    assert not AgentProcess.objects.current().filter(uuid=agent.uuid).exists()
+
+
 @pytest.mark.parametrize("joined", [True, False], ids=["in the call", "before it"])
 def test_a_nul_character_in_a_bots_error_is_left_out(pod, joined):
     agent = ready(pod)

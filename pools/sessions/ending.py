@@ -50,10 +50,13 @@ class Result:
 
 
 def end_session(pk: int, result: Result, on_session_ended: OnSessionEnded) -> bool:
-    """Ends it, its room with it, and tells the lead. False: it was over already. The process has its own end."""
+    """Ends it, its room with it, and tells the lead. False: it was over already, or a failover has lost its row. The
+    process has its own end."""
     with transaction.atomic():
-        session = VoiceSession.objects.select_for_update(of=("self",)).select_related("room").get(pk=pk)
-        if session.status == SessionStatus.ENDED:
+        session = (
+            VoiceSession.objects.current().select_for_update(of=("self",)).select_related("room").filter(pk=pk).first()
+        )
+        if session is None:
             return False
         _end(session, result, on_session_ended)
     return True
