@@ -5,15 +5,16 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from django.db import connection, models
+from django.db import OperationalError, connection, models
 from django.test.utils import CaptureQueriesContext
 
 from breezebuddy.postgresql.prepared import prepared_cursor
 from leads.models import ApiToken
 from pools.models import Room, VoiceSession
+from pools.processes.handoff_rows import to_see_to
 from pools.sessions.claims import claim
 from pools.supervisor.glance import glance
-from tests.make import make_agent_process, make_pod, make_room
+from tests.make import make_agent_process, make_pod, make_room, make_session
 from tests.test_claims import REQUEST, claimed
 from tests.test_database_dump import url_of
 
@@ -81,6 +82,22 @@ def test_it_goes_on_when_a_migration_has_changed_its_tables():
     with migrated(Room, VoiceSession, ApiToken):
         assert claimed().pk != first.pk
         assert ApiToken.usable_by(secret) == token
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_a_column_has_another_type_the_connection_is_had_anew():
+    pod, session = make_pod(), make_session("waiting")
+    assert to_see_to(pod)
+    with psycopg.connect(url_of(connection.settings_dict["NAME"]), autocommit=True) as other:
+        other.execute("ALTER TABLE pools_voicesession ALTER COLUMN attempt TYPE bigint")
+        try:
+            with pytest.raises(OperationalError):
+                to_see_to(pod)
+            connection.close()  # as Django does after each request, and `runpools` where the database is away
+            assert [one.pk for one in to_see_to(pod)] == [session.pk]
+        finally:
+            other.execute("ALTER TABLE pools_voicesession ALTER COLUMN attempt TYPE smallint")
+    connection.close()
 
 
 @pytest.mark.django_db

@@ -20,7 +20,13 @@ M = TypeVar("M", bound=models.Model)
 
 class PreparedCursor(psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Params | None = None, **options: Any) -> "PreparedCursor":
-        return super().execute(query, params, **{"prepare": True, **options})
+        """Raises OperationalError, and closes the connection, where a migration has given a column another type: the
+        plan is of no use any more, and would be refused again and again."""
+        try:
+            return super().execute(query, params, **{"prepare": True, **options})
+        except psycopg.errors.FeatureNotSupported as error:
+            self.connection.close()
+            raise psycopg.OperationalError(str(error)) from None
 
 
 def prepared_cursor() -> CursorWrapper:
