@@ -27,7 +27,7 @@ fuzz: setup ## what `make test` does with a few made-up requests for each operat
 	@$(COMPILED) FUZZ_EXAMPLES="$${FUZZ_EXAMPLES:-100}" exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/test_schemathesis.py
 
 bench-sizing: setup ## a pod that follows demand against the simulation, and against a constant stock: three minutes
-	@exec $(PY) -m benchmarks.sizing
+	@exec $(PY) -m benchmarks.sizing $(ARGS)
 
 bench: setup ## measure claims, hand-offs and refills; prints a table and writes JSON
 	@exec $(PY) -m benchmarks $(ARGS)

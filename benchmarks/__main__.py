@@ -8,10 +8,9 @@ from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from benchmarks.measures import MEASURES, VOICE_MEASURES, Measure
 from benchmarks.progress import Progress
 from benchmarks.report import Report
-from benchmarks.world import ROOT, World, private_directory, running_world
+from benchmarks.world import DATA_DIR, ROOT, World, private_directory, running_world
 from breezebuddy.processes import Foreground
 
-DATA_DIR = ROOT / ".data"
 LAST_LINES = 15
 
 

@@ -9,6 +9,7 @@
 Exit status: 0 the target followed demand within its cap and did better, 1 not so, 130 interrupted.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -16,10 +17,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 
-from benchmarks.client import Refused
-from benchmarks.world import ROOT, DidNotHappen, Sizes, World, private_directory, running_world
-from breezebuddy.processes import Foreground, ProgramEnded, StopRequested
+from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
+from benchmarks.world import DATA_DIR, LIGHT_BOT, ROOT, Sizes, World, private_directory, running_world
+from breezebuddy.processes import Foreground
 from pools.decisions.targets import Pool
 from pools.sizing.patterns import bursts, campaigns
 from pools.sizing.result import Result
@@ -33,7 +35,6 @@ LOOK_S = 0.5
 AN_HOUR = 3600.0
 REPEATS, PAUSE_S = 3, 1800.0
 CLOSE = 0.05  # hit rates that differ by no more agree
-OUTPUT = ROOT / ".data" / "bench-sizing.json"
 RECORDED = """
 SELECT extract(epoch FROM created_at)::float8, agent_process_id IS NOT NULL AND start_kind = 'warm',
 extract(epoch FROM active_at - created_at)::float8 FROM pools_voicesession ORDER BY created_at"""
@@ -63,25 +64,44 @@ class Run:
 
 
 def main() -> int:
+    arguments = _arguments()
     try:
-        with private_directory(ROOT / ".data") as directory, Foreground(directory, ROOT) as foreground:
+        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
             note("bringing up PostgreSQL, the Daily sandbox, gunicorn and a pod")
             with running_world(foreground, directory) as world:
                 real = run(world)
-    except (StopRequested, KeyboardInterrupt):
+    except INTERRUPTIONS:
         note("interrupted; everything has been ended")
-        return 130
-    except (DidNotHappen, ProgramEnded, Refused, OSError) as error:
+        return INTERRUPTED
+    except BROKEN as error:
         note(f"the run did not work: {type(error).__name__}: {error}")
         return 1
     alike = simulated_like(real)
     rows = [compare(name, arrivals, real) for name, arrivals in patterns(real).items()]
     out(table_of_the_run(real, alike))
     out(table_of_patterns(rows))
-    OUTPUT.write_text(json.dumps({"real": vars(real), "patterns": [vars(row) for row in rows]}, indent=1) + "\n")
+    arguments.output.write_text(
+        json.dumps({"real": vars(real), "patterns": [vars(row) for row in rows]}, indent=1) + "\n"
+    )
     good = real.most <= CAP and all(row.most <= CAP for row in rows) and rows[0].gain > 0
     out("The target followed demand within its cap and did better." if good else "NOT SO: see above.")
     return 0 if good else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sizing",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=DATA_DIR / "bench-sizing.json",
+        metavar="FILE",
+        help="where the JSON goes (default: .data/bench-sizing.json)",
+    )
+    return parser.parse_args()
 
 
 def note(text: str) -> None:
@@ -98,7 +118,7 @@ def out(text: str) -> None:
 def run(world: World) -> Run:
     sizes = Sizes(processes=SIZE, rooms=ROOMS, start_method="spawn", max_processes=SLOTS)
     variables = {
-        "VOICE_AGENT_BOT": "pools.agent.bots.light",
+        "VOICE_AGENT_BOT": LIGHT_BOT,
         "VOICE_AGENT_MAX_POOL_SIZE": str(CAP),
         "CALLER_JOIN_TIMEOUT": str(CALL_S),
     }

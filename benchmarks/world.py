@@ -29,6 +29,8 @@ from pools.agent.launcher import AgentConfig, agent_environment
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
+DATA_DIR = ROOT / ".data"  # where runs lie, and what they have measured
+LIGHT_BOT = "pools.agent.bots.light"  # for rates of starts at which no machine of ours could hold the calls
 WORKERS, THREADS = 2, 8  # of gunicorn
 START_S = 60.0
 STOP_S = 10.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.world import ROOT, private_directory
+from benchmarks.world import DATA_DIR, ROOT, private_directory
 from breezebuddy.processes import Foreground
 from chaos import __doc__ as package_doc
 from chaos import rolling, secret_search, soak
@@ -20,7 +20,6 @@ from chaos.scenarios import SCENARIOS
 from chaos.storm import Storm
 from chaos.world import World, running_world
 
-DATA_DIR = ROOT / ".data"
 STORM_PODS, STORM_RATE, STORM_STAY = 5, 6.0, (0.3, 3.0)
 SHARES = {1: 0.6, 2: 0.2, 3: 0.2}  # of the kills of rows 1 to 3
 SECONDS_A_KILL = 0.36

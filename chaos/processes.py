@@ -6,6 +6,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from breezebuddy.processes import children
+from pools.kernel.process_table import private_bytes
+
 AGENT_MODULES = (b"pools.agent.zygote", b"pools.agent.spawn")
 
 
@@ -53,7 +56,7 @@ def strike(pid: int, number: signal.Signals) -> bool:
 
 def bury_strays(ours: set[int]) -> None:
     """As subreaper we inherit what killed supervisors leave; `ours` are waited for by those who started them."""
-    for pid in set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())) - ours:
+    for pid in children() - ours:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 
@@ -69,8 +72,6 @@ class Weight:
 def weight(pid: int) -> Weight | None:
     """None: it is gone."""
     try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
-        return Weight(private, len(os.listdir(f"/proc/{pid}/fd")))
+        return Weight(private_bytes(pid) // 1024, len(os.listdir(f"/proc/{pid}/fd")))
     except OSError:
         return None

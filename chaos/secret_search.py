@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import requests
 
+from benchmarks.client import PREFIX
 from benchmarks.world import DidNotHappen
 from chaos import processes
 from chaos.callers import PHONE
@@ -22,7 +23,6 @@ WRONG: tuple[tuple[str, dict[str, object]], ...] = (
     ("connect", {}),
     ("leads", {"payload": {"customer_mobile_number": PHONE}}),
 )
-PREFIX = "/agent/voice/breeze-buddy"
 
 
 def searched(world: World) -> Iterator[Finding]:

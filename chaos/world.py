@@ -16,6 +16,7 @@ import psycopg
 from benchmarks import world as base
 from benchmarks.client import Sandbox
 from benchmarks.rows import Rows
+from benchmarks.world import LIGHT_BOT
 from breezebuddy import embedded_postgres
 from breezebuddy.processes import Foreground, Program, children
 from chaos import accounts, look, processes
@@ -25,7 +26,6 @@ from chaos.daily import Daily
 from chaos.fleet import Fleet, Pod
 from chaos.tables import Session, Tables
 
-LIGHT_BOT = "pools.agent.bots.light"
 LATENCY_S = 0.1  # of the sandbox
 ACKNOWLEDGED = r"event=session_active session=(\S+) agent=(\S+)"
 LEVEL_S = 90.0

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from benchmarks.world import ROOT, private_directory
+from benchmarks.world import DATA_DIR, ROOT, private_directory
 from breezebuddy import embedded_postgres
 from breezebuddy.embedded_postgres import EmbeddedPostgresError
 from breezebuddy.processes import Foreground
@@ -25,7 +25,6 @@ from hosts.network import NotPossibleHere, check, network, on_host, sweep
 from hosts.scenarios import SCENARIOS
 from hosts.world import World, running_world
 
-DATA_DIR = ROOT / ".data"
 DISKS = DATA_DIR / "hosts"
 LOCK = Path("/run/lock/breezebuddy-hosts")  # namespaces are the whole machine's
 NOT_HERE = 3

@@ -6,14 +6,12 @@ import sys
 from pathlib import Path
 
 from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
-from benchmarks.world import ROOT, private_directory
+from benchmarks.world import DATA_DIR, ROOT, private_directory
 from breezebuddy.processes import Foreground
 from chaos.console import say
 from chaos.world import running_world
 from load import __doc__ as package_doc
 from load import api, dial
-
-DATA_DIR = ROOT / ".data"
 
 
 def main() -> int:

@@ -11,14 +11,12 @@ from typing import Any
 
 from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from benchmarks.figures import Figure, milliseconds
-from benchmarks.world import ROOT, Sizes, private_directory, running_world
+from benchmarks.world import DATA_DIR, LIGHT_BOT, ROOT, Sizes, private_directory, running_world
 from breezebuddy.processes import Foreground
 from load.run import Outcome, Run
 from load.traffic import Sent
 
-DATA_DIR = ROOT / ".data"
 SIZES = Sizes(processes=3, rooms=5, max_processes=80)
-LIGHT_BOT = "pools.agent.bots.light"  # the rate is that of starts: no machine of ours could run so many real calls
 
 
 def main(words: Sequence[str]) -> int:

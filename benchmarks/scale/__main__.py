@@ -4,14 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.__main__ import DATA_DIR
 from benchmarks.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from benchmarks.scale import __doc__ as package_doc
 from benchmarks.scale.database import SETTINGS, Meter
 from benchmarks.scale.fleet import Fleet
 from benchmarks.scale.phases import CALL_S, PAIRS, Run
 from benchmarks.scale.report import Report
-from benchmarks.world import ROOT, World, private_directory, running_world
+from benchmarks.world import DATA_DIR, ROOT, World, private_directory, running_world
 from breezebuddy.embedded_postgres import place
 from breezebuddy.processes import Foreground
 
