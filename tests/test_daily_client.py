@@ -3,13 +3,14 @@
 import json
 import logging
 import os
+import time
 from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
 
 from pools.daily.account import verify
-from pools.daily.client import DailyClient, NewRoom, PhoneCall, normalise_url
+from pools.daily.client import PAGE_PAUSE_S, DailyClient, NewRoom, PhoneCall, normalise_url
 from pools.daily.errors import (
     DailyKeyRefused,
     DailyRateLimited,
@@ -62,7 +63,9 @@ def test_makes_many_rooms_in_one_call_and_finds_them_again(client, sandbox):
     again = client.create_rooms(rooms)
     assert {room.name for room in made} == {room.name for room in again} == {room.name for room in rooms}
     assert len(sandbox.rooms()) == 150
+    began = time.monotonic()
     assert {room.name for room in client.rooms()} == {room.name for room in rooms}
+    assert time.monotonic() - began >= PAGE_PAUSE_S, "a domain with many rooms would use up Daily's limit"
 
 
 def test_a_room_that_was_made_before_the_connection_broke_is_found_by_the_retry(client, sandbox):

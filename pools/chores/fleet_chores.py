@@ -73,6 +73,7 @@ class Chores:
         self._delete_due, self._presence_due, self._tidy_due = Due(), Due(), Due()
         self._sample_due = Due()
         self._reconcile_due: Due | None = None
+        self._reconciling = False
         self._webhook = WebhookKeeper(config, client, calls)
 
     def run(self, now: float, *, steady: float, daily_works: bool) -> None:
@@ -202,7 +203,7 @@ class Chores:
         it has not is retired. Rooms with other names are never touched."""
         if self._reconcile_due is None:
             self._reconcile_due = Due(now + RETRY_S)  # not in the rush of the start
-        if not self._reconcile_due.take(now, RECONCILE_S):
+        if self._reconciling or not self._reconcile_due.take(now, RECONCILE_S):
             return
         if budget.take(budget.Group.GENERAL, budget.Priority.CLEAN_UP, 2) < 2:
             self._reconcile_due.at = now + RETRY_S
@@ -214,9 +215,11 @@ class Chores:
             return listed, set(self._client.presence())
 
         def done(result: tuple[set[str], set[str]] | None, error: DailyError | None) -> None:
+            self._reconciling = False
             if result is not None:
                 self._results.append(lambda: self._reconciled(*result, asked_at))
 
+        self._reconciling = True
         self._calls.submit(job, done)
 
     @transaction.atomic
