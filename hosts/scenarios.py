@@ -14,13 +14,11 @@ from chaos.fleet import Pod
 from hosts.network import POD_HOSTS, address, cut, slow
 from hosts.world import PROBES_PORT, World, host_of
 
-STAY_S = (3.0, 8.0)  # so long that nobody is gone before the bot comes
+STAY_S = (3.0, 8.0)  # so long that nobody is gone before the bot comes;
+FAR_STAY_S = (7.0, 10.0)  # it takes up to six seconds to come from a host that is far away
 RATE = 4.0  # connects a second
-BLINK_S, LONG_S, API_CUT_S = (
-    2.0,
-    25.0,
-    8.0,
-)  # shorter than the lease for hand-offs (3 s), longer than the one for reaping
+BLINK_S, LONG_S = 2.0, 25.0  # shorter than the lease for hand-offs (3 s), longer than the one for reaping
+API_CUT_S = 8.0
 ONE_WAY_S = 0.02
 MIN_READY_S = 5.0  # minReadySeconds of deploy/kubernetes/pods/deployment.yaml
 SURGE_PORT = PROBES_PORT + 10
@@ -146,7 +144,7 @@ def far_away(world: World) -> Iterator[Finding]:
     (distant,) = (pod for pod in world.pods(len(POD_HOSTS)) if host_of(pod) == host)
     with slow(host, "inside", ONE_WAY_S):
         world.wait_until_full()
-        answers = _load(world, 15.0)
+        answers = _load(world, 15.0, FAR_STAY_S)
         yield _all_answered(6, answers)
         sent = {str(answer.session): answer.sent for answer in answers}
         served = [(name, at - sent[session]) for session, name, at in _hosts_of(world, answers)]
@@ -203,9 +201,9 @@ SCENARIOS = {
 # --- parts of them ---------------------------------------------------------------------------------------------
 
 
-def _load(world: World, seconds: float) -> list[Answer]:
+def _load(world: World, seconds: float, stay: tuple[float, float] = STAY_S) -> list[Answer]:
     first = len(world.answers)
-    world.callers.arrive(RATE, STAY_S)
+    world.callers.arrive(RATE, stay)
     world.pause(seconds)
     world.callers.pause()
     return world.answers[first:]
