@@ -7,7 +7,7 @@ import pytest
 
 from pools.agent.launcher import AgentConfig, Zygote, spawn
 from pools.protocol import Ended, ForkRefused, Ready, WarmupFailed, ZygoteReady
-from tests.agents import START_METHODS, Agent, Conversation, config, running_agents
+from tests.agents import BOTS, START_METHODS, Agent, Conversation, config, running_agents
 from tests.waiting import wait_until
 
 
@@ -35,7 +35,7 @@ def warmup_failure(method: str, config: AgentConfig) -> str:
     ("bot", "reason"),
     [
         ("misses_a_module", "does not import: ModuleNotFoundError: No module named 'a_module_that_nobody_has'"),
-        ("there_is_no_such_module", "does not import: ModuleNotFoundError"),
+        ("there_is_no_such_module", f"it is looked for in {BOTS} first (VOICE_AGENT_BOT_DIR)"),
         ("no module name", "does not import: ModuleNotFoundError"),
         ("exits_at_import", "does not import: SystemExit: no licence"),
         ("raises_at_import", "does not import: RuntimeError: the provider refused"),

@@ -69,7 +69,12 @@ def _import_bot(name: str) -> Bot:
     try:
         module = importlib.import_module(name)
     except BaseException as error:  # a module may raise anything, and may call sys.exit()
-        raise WarmupError(_reason(f"bot module {name} does not import", error)) from error
+        reason = _reason(f"bot module {name} does not import", error)
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(
+            f"{error.name}."
+        ):  # not one that it imports
+            reason += f": it is looked for in {os.getcwd()} first (VOICE_AGENT_BOT_DIR)"
+        raise WarmupError(reason) from error
     bot: Any = getattr(module, "bot", None)
     if not callable(bot) or not inspect.iscoroutinefunction(inspect.unwrap(bot)):
         raise WarmupError(f"bot module {name} has no `async def bot(runner_args)`")
