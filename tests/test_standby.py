@@ -28,6 +28,7 @@ def test_a_pod_goes_on_as_if_the_database_were_away_and_connects_anew(pods, capl
     with standby():
         run_until(pod, lambda: "event=database_away" in caplog.text)
         run_until(pod, lambda: "event=database_back" in caplog.text)
+    assert "read-only transaction" in caplog.text
     assert not pod.reaped and len(pod.agents.agents) == 1
 
 

@@ -359,7 +359,10 @@ class Supervisor:
 
     def _lost_database(self, error: Exception) -> None:
         if not self._database_away:
-            logger.error("event=database_away pod=%s problem=%s", self.pod.name, type(error).__name__)
+            words = (
+                f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"  # beyond it are the row's values
+            )
+            logger.error('event=database_away pod=%s problem="%s"', self.pod.name, words)
         self._database_away = True
         if self._probes:
             self._probes.judged(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the database does not answer"})
