@@ -171,6 +171,7 @@ def test_the_death_of_an_unclaimed_pair_hands_nothing_on_and_that_of_a_claimed_o
     lost.refresh_from_db()
     called.refresh_from_db()
     assert (lost.status, lost.end_reason, called.status) == ("ended", HOT_PAIR_LOST, "waiting")
+    assert called.bot_joined_at is None, "should its next pod be lost too, nobody would hand it on"
 
 
 def test_a_pod_keeps_hot_pairs_which_are_stock_until_they_are_claimed_and_then_get_their_body(pods, sandbox, tmp_path):

@@ -102,7 +102,7 @@ def hand_off_failed(
             None,
             None,
         )
-        session.handed_off_at = None
+        session.handed_off_at = session.bot_joined_at = None  # that of a hot pair had
         session.attempt += 1
         session.save(
             update_fields=[
@@ -111,6 +111,7 @@ def hand_off_failed(
                 "assigned_at",
                 "handed_off_at",
                 "active_at",
+                "bot_joined_at",
                 "attempt",
                 "failed_handoffs",
             ]
