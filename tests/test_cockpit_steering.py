@@ -1,5 +1,6 @@
 """Who may steer from the admin, what orders and verbs do there, and what is refused."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -125,6 +126,20 @@ def test_steering_from_a_terminal_is_in_the_operators_acts(admin_client):
     ]
     assert all("@" in act.by for act in OperatorAct.objects.all())
     assert "drain pod pool-a" in admin_client.get(reverse("admin:pools_operatoract_changelist")).content.decode()
+
+
+def test_the_page_of_an_order_writes_its_end_as_it_writes_its_begin(admin_client):
+    order = orders.pause(Pool.ROOMS, until=timezone.now() + timedelta(minutes=5), by="ann")
+    page = admin_client.get(reverse("admin:pools_poolorder_change", args=[order.pk])).content.decode()
+    assert f"{order.ends_at:%Y-%m-%d %H:%M:%S} UTC" in page and "+00:00" not in page
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_who_is_asked_has_one_button_that_does_it_and_another_that_does_not(name, admin_client):
+    verb = VERBS[name]
+    page = admin_client.get(verb.url([rows_for_each_verb()[name].pk])).content.decode()
+    assert len(re.findall(rf">\s*{verb.label}\s*</(?:a|button)>", page)) == 1
+    assert len(re.findall(r">\s*Do nothing\s*</a>", page)) == 1
 
 
 def test_the_way_back_is_never_an_address_of_the_request(admin_client):

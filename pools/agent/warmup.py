@@ -70,9 +70,7 @@ def _import_bot(name: str) -> Bot:
         module = importlib.import_module(name)
     except BaseException as error:  # a module may raise anything, and may call sys.exit()
         reason = _reason(f"bot module {name} does not import", error)
-        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(
-            f"{error.name}."
-        ):  # not one that it imports
+        if _is_not_there(name, error):
             reason += f": it is looked for in {os.getcwd()} first (VOICE_AGENT_BOT_DIR)"
         raise WarmupError(reason) from error
     bot: Any = getattr(module, "bot", None)
@@ -80,6 +78,11 @@ def _import_bot(name: str) -> Bot:
         raise WarmupError(f"bot module {name} has no `async def bot(runner_args)`")
     run: Bot = bot
     return run
+
+
+def _is_not_there(bot: str, error: BaseException) -> bool:
+    """The bot's own module, or a package above it: not one that it imports."""
+    return isinstance(error, ModuleNotFoundError) and f"{bot}.".startswith(f"{error.name}.")
 
 
 def _may_prejoin(name: str) -> bool:

@@ -11,17 +11,13 @@ words of an error: here they are those of SIP. A phone that is left alone in its
 import re
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pools.sandbox.errors import DailyError, invalid_request, quoted, shown
-from pools.sandbox.presence import Participant, Presence
+from pools.sandbox.presence import Participant, Presence, Tell
 from pools.sandbox.properties import is_number
 from pools.sandbox.rooms import Room
-
-Tell = Callable[[str, dict[str, Any], str], None]
-"""Takes an event for webhooks: its type, its payload and its id."""
 
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 MAX_SECONDS = 3600.0

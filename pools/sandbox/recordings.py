@@ -2,14 +2,12 @@
 
 import secrets
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pools.sandbox.errors import DailyError, invalid_request, quoted
-from pools.sandbox.presence import Participant
+from pools.sandbox.presence import Participant, Tell
 
-Tell = Callable[[str, dict[str, Any], str], None]
 LINK_SECONDS = 3600
 MAX_LINK_SECONDS = 43_200
 PAGE = 100
