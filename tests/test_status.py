@@ -76,6 +76,12 @@ def test_the_older_nested_keys_stand_beside_the_published_ones(account, settings
     }
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_status_says_whether_sessions_are_recorded(account, settings, recorded):
+    settings.ENABLE_AUTOMATIC_DAILY_RECORDING = recorded
+    assert get(ROOM_POOL_STATUS).json()["room_pool_stats"]["recording_enabled"] is recorded
+
+
 def test_pods_are_added_up_and_one_can_be_asked_for(account):
     healthy_pod("a")
     b = healthy_pod("b", agent_target=1)

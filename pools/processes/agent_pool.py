@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from pools.agent.launcher import ZygoteUnavailable, spawn
 from pools.decisions import planner
 from pools.decisions.demand import TimeToReplace
-from pools.decisions.targets import Target
+from pools.decisions.targets import CONFIGURED, Target
 from pools.kernel import process_table
 from pools.metrics.pod import FAILURES, WARMUP_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
@@ -48,7 +48,7 @@ class AgentPool:
         self._config = config
         self._agent_config = replace(config.agent, pod=str(pod.uuid))
         self._pod = pod
-        self.target = Target(config.agent_target, "configured")
+        self.target = Target(config.agent_target, CONFIGURED)
         self.time_to_replace = TimeToReplace(FIRST_GUESS_S)
         self.agents: dict[int, Agent] = {}
         self.pings = Pings(config, self.agents)

@@ -17,7 +17,7 @@ from pools.daily.errors import DailyError, DailyKeyRefused, DailyRateLimited, Da
 from pools.daily.tokens import TokenSigner
 from pools.decisions import planner
 from pools.decisions.demand import TimeToReplace
-from pools.decisions.targets import Target
+from pools.decisions.targets import CONFIGURED, Target
 from pools.http_calls import HttpCalls
 from pools.metrics.pod import FAILURES
 from pools.models import DailyAccount, Pod, Room, StoredTokens
@@ -44,7 +44,7 @@ class RoomPool:
         self._pod = pod
         self._client = client
         self._calls = calls
-        self.target = Target(config.room_target, "configured")
+        self.target = Target(config.room_target, CONFIGURED)
         self.time_to_replace = TimeToReplace(FIRST_GUESS_S)
         self._stock = RoomStock(config, pod)
         self.backoff = planner.Backoff(base=0.5, ceiling=10.0)  # level within seconds of its return

@@ -295,7 +295,7 @@ def _room_pool_stats(rooms: Stock) -> dict[str, Any]:
         "pool_size": rooms.pool_size,
         "max_pool_size": rooms.cap,
         "max_session_limit": settings.MAX_DAILY_SESSION_LIMIT,
-        "recording_enabled": False,
+        "recording_enabled": settings.ENABLE_AUTOMATIC_DAILY_RECORDING,
     }
 
 
