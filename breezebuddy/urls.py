@@ -6,11 +6,11 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from breezebuddy.metrics import MetricsView
 from breezebuddy.views import HealthView, ReadinessView
 from leads.api.automatic import AutomaticView
+from leads.api.cleanup import CleanupView
 from leads.api.daily_webhook import DailyWebhookView
 from leads.api.reservations import ReservationsView, ReservationView
-from leads.cleanup import CleanupView
+from leads.api.timeline import TimelineView
 from leads.talk import talk
-from leads.timeline import TimelineView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),

@@ -3,7 +3,7 @@
 import pytest
 from rest_framework.test import APIRequestFactory
 
-from leads.cleanup import CleanupView
+from leads.api.cleanup import CleanupView
 from leads.models import LeadStatus
 from pools.models import OperatorAct, SessionStatus, StockStatus
 from tests.api import check_problem, post

@@ -19,8 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from breezebuddy.wsgi import application
-from leads.api.examples import EXAMPLE_LEAD, EXAMPLE_TEMPLATE, EXAMPLE_TOKEN
-from leads.cleanup import SESSION
+from leads.api.examples import EXAMPLE_LEAD, EXAMPLE_SESSION, EXAMPLE_TEMPLATE, EXAMPLE_TOKEN
 from leads.models import Lead
 from tests.make import (
     bearer,
@@ -78,7 +77,7 @@ def admin(one_connection: None, settings: Any) -> Headers:
     pod = make_pod(max_processes=1000)
     for _ in range(20):
         make_room(), make_agent_process(pod)
-    make_session("waiting", uuid=SESSION)
+    make_session("waiting", uuid=EXAMPLE_SESSION)
     return bearer()
 
 

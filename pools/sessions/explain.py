@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from breezebuddy.durations import duration
+from breezebuddy.plurals import counted
 from pools.decisions.targets import CONFIGURED
 from pools.sessions.misses import Cause, Circumstances
 from pools.sessions.timeline import Moment, Step, slowest, time_to
@@ -113,7 +114,7 @@ def _why_nothing(why: str) -> str:
 
 
 def _of_pods(number: int, seen: Circumstances) -> str:
-    return f"{number} of {seen.pods} pods"
+    return f"{number} of {counted(seen.pods, 'pod')}"
 
 
 def _all_claimed(number: int, around: Around) -> str:
@@ -121,7 +122,7 @@ def _all_claimed(number: int, around: Around) -> str:
 
 
 def _starts(around: Around) -> str:
-    return f"{around.starts_before} starts in the {WINDOW_S:g} s before"
+    return f"{counted(around.starts_before, 'start')} in the {WINDOW_S:g} s before"
 
 
 def _stock(warming: int, target: int, next_s: float | None) -> str:

@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from leads.api.examples import EXAMPLE_SESSION
 from leads.api.request import as_uuid
 from leads.auth import scope_of
-from leads.cleanup import SESSION
 from pools.models import VoiceSession
 from pools.sessions.story import Story
 
@@ -62,7 +62,7 @@ class TimelineSerializer(serializers.Serializer[Any]):
 
 
 EXAMPLE = {
-    "session_id": SESSION,
+    "session_id": EXAMPLE_SESSION,
     "lead_id": "5f0c3c52-9d0e-4a55-8c2e-3b1f0a8f2a11",
     "status": "active",
     "end_reason": "",
@@ -102,7 +102,9 @@ class TimelineView(APIView):
         parameters=[OpenApiParameter("session_id", uuid.UUID, OpenApiParameter.PATH)],
         responses={
             200: TimelineSerializer,
-            404: problem("Unknown, or its lead is outside of the token's scope", f"Session not found: {SESSION}"),
+            404: problem(
+                "Unknown, or its lead is outside of the token's scope", f"Session not found: {EXAMPLE_SESSION}"
+            ),
             **UNAUTHENTICATED,
             **UNAVAILABLE,
         },

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from leads.api.examples import EXAMPLE_SESSION
 from leads.api.request import as_uuid
 from leads.auth import OperatorsOnly, scope_of
 from leads.outcomes import session_ended
@@ -17,7 +18,6 @@ from pools.models import SessionStatus, VoiceSession
 from pools.sessions.ending import end_for_operator
 
 STEP_S = 0.05
-SESSION = "0b9f6f3e-3c53-4b0c-a3f5-0f4b6f8f4c22"
 
 
 class CleanupSerializer(serializers.Serializer[object]):
@@ -51,14 +51,14 @@ class CleanupView(APIView):
                 status_codes=["200"],
                 value={
                     "status": "success",
-                    "message": f"Session {SESSION} cleaned up successfully",
+                    "message": f"Session {EXAMPLE_SESSION} cleaned up successfully",
                     "process_type": "pool",
                 },
             ),
             OpenApiExample(
                 "Unknown",
                 status_codes=["404"],
-                value={"status": "not_found", "message": f"Session {SESSION} not found"},
+                value={"status": "not_found", "message": f"Session {EXAMPLE_SESSION} not found"},
             ),
         ],
     )
