@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from leads import jwts
 from tests.api import check_problem, get, post
 from tests.make import make_lead, make_user
 
@@ -151,3 +152,28 @@ def test_with_rs256_the_log_in_goes_on_with_a_key_of_our_own(settings, key_pair)
     make_user(username="asha", password="a good password")
     token = post("/login", {"username": "asha", "password": "a good password"}).json()["access_token"]
     assert me(token).json()["role"] == "admin"
+
+
+@pytest.mark.parametrize("issuer", ["another service", None, "Breeze-Buddy-Pools"])
+def test_with_rs256_the_key_of_our_log_ins_signs_for_no_other_issuer(shared, settings, key_pair, issuer):
+    settings.JWT_ALGORITHM, settings.JWT_PUBLIC_KEY = "RS256", key_pair[1]
+    check_problem(me(jwt.encode(claims(iss=issuer, role="admin") if issuer else claims(role="admin"), SECRET)), 401)
+
+
+@pytest.mark.parametrize("issuer", ["another service", None])
+def test_the_key_that_we_make_for_our_log_ins_signs_for_no_other_issuer(settings, issuer):
+    """Whoever learned it would otherwise need no user of ours."""
+    assert not settings.JWT_SECRET_KEY
+    ours = jwts._login_key()
+    check_problem(me(jwt.encode(claims(iss=issuer, role="admin") if issuer else claims(role="admin"), ours)), 401)
+
+
+def test_with_rs256_the_private_key_does_not_sign_for_our_log_ins(settings, key_pair):
+    """Not even with all claims of one of ours."""
+    private, public = key_pair
+    make_user(username="asha", password="a good password")
+    ours = post("/login", {"username": "asha", "password": "a good password"}).json()["access_token"]
+    settings.JWT_ALGORITHM, settings.JWT_PUBLIC_KEY = "RS256", public
+    copied = jwt.decode(ours, options={"verify_signature": False})
+    assert me(ours).status_code == 200
+    check_problem(me(jwt.encode(copied, private, "RS256")), 401)
