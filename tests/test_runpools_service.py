@@ -53,6 +53,13 @@ def probes_of(runpools: Program) -> str:
     return f"http://127.0.0.1:{port}"
 
 
+def loop_age(runpools: Program) -> float:
+    """Seconds since its loop last turned; /health fails when these are too many."""
+    metrics = requests.get(f"{probes_of(runpools)}/metrics", timeout=5).text
+    (age,) = re.findall(r"^breeze_buddy_loop_age_seconds (\S+)", metrics, re.MULTILINE)
+    return float(age)
+
+
 def call_in_progress(sandbox: Sandbox) -> Call:
     call = connect_lead(sandbox)
     wait_until(call.bot_has_joined)
@@ -246,6 +253,15 @@ def test_a_database_that_does_not_answer_is_waited_for(sandbox, tmp_path, databa
         wait_until(runpools.says("The database does not answer"), DEADLINE)
         ready = requests.get(f"{probes_of(runpools)}/health/ready", timeout=5)
         assert (ready.status_code, ready.json()) == (503, {"detail": "starting"})
+        oldest = 0.0
+
+        def lives_on() -> bool:
+            nonlocal oldest
+            age = loop_age(runpools)
+            oldest = max(oldest, age)
+            return age < oldest
+
+        wait_until(lives_on, DEADLINE)
         database.open()
         wait_until_full()
         assert "Traceback" not in runpools.output()

@@ -112,7 +112,7 @@ class Command(BaseCommand):
         probes = self._probes(options["health_port"], gauges)
         companions = companions_of(config, dialling=settings.DIALLING and not options["once"])
         supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges, companions)
-        self._start(supervisor)
+        self._start(supervisor, probes)
         if options["once"]:
             if not supervisor.run_until_filled():
                 raise CommandError(f"the room pool is not full: {supervisor.rooms.trouble or 'Daily was too slow'}")
@@ -129,8 +129,9 @@ class Command(BaseCommand):
         logger.info("event=probes_listen port=%d", probes.port)
         return probes
 
-    def _start(self, supervisor: Supervisor) -> None:
-        """Wait for a database that is not there or not migrated yet; refuse a name that is taken."""
+    def _start(self, supervisor: Supervisor, probes: Probes) -> None:
+        """Wait for a database that is not there or not migrated yet; refuse a name that is taken. A pod that waits is
+        alive: a restart would not bring the database back."""
         while True:
             try:
                 supervisor.start()
@@ -145,6 +146,7 @@ class Command(BaseCommand):
             else:
                 return
             self.stderr.write(problem)
+            probes.turned()
             connection.close()
             time.sleep(RETRY_S)
 
