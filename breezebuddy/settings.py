@@ -6,7 +6,6 @@ from pathlib import Path
 
 from breezebuddy import configuration as conf
 from breezebuddy import dev_secret_key, embedded_postgres
-from breezebuddy.postgresql.connection import ImpatientConnection
 from cockpit import theme
 from pools.agent.launcher import PROVIDER_KEYS, PROVIDERS
 
@@ -206,7 +205,6 @@ if DATABASE_POOL_SIZE:
             "min_size": min(2, DATABASE_POOL_SIZE),
             "max_size": DATABASE_POOL_SIZE,
             "timeout": 2,
-            "connection_class": ImpatientConnection,
         },
     }
 else:
@@ -260,7 +258,11 @@ LOGGING = {
     "formatters": {"line": {"()": "pools.logs.log_format.formatter", "form": LOG_FORMAT}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"urllib3": {"level": "WARNING"}, "django.request": {"level": "ERROR", "filters": ["without_refusals"]}},
+    "loggers": {
+        "urllib3": {"level": "WARNING"},
+        "psycopg.pool": {"level": "ERROR"},  # what it says of lost connections, requests say once
+        "django.request": {"level": "ERROR", "filters": ["without_refusals"]},
+    },
 }
 
 os.environ.setdefault("PYTHONUNBUFFERED", "1")

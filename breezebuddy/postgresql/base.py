@@ -1,13 +1,15 @@
-"""Django's PostgreSQL backend with our class of connections (connection.py), our schema changes (schema.py), and a log
+"""Django's PostgreSQL backend with our connections (connection.py, pool.py), our schema changes (schema.py), and a log
 that knows prepared statements (prepared.py)."""
 
 from types import ModuleType
 from typing import Any
 
 import psycopg
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base, operations
 
 from breezebuddy.postgresql.connection import ImpatientConnection
+from breezebuddy.postgresql.pool import ForgettingPool
 from breezebuddy.postgresql.prepared import PreparedCursor
 from breezebuddy.postgresql.schema import SchemaEditor
 
@@ -32,3 +34,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
     Database = _psycopg_with_our_connections()
     SchemaEditorClass = SchemaEditor
     ops_class = Operations
+
+    @property
+    def pool(self) -> ForgettingPool | None:
+        """As Django's, of our class. None where connections are not pooled."""
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if self.alias == NO_DB_ALIAS or not options:
+            return None
+        pools: dict[str, ForgettingPool] = self._connection_pools  # type: ignore[attr-defined]
+        if self.alias not in pools:
+            configure = self._configure_connection  # type: ignore[attr-defined]
+            arguments = self.get_connection_params() | {"autocommit": True}
+            pool = ForgettingPool(kwargs=arguments, configure=configure, **options)
+            pools.setdefault(self.alias, pool)  # another thread may have been quicker
+        return pools[self.alias]
