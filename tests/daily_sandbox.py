@@ -130,7 +130,7 @@ class Sandbox:
     ) -> int:
         """The next `times` matching calls fail, or all until it is cleared; the fault's id.
 
-        `kind`: "429", "500", "503", "timeout", "disconnect", "reset" (after the work is done), "wrong_key".
+        `kind`: "400", "429", "500", "503", "timeout", "disconnect", "reset" (after the work is done), "wrong_key".
         `path`: shell pattern ("/rooms/*") or a route's name ("/rooms/{name}").
         """
         wanted = {"kind": kind, "method": method, "path": path, "times": times, "retry_after": retry_after}

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
+from django.db.models import Sum
 from django.db.models.functions import Now
 from ulid import ULID
 
 from leads.models import LeadStatus
-from pools.models import AgentProcess, DailyAccount, Room, StartKind, StockStatus
+from pools.models import AgentProcess, DailyAccount, DailyBudgetSlot, Room, StartKind, StockStatus
 from pools.sessions.claims import PoolExhausted
 from tests.make import make_lead, make_room
 from tests.service import connect_lead, is_full, run_until
@@ -266,6 +267,20 @@ def test_rooms_are_deleted_in_one_call_when_there_are_many(pods, sandbox):
     assert sandbox.calls("DELETE /batch/rooms") == {"200": 1}
     run_until(pod, lambda: is_full(pod))
     assert set(sandbox.rooms()) == room_names()
+
+
+def test_a_room_that_daily_does_not_let_go_holds_up_no_other(pods, sandbox, caplog):
+    pod = pods.start_full(room_target=6, **NO_AGENTS)
+    stubborn, *others = Room.objects.available().order_by("pk")
+    sandbox.fault("400", "DELETE", "/batch/rooms")
+    sandbox.fault("400", "DELETE", f"/rooms/{stubborn.name}")
+    Room.objects.available().update(status=StockStatus.ENDED, ended_at=Now(), end_reason="test")
+    run_until(pod, lambda: not Room.objects.undeleted().exclude(pk=stubborn.pk).exists())
+    asked = sandbox.calls("DELETE /rooms/{name}")
+    assert asked == {"200": len(others), "400": 1}
+    spent = DailyBudgetSlot.objects.filter(group="delete").aggregate(calls=Sum("used"))
+    assert spent["calls"] == sum(asked.values())
+    assert [line for line in caplog.messages if "delete_rooms_rejected" in line and stubborn.name in line]
 
 
 def test_rooms_are_deleted_while_daily_has_too_many_to_make_another(pods, sandbox):

@@ -61,7 +61,7 @@ class WebhookKeeper:
     def tend(self, now: float) -> None:
         if not self._wanted.url or self._asked or now < self._due:
             return
-        if budget.take(budget.Group.GENERAL, budget.Priority.CLEAN_UP, MAX_CALLS) < MAX_CALLS:
+        if not budget.take(budget.Group.GENERAL, budget.Priority.CLEAN_UP, MAX_CALLS):
             return
         self._asked = True
 

@@ -17,9 +17,10 @@ from ulid import ULID
 from pools import notifications
 from pools.chores import reaper, retention
 from pools.chores.daily_webhook import WebhookKeeper
+from pools.chores.room_deletion import RoomDeletion
 from pools.daily import budget, refusals
-from pools.daily.client import MAX_BATCH, DailyClient
-from pools.daily.errors import DailyError, DailyRejected
+from pools.daily.client import DailyClient
+from pools.daily.errors import DailyError
 from pools.http_calls import HttpCalls
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
 from pools.rooms.names import is_ours
@@ -30,7 +31,6 @@ from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
 
-SINGLE_DELETES = 3  # more are deleted in one batch
 PRESENCE_S = 15.0  # Daily's own data is that old
 RECONCILE_S = 300.0
 GRACE = timedelta(minutes=10)
@@ -69,11 +69,11 @@ class Chores:
         self.are_ours = False  # as of the last look
         self._oldest: tuple[int, str] | None = None  # that we know of
         self._results: list[Callable[[], None]] = []  # database work that a finished call leaves
-        self._deleting = False
-        self._delete_due, self._presence_due, self._tidy_due = Due(), Due(), Due()
+        self._presence_due, self._tidy_due = Due(), Due()
         self._sample_due = Due()
         self._reconcile_due: Due | None = None
         self._reconciling = False
+        self._deletion = RoomDeletion(client, calls)
         self._webhook = WebhookKeeper(config, client, calls)
 
     def run(self, now: float, *, steady: float, daily_works: bool) -> None:
@@ -104,7 +104,7 @@ class Chores:
             if retention.delete_ended(self._config.retention_days):
                 self._tidy_due.at = now  # there is more
         if daily_works:
-            self._delete_rooms(now)
+            self._deletion.tend(now)
             self._look_after_abandoned_calls(now)
             self._reconcile(now)
             self._webhook.tend(now)
@@ -120,6 +120,7 @@ class Chores:
         while self._results:
             self._results[0]()
             self._results.pop(0)
+        self._deletion.record()
         self._webhook.record()
 
     def _retire_unowned(self) -> None:
@@ -129,52 +130,6 @@ class Chores:
         stock = Room.objects.stock().filter(pod__in=pods).count()
         if pods and stock >= sum(pod.room_target for pod in pods):
             unowned.update(status=StockStatus.ENDED, ended_at=Now(), end_reason="surplus")
-
-    # --- delete -------------------------------------------------------------------------------------------
-
-    def _delete_rooms(self, now: float) -> None:
-        if self._deleting or now < self._delete_due.at:
-            return
-        names = list(Room.objects.undeleted().order_by("pk").values_list("name", flat=True)[:MAX_BATCH])
-        if not names:
-            return
-        if len(names) <= SINGLE_DELETES:
-            names = names[: budget.take(budget.Group.DELETE, budget.Priority.CLEAN_UP, len(names))]
-            self._delete(names, one_by_one=True, now=now)
-        elif budget.take(budget.Group.BATCH, budget.Priority.CLEAN_UP):
-            self._delete(names, one_by_one=False, now=now)
-
-    def _delete(self, names: list[str], *, one_by_one: bool, now: float) -> None:
-        if not names:
-            return
-
-        def job() -> list[str]:
-            if not one_by_one:
-                try:
-                    self._client.delete_rooms(names)
-                    return names
-                except DailyRejected:  # one of the names is not to its liking, perhaps because it is gone already
-                    pass
-            gone = names[:SINGLE_DELETES]
-            for name in gone:
-                self._client.delete_room(name)
-            return gone
-
-        def done(gone: list[str] | None, error: DailyError | None) -> None:
-            self._deleting = False
-            if error:
-                self._delete_due.at = now + RETRY_S
-                logger.warning('event=delete_rooms_failed rooms=%d problem="%s"', len(names), error)
-            elif gone:
-                self._results.append(lambda: self._deleted(gone))
-
-        self._deleting = True
-        self._calls.submit(job, done)
-
-    @staticmethod
-    def _deleted(names: list[str]) -> None:
-        Room.objects.undeleted().filter(name__in=names).update(deleted_at=Now())
-        logger.debug("event=rooms_deleted rooms=%d", len(names))
 
     # --- calls without a pod ------------------------------------------------------------------------------
 
@@ -205,7 +160,7 @@ class Chores:
             self._reconcile_due = Due(now + RETRY_S)  # not in the rush of the start
         if self._reconciling or not self._reconcile_due.take(now, RECONCILE_S):
             return
-        if budget.take(budget.Group.GENERAL, budget.Priority.CLEAN_UP, 2) < 2:
+        if not budget.take(budget.Group.GENERAL, budget.Priority.CLEAN_UP, 2):
             self._reconcile_due.at = now + RETRY_S
             return
         asked_at = datetime.now(UTC)

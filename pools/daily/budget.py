@@ -59,8 +59,8 @@ def allowance(group: Group, priority: Priority) -> int:
     return int(group.value.calls * share)
 
 
-def take(group: Group, priority: Priority, calls: int = 1) -> int:
-    """Take up to `calls` calls from the budget; return how many may be made now, possibly none.
+def take(group: Group, priority: Priority, calls: int = 1) -> bool:
+    """Take `calls` calls from the budget: all of them, or none (False) where not all may be made now.
 
     Short transaction of its own; pods take their turns under an advisory lock.
     """
@@ -75,12 +75,12 @@ def take(group: Group, priority: Priority, calls: int = 1) -> int:
             [length, group.value.name, SLICES],
         )
         slot, used = cursor.fetchone()
-        granted = max(0, min(calls, allowance(group, priority) - int(used)))
+        granted = int(used) + calls <= allowance(group, priority)
         if granted:
             cursor.execute(
                 'INSERT INTO pools_dailybudgetslot AS budget ("group", slot, used) VALUES (%s, %s, %s)'
                 ' ON CONFLICT ("group", slot) DO UPDATE SET used = budget.used + excluded.used',
-                [group.value.name, slot, granted],
+                [group.value.name, slot, calls],
             )
     return granted
 

@@ -80,7 +80,7 @@ def _make_room(client: DailyClient, wanted: RoomWanted) -> Room:
 def _wait_for_budget(calls: int) -> None:
     """On-demand creation overtakes everything else, but Daily's limit is the limit."""
     deadline = time.monotonic() + BUDGET_WAIT_S
-    while calls := calls - budget.take(budget.Group.GENERAL, budget.Priority.ON_DEMAND, calls):
+    while not budget.take(budget.Group.GENERAL, budget.Priority.ON_DEMAND, calls):
         if time.monotonic() > deadline:
             raise PoolExhausted("Daily's rate limit is used up", retry_after=3)
         time.sleep(0.1)

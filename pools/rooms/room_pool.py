@@ -161,7 +161,7 @@ class RoomPool:
     def _verify(self, now: float) -> None:
         if self._verifying or not self.backoff.allows(now):
             return
-        if budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2) < 2:
+        if not budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2):
             return
         self._verifying = True
 
@@ -197,7 +197,7 @@ class RoomPool:
             return
         calls = 3 if minting else 1
         for room in rooms:
-            if budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, calls) < calls:
+            if not budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, calls):
                 return
             self._ask_for([room], self._make_one)
 
@@ -248,7 +248,7 @@ class RoomPool:
         fresh = Room.objects.with_fresh_tokens(self._stock.life_needed)
         stale = Room.objects.available().filter(pod=self._pod).exclude(pk__in=fresh.values("pk"))
         for room in stale.exclude(pk__in=self._renewing)[:MAX_AT_ONCE]:
-            if budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2) < 2:
+            if not budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2):
                 return
             self._renewing.add(room.pk)
             self._submit(self._mint_job(room), self._renewal_done(room))
