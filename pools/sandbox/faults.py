@@ -7,7 +7,12 @@ from typing import Any
 
 from pools.sandbox.errors import DailyError, invalid_request, quoted
 
-STATUS_ERRORS = {"400": "invalid-request-error", "429": "rate-limit-error", "500": "server-error", "503": "server-error"}
+STATUS_ERRORS = {
+    "400": "invalid-request-error",
+    "429": "rate-limit-error",
+    "500": "server-error",
+    "503": "server-error",
+}
 KINDS = (
     *STATUS_ERRORS,
     "timeout",  # no answer at all; the work is not done
