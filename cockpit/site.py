@@ -8,6 +8,7 @@ from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 from cockpit.dashboard import live
+from cockpit.login_form import LoginForm
 from cockpit.order_view import OrderView
 from cockpit.spans import span_named
 from cockpit.steer_view import SteerView
@@ -21,6 +22,7 @@ class CockpitSite(UnfoldAdminSite):
     index_template = "cockpit/dashboard.html"
     index_title = "Dashboard"
     enable_nav_sidebar = True
+    login_form = LoginForm
 
     def get_urls(self) -> list[URLPattern]:
         return [
@@ -29,6 +31,13 @@ class CockpitSite(UnfoldAdminSite):
             path("order/<slug:action>/", self.admin_view(OrderView.as_view(admin_site=self)), name="order"),
             *super().get_urls(),
         ]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().login(request, extra_context)
+        form = (response.context_data or {})["form"] if isinstance(response, TemplateResponse) else None
+        if isinstance(form, LoginForm) and form.retry_after:
+            response.status_code, response["Retry-After"] = 429, str(form.retry_after)
+        return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         if not may_see_dashboard(request):

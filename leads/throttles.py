@@ -15,7 +15,6 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from breezebuddy.configuration import Rate
-from breezebuddy.errors import ShapeError
 from leads.auth import scope_of
 
 TAKE = """
@@ -71,22 +70,3 @@ class PushThrottle(SharedThrottle):
 
 class BulkPushThrottle(SharedThrottle):
     setting = "BULK_PUSH_RATE"
-
-
-class LoginAddressThrottle(SharedThrottle):
-    setting = "LOGIN_RATE"
-
-    def whom(self, request: Request) -> str:
-        return f"address {self.get_ident(request)}"
-
-
-class LoginAccountThrottle(SharedThrottle):
-    """Many addresses do not get more guesses at one account."""
-
-    setting = "LOGIN_RATE"
-
-    def whom(self, request: Request) -> str:
-        body = request.data
-        if not isinstance(body, dict):
-            raise ShapeError(["body"], "must be an object", "invalid")
-        return f"account {str(body.get('username') or body.get('email')).casefold()}"

@@ -1,12 +1,20 @@
 """Logging in: who gets a JWT, what is in it, and when it stops to be good."""
 
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import jwt
 import pytest
+from django.db import connection
+from django.test import Client
 
 from breezebuddy.configuration import Rate
 from leads.models import Profile
 from tests.api import check_problem, get, post
+from tests.conftest import QuickHasher
 from tests.make import bearer, make_lead, make_user
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -134,10 +142,103 @@ def test_an_opaque_token_may_ask_who_it_is_too():
     assert (answer["username"], answer["role"], answer["merchant_id"]) == ("checkout", "merchant", "m1")
 
 
-def test_logging_in_is_limited_for_an_address_and_for_an_account(settings):
+# --- limits: `POST /login` and the form of the admin have the same -----------------------------------------
+
+ADMIN = "/admin/login/"
+WRONG = "a wrong password"
+
+
+def fill_in(username, password=WRONG, address="127.0.0.1"):
+    return Client(REMOTE_ADDR=address).post(ADMIN, {"username": username, "password": password})
+
+
+def ask(username, password=WRONG, address="127.0.0.1"):
+    body = json.dumps({"username": username, "password": password})
+    return Client(REMOTE_ADDR=address).post(LOGIN, body, "application/json")
+
+
+@pytest.mark.parametrize("ways", [(ask, ask), (fill_in, fill_in), (ask, fill_in), (fill_in, ask)])
+def test_logging_in_is_limited_for_an_account_whichever_way_and_address_it_is_tried_from(settings, ways):
+    settings.LOGIN_RATE = Rate(2, 60)
+    make_user(username="asha", is_staff=True)
+    assert [ways[0]("asha", address=f"192.0.2.{number}").status_code < 429 for number in range(2)] == [True, True]
+    refused = ways[1]("asha", PASSWORD, "192.0.2.9")
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= 60
+    assert "_auth_user_id" not in refused.client.session
+
+
+@pytest.mark.parametrize("way", [ask, fill_in])
+def test_logging_in_is_limited_for_an_address(settings, way):
+    settings.LOGIN_RATE = Rate(2, 60)
+    assert [way(f"guess-{number}").status_code for number in range(3)][2] == 429
+
+
+@pytest.mark.parametrize("way", [ask, fill_in])
+def test_attempts_that_are_refused_for_their_address_leave_the_account_its_own(settings, way):
+    settings.LOGIN_RATE = Rate(2, 60)
+    make_user(username="asha", is_staff=True)
+    for name in ("somebody", "somebody else", "asha", "asha", "asha"):
+        way(name)
+    assert way("asha", PASSWORD, "192.0.2.9").status_code in (200, 302)
+
+
+@pytest.mark.parametrize("other", ["ASHA@EXAMPLE.COM", "asha", "a\u017fha@example.com"])
+def test_every_name_of_an_account_has_the_same_allowance(settings, other):
     settings.LOGIN_RATE = Rate(2, 60)
     make_user(username="asha")
-    assert [log_in(username="asha", password="wrong").status_code for _ in range(2)] == [422, 422]
-    refused = log_in(username="asha")
-    check_problem(refused, 429)
-    assert 0 < int(refused["Retry-After"]) <= 60
+    for number in range(2):
+        ask("asha@example.com", address=f"192.0.2.{number}")
+    assert ask(other, address="192.0.2.9").status_code == 429
+
+
+def test_a_dotless_i_is_no_i():
+    """For PostgreSQL both have the same capital."""
+    make_user(username="mina")
+    check_problem(log_in(email="m\u0131na@example.com"), 422)
+    assert log_in(email="Mina@Example.com").status_code == 200
+
+
+class SlowHasher(QuickHasher):
+    """Hashes until `go_on`, and counts how many do so at once."""
+
+    go_on = threading.Event()
+    lock = threading.Lock()
+    now = most = 0
+
+    def verify(self, password, encoded):
+        self.change(+1)
+        self.go_on.wait(60)
+        self.change(-1)
+        return super().verify(password, encoded)
+
+    @classmethod
+    def change(cls, by):
+        with cls.lock:
+            cls.now += by
+            cls.most = max(cls.most, cls.now)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_hash_is_made_at_a_time_and_few_wait_for_it(settings):
+    settings.LOGIN_RATE = None
+    make_user(username="asha", is_staff=True)
+    settings.PASSWORD_HASHERS = [f"{__name__}.SlowHasher"]
+
+    def one(number):
+        try:
+            return (fill_in if number % 2 else ask)("asha", PASSWORD)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        attempts = [pool.submit(one, number) for number in range(8)]
+        try:
+            wait_until(lambda: sum(attempt.done() for attempt in attempts) == 5)
+        finally:
+            SlowHasher.go_on.set()
+        answers = [attempt.result() for attempt in attempts]
+    assert SlowHasher.most == 1
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 5 and all(answer["Retry-After"] for answer in refused)
+    assert all(answer.status_code in (200, 302) for answer in answers if answer not in refused)

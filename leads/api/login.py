@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from django.contrib.auth import authenticate
-from django.contrib.auth.models import User
-from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
@@ -19,8 +16,8 @@ from leads import jwts
 from leads.api.fields import TextField
 from leads.api.request import checked
 from leads.auth import MayRead, Scope, claims_of, scope_of
+from leads.login import log_in
 from leads.models import Role
-from leads.throttles import LoginAccountThrottle, LoginAddressThrottle
 
 NO_ROLE = "This user has no role: an administrator gives one in the admin, under Profiles"
 
@@ -73,7 +70,6 @@ class LoginView(APIView):
     authentication_classes = []
     permission_classes = []
     parser_classes = [StrictJSONParser]
-    throttle_classes = [LoginAddressThrottle, LoginAccountThrottle]
 
     @extend_schema(
         summary="Log in",
@@ -107,7 +103,7 @@ class LoginView(APIView):
     )
     def post(self, request: Request) -> Response:
         values = checked(LoginSerializer, request)
-        user = find_user(request._request, values.get("username") or values["email"], values["password"])
+        user = log_in(request._request, values.get("username") or values["email"], values["password"])
         if user is None:
             raise ShapeError(["body"], "Invalid username or password", "invalid_credentials")
         scope = Scope.of_user(user)
@@ -135,16 +131,6 @@ class MeView(APIView):
     def get(self, request: Request) -> Response:
         scope = scope_of(request)
         return Response({"id": scope.holder.removeprefix("user "), **described(scope)})
-
-
-def find_user(request: HttpRequest, name: str, password: str) -> User | None:
-    """By user name, else by an email that only one user has. An unknown name takes as long as a wrong password."""
-    found = User.objects.filter(username=name).first()
-    if found is None:
-        by_email = list(User.objects.filter(email__iexact=name).exclude(email="")[:2])
-        found = by_email[0] if len(by_email) == 1 else None
-    user = authenticate(request, username=found.get_username() if found else name, password=password)
-    return user if isinstance(user, User) else None
 
 
 def described(scope: Scope) -> dict[str, Any]:
