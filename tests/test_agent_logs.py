@@ -1,26 +1,30 @@
 """What agents write ends up in the pod's standard error: prefixed, without secrets, and never at the call's expense."""
 
+import json
 import os
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pools.agent.launcher import Zygote
 from pools.agent.logs import BURST_LINES, MAX_LINE
 from pools.logs.redaction import Redactor
 from pools.protocol import Ended
-from tests.agents import PROVIDER_KEY, TOKEN, Agents, config, standard_error
+from tests.agents import PROVIDER_KEY, START_METHODS, TOKEN, Agents, Conversation, config, standard_error
+from tests.waiting import wait_until
 
 
 @contextmanager
-def agents_writing_to(descriptor: int) -> Iterator[Agents]:
+def agents_writing_to(descriptor: int, method: str = "zygote", bot: str = "scripted") -> Iterator[Agents]:
     with standard_error(descriptor):
-        agents = Agents("zygote", config())
+        agents = Agents(method, config(bot))
     try:
         yield agents
     finally:
@@ -82,6 +86,59 @@ def test_a_line_without_end_is_cut(tmp_path: Path) -> None:
     assert lines[0].endswith("x [cut]")
     assert len(lines[0]) + 1 == MAX_LINE
     assert "ended reason=bot_ended" in lines[1]
+
+
+@pytest.mark.parametrize("method", START_METHODS)
+def test_what_a_bot_prints_before_its_session_is_masked_and_says_who_wrote_it(tmp_path: Path, method: str) -> None:
+    log = tmp_path / "stderr"
+    with log.open("wb") as file, agents_writing_to(file.fileno(), method, "prints_at_import") as agents:
+        with standard_error(file.fileno()):
+            agent = agents.start()
+        wait_until(lambda: "warming up" in log.read_text())
+        agent.go()
+        agent.expect(Ended)
+        agents.wait_until(lambda: agent.peer.exit_status() == 0)
+        agents.start()  # SIGCHLD, ignored at the import, has not kept the zygote from burying the first
+    prefix = (
+        f"zygote={agents.zygote.pid} " if method == "zygote" else f"agent={agent.peer.uuid[:8]} pid={agent.peer.pid} "
+    )
+    text = log.read_text()
+    for words in ("from print", "to stderr", r"native \x1b]0;title\x07", "warming up"):
+        assert f"{prefix}{words} [redacted]\n" in text
+    assert PROVIDER_KEY not in text
+
+
+def test_what_a_bot_says_as_it_crashes_while_it_is_imported_is_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "aborts.py").write_text("import os\nos.write(2, b'no such instruction')\nos.abort()\n")
+    log = tmp_path / "stderr"
+    with log.open("wb") as file, standard_error(file.fileno()):
+        zygote = Zygote(config("aborts", bot_dir=tmp_path))
+        zygote.start()
+    Conversation(zygote).expect_eof()
+    wait_until(lambda: f"zygote={zygote.pid} no such instruction\n" in log.read_text())
+    wait_until(lambda: not zygote.alive)
+    zygote.stop()
+
+
+@pytest.mark.parametrize(("form", "words"), [("text", " INFO pools.agent.zygote zygote ready "), ("json", None)])
+def test_a_zygotes_own_lines_have_the_form_and_the_logger_of_ours(tmp_path: Path, form: str, words: str | None) -> None:
+    settled = config()
+    settled = replace(settled, env={**settled.env, "LOG_FORMAT": form})
+    log = tmp_path / "stderr"
+    with log.open("wb") as file, standard_error(file.fileno()):
+        agents = Agents("zygote", settled)
+    agents.close()
+    wait_until(lambda: "zygote ready" in log.read_text())
+    (line,) = (line for line in log.read_text().splitlines() if "zygote ready" in line)
+    if words:
+        assert words in line
+    else:
+        entry = json.loads(line)
+        assert (entry["logger"], entry["level"], entry["zygote"]) == (
+            "pools.agent.zygote",
+            "INFO",
+            agents.zygote.pid,
+        )
 
 
 def unread_pipe() -> tuple[int, Callable[[], None]]:

@@ -68,6 +68,12 @@ def test_a_task_of_the_bot_that_exits_the_program_is_an_error(agents: Agents) ->
     assert (end.reason, end.error) == ("bot_error", "SystemExit: 3")
 
 
+@pytest.mark.parametrize("do", ["exit_well", "exit_well_in_a_task"])
+def test_a_bot_that_exits_the_program_without_a_code_has_ended(agents: Agents, do: str) -> None:
+    end = ended(agents, {"do": do})
+    assert (end.reason, end.error) == ("bot_ended", "")
+
+
 def test_a_bot_that_stops_the_event_loop_stops_it_for_one_turn(agents: Agents) -> None:
     assert ended(agents, {"do": "stop_the_loop"}).reason == "bot_ended"
 

@@ -38,6 +38,7 @@ def warmup_failure(method: str, config: AgentConfig) -> str:
         ("there_is_no_such_module", f"it is looked for in {BOTS} first (VOICE_AGENT_BOT_DIR)"),
         ("no module name", "does not import: ModuleNotFoundError"),
         ("exits_at_import", "does not import: SystemExit: no licence"),
+        ("exits_at_import_after_words", "does not import: SystemExit: 1: Set MY_LICENCE first"),
         ("raises_at_import", "does not import: RuntimeError: the provider refused"),
         ("not_async", "has no `async def bot(runner_args)`"),
         ("tests.waiting", "has no `async def bot(runner_args)`"),

@@ -11,6 +11,7 @@ _BOT_DIR = "VOICE_AGENT_BOT_DIR"
 _PROJECT_DIR = "VOICE_AGENT_PROJECT_DIR"
 _VERSION = "VOICE_AGENT_VERSION"
 POD = "VOICE_AGENT_POD"
+OUTPUT_PROCESS = "bot-output"  # the name that the kernel shows for one (pools.agent.output)
 _SPOOL_DIR = "VOICE_AGENT_SPOOL_DIR"
 
 

@@ -35,13 +35,9 @@ class SessionLog:
 
     def __init__(self, ids: Mapping[str, Any], redactor: Redactor, form: str) -> None:
         """`ids` are on every line: as text `agent=1a2b3c4d pid=17 session=... `, as JSON fields of their own."""
-        compose = (
-            log_format.json_line(ids, MAX_LINE) if form == log_format.JSON else log_format.text_line(ids, MAX_LINE)
-        )
-        self._lines = _Lines(compose, redactor, _open_sink())
-        read_end, write_end = os.pipe()
-        with contextlib.suppress(OSError):  # a user's pipes may be limited; the default size works too
-            fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        compose = composer(ids, form)
+        self._lines = Lines(compose, redactor, open_sink(pods_stderr()))
+        read_end, write_end = wide_pipe()
         self._saved = os.dup(2)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -66,7 +62,7 @@ class SessionLog:
         self._thread.join(_CLOSE_SECONDS)
 
 
-class _Lines:
+class Lines:
     """Cuts a stream of bytes into lines, and passes on as many as are allowed."""
 
     def __init__(self, compose: Callable[[bytes], bytes], redactor: Redactor, sink: Callable[[bytes], bool]) -> None:
@@ -118,24 +114,50 @@ class _Lines:
         return self._sink(self._compose(line) + b"\n")
 
 
-def _open_sink() -> Callable[[bytes], bool]:
+def composer(ids: Mapping[str, Any], form: str) -> Callable[[bytes], bytes]:
+    """What puts `ids` on each line."""
+    return log_format.json_line(ids, MAX_LINE) if form == log_format.JSON else log_format.text_line(ids, MAX_LINE)
+
+
+def wide_pipe() -> tuple[int, int]:
+    read_end, write_end = os.pipe()
+    with contextlib.suppress(OSError):  # a user's pipes may be limited; the default size works too
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return read_end, write_end
+
+
+_pods_stderr = 2
+
+
+def pods_stderr() -> int:
+    """The descriptor of the pod's standard error in this process."""
+    return _pods_stderr
+
+
+def keep_pods_stderr() -> None:
+    """Remember it under another number: descriptor 2 is about to be something else."""
+    global _pods_stderr
+    _pods_stderr = os.dup(2)
+
+
+def open_sink(descriptor: int) -> Callable[[bytes], bool]:
     """A writer to the pod's standard error that never blocks; it says whether the line went out.
 
-    Not O_NONBLOCK on descriptor 2: that flag belongs to the open file, and all processes of the pod share it.
+    Not O_NONBLOCK on the descriptor itself: that flag belongs to the open file, and all processes of the pod share it.
     """
-    mode = os.fstat(2).st_mode
+    mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):  # cannot be opened anew, but has a flag for a single write
-        connection = socket.socket(fileno=os.dup(2))
+        connection = socket.socket(fileno=os.dup(descriptor))
         return lambda line: _written(lambda: connection.send(line, socket.MSG_DONTWAIT))
     if stat.S_ISREG(
         mode
     ):  # never blocks; opened anew it would have a position of its own, and we would be written over
-        file = os.dup(2)
+        file = os.dup(descriptor)
         return lambda line: _written(lambda: os.write(file, line))
     try:
-        own = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
+        own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # e.g. opened by root before the privileges were dropped
-        shared = os.dup(2)
+        shared = os.dup(descriptor)
         poll = select.poll()
         poll.register(shared, select.POLLOUT)
         # A pipe that is writable takes PIPE_BUF bytes; only a race with another process could make this wait.

@@ -224,21 +224,20 @@ class Agent(asyncio.Protocol):
         return asyncio.get_running_loop()
 
 
-def ignore_signals() -> None:
+def set_signals() -> None:
     """Ctrl-C, or a signal to the whole service, is the supervisor's to answer; we follow its orders and its EOF.
 
     A handler that does nothing, because programs that a bot starts would inherit "ignore" but not a handler.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
 
 
 def after_fork() -> None:
     """What a child must not share with its siblings."""
-    ignore_signals()
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGALRM):
-        signal.signal(number, signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # `random` and `ssl` reseed themselves
 

@@ -28,6 +28,7 @@ from pools.agent.arguments import runner_arguments
 from pools.agent.reporting import current_report
 from pools.agent.sandbox_room import JoinError, SandboxRoom, is_sandbox, join_room
 from pools.agent.warmup import Bot
+from pools.logs.printable import printable
 from pools.logs.redaction import Redactor
 from pools.protocol import CallerJoined, Ended, FirstAudio, Joined, Message, Start
 
@@ -106,6 +107,9 @@ class Session:
 
     def fail(self, error: BaseException) -> None:
         """The bot has torn down the event loop's run, e.g. by sys.exit() in a task of its own."""
+        if _is_orderly(error):
+            self._decide(self._ended_by_itself())
+            return
         self._error = self._describe(error)
         self._decide("bot_error")
 
@@ -163,9 +167,14 @@ class Session:
         except asyncio.CancelledError:
             return "bot_ended"
         except BaseException as error:  # SystemExit too: it would end the loop, not only the session
+            if _is_orderly(error):
+                return self._ended_by_itself()
             logger.exception("session=%s the bot raised", self._start.session)
             self._error = self._describe(error)
             return "bot_error"
+        return self._ended_by_itself()
+
+    def _ended_by_itself(self) -> str:
         return "caller_left" if self._caller_came and not self._callers else "bot_ended"
 
     async def _arguments(self) -> Any:
@@ -220,4 +229,9 @@ class Session:
 
     def _describe(self, error: BaseException) -> str:
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        return self._redactor.text(text)[:_LONGEST_ERROR]
+        return printable(self._redactor.text(text))[:_LONGEST_ERROR]
+
+
+def _is_orderly(error: BaseException) -> bool:
+    """`sys.exit()` or `sys.exit(0)`: how a program says that all is well."""
+    return isinstance(error, SystemExit) and error.code in (None, 0)

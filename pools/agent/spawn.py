@@ -13,19 +13,22 @@ import sys
 from pools.agent import process
 from pools.agent.config import AgentConfig
 from pools.agent.logs import log_to_stderr
+from pools.agent.output import redact_output
 from pools.agent.warmup import WarmupError, warm_up
 from pools.protocol import WarmupFailed, encode_frame
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("pools.agent.spawn")  # run as a program, __name__ is another
 
 
 def main() -> None:
     control, agent = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
-    process.ignore_signals()
+    process.set_signals()
+    redact_output({"agent": agent[:8], "pid": os.getpid()})
     log_to_stderr()
     config = AgentConfig.from_environment()
     try:
         bot = warm_up(config)
+        process.set_signals()  # a bot's import may have set others
     except WarmupError as error:
         logger.error("agent=%.8s warm-up failed reason=%s", agent, error, exc_info=error.__cause__)
         with contextlib.suppress(ConnectionError):

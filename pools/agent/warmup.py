@@ -13,7 +13,9 @@ from typing import Any
 from pools.agent import idle, observe, prejoin, tls
 from pools.agent.config import AgentConfig
 from pools.agent.environment import is_forbidden
+from pools.agent.output import last_words
 from pools.agent.preload import preload
+from pools.logs.printable import printable
 from pools.logs.redaction import process_redactor
 
 Bot = Callable[[Any], Awaitable[None]]
@@ -67,9 +69,11 @@ def _enter(config: AgentConfig) -> None:
 
 def _import_bot(name: str) -> Bot:
     try:
-        module = importlib.import_module(name)
+        with last_words() as words:
+            module = importlib.import_module(name)
     except BaseException as error:  # a module may raise anything, and may call sys.exit()
-        reason = _reason(f"bot module {name} does not import", error)
+        said = words if isinstance(error, SystemExit) and not isinstance(error.code, str) else ()
+        reason = _reason(f"bot module {name} does not import", error, *said)
         if _is_not_there(name, error):
             reason += f": it is looked for in {os.getcwd()} first (VOICE_AGENT_BOT_DIR)"
         raise WarmupError(reason) from error
@@ -117,10 +121,10 @@ def _forget_secrets() -> None:
         del os.environ[name]
 
 
-def _reason(what: str, error: BaseException) -> str:
-    """One line, without secrets."""
-    text = " ".join(f"{what}: {type(error).__name__}: {error}".split())
-    return process_redactor().text(text)[:_LONGEST_REASON]
+def _reason(what: str, error: BaseException, *said: str) -> str:
+    """One line, without secrets. `said`: what the bot has printed about it."""
+    text = " ".join(": ".join((what, type(error).__name__, str(error), *said)).split())
+    return printable(process_redactor().text(text))[:_LONGEST_REASON]
 
 
 def _milliseconds(seconds: float) -> float:

@@ -19,6 +19,7 @@ from pools.agent import process
 from pools.agent.config import AgentConfig
 from pools.agent.hugepages import collapse_heap
 from pools.agent.logs import log_to_stderr
+from pools.agent.output import redact_output
 from pools.agent.rehearsal import rehearse
 from pools.agent.warmup import WarmBot, WarmupError, warm_up
 from pools.protocol import (
@@ -34,7 +35,7 @@ from pools.protocol import (
     encode,
 )
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("pools.agent.zygote")  # run as a program, __name__ is another
 
 _MAX_PACKET = 64 * 1024
 _FD_BYTES = array.array("i").itemsize
@@ -159,11 +160,13 @@ def _rehearse_pipeline() -> None:
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    process.ignore_signals()
+    process.set_signals()
+    redact_output({"zygote": os.getpid()})
     log_to_stderr()
     config = AgentConfig.from_environment()
     try:
         bot = warm_up(config)
+        process.set_signals()  # a bot's import may have set others; with SIGCHLD ignored nobody could be waited for
         rehearse(config, bot)
         _rehearse_pipeline()
     except WarmupError as error:

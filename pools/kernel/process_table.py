@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pools.agent.config import POD
+from pools.agent.config import OUTPUT_PROCESS, POD
 
 PRIVATE = re.compile(r"^Private_(?:Clean|Dirty|Hugetlb):\s+(\d+) kB", re.MULTILINE)
 OUR_MODULE = re.compile(rb"[^\0]*\0-m\0pools\.agent\.(?:zygote|spawn)\0")
@@ -57,7 +57,7 @@ class PodsProcess:
         """None: another program, or gone."""
         try:
             place = Path(f"/proc/{pid}")
-            if not OUR_MODULE.match((place / "cmdline").read_bytes()):
+            if not OUR_MODULE.match((place / "cmdline").read_bytes()) or _is_output(place):
                 return None
             if os.readlink(place / "ns" / "pid") != os.readlink("/proc/self/ns/pid"):
                 return None
@@ -90,6 +90,11 @@ def pods_processes() -> Iterator[PodsProcess]:
                     and (found := PodsProcess.at(int(entry.name)))
                 ):
                     yield found
+
+
+def _is_output(place: Path) -> bool:
+    """It passes on what others write, and ends with the last of them."""
+    return (place / "comm").read_text().strip() == OUTPUT_PROCESS
 
 
 def _stat(pid: int) -> list[str]:

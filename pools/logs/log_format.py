@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pools.logs.printable import printable
 from pools.logs.redaction import process_redactor
 
 TEXT, JSON = "text", "json"
@@ -27,7 +28,7 @@ class TextFormatter(logging.Formatter):
         super().__init__(LINE)
 
     def format(self, record: logging.LogRecord) -> str:
-        return process_redactor().text(without_absent(super().format(record)))
+        return printable(process_redactor().text(without_absent(super().format(record))))
 
 
 class JsonFormatter(logging.Formatter):
@@ -95,6 +96,7 @@ def text_line(ids: Mapping[str, Any], most: int) -> Callable[[bytes], bytes]:
     room = most - len(prefix) - 1
 
     def compose(line: bytes) -> bytes:
+        line = printable(line.decode("utf-8", "replace")).encode()
         return prefix + (line if len(line) <= room else line[: room - len(CUT)] + CUT.encode())
 
     return compose

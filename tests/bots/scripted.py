@@ -34,6 +34,18 @@ async def exit_program(runner_args):
     sys.exit(3)
 
 
+async def exit_well(runner_args):
+    sys.exit(0)
+
+
+async def exit_well_in_a_task(runner_args):
+    async def task():
+        sys.exit()
+
+    asyncio.get_running_loop().create_task(task())
+    await asyncio.Event().wait()
+
+
 async def exit_in_a_task(runner_args):
     async def task():
         sys.exit(3)
