@@ -24,6 +24,9 @@ class Readiness:
             if missing:
                 names = ", ".join(missing[:5])
                 return 503, {"status": "unavailable", "detail": f"{len(missing)} migrations are not applied: {names}"}
+            if _is_read_only():
+                connection.connection.close()  # it may have outlived a failover: the next may lead to a primary
+                return 503, {"status": "unavailable", "detail": "the database is read-only"}
             if not Pod.objects.live().exists():
                 return 200, {"status": "degraded", "reasons": ["no live pod"]}
         except Error as error:
@@ -39,6 +42,13 @@ class Readiness:
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         self._migrated = not plan
         return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def _is_read_only() -> bool:
+    """A standby, or set so because its disk is full."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('transaction_read_only') = 'on'")
+        return bool(cursor.fetchone()[0])
 
 
 readiness = Readiness()

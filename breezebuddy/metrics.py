@@ -6,7 +6,9 @@ gunicorn.conf.py), so that whichever worker is asked tells the sum of all, those
 
 import logging
 import os
+import struct
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from django.conf import settings
 from django.db import Error
@@ -17,12 +19,15 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from breezebuddy.metrics_directory import VARIABLE
 from leads import metrics as leads_metrics
 from pools.metrics import access
 from pools.metrics.processes import Group, ProcessTree, children_of
 from pools.status import fleet_metrics, version_metrics
 
 logger = logging.getLogger(__name__)
+
+UNREADABLE = (struct.error, RuntimeError, ValueError, OSError)
 
 
 class FromDatabase(Collector):
@@ -53,11 +58,37 @@ DATABASE.register(FromDatabase())
 PROCESSES.register(ProcessTree(_gunicorn))
 
 
+class Workers(Collector):
+    """What all workers of this master have counted. A file that one of them left damaged is left out; the commonest is
+    an empty one, of a worker that was killed while it made it."""
+
+    def collect(self) -> Iterator[Metric]:
+        files = list(Path(os.environ[VARIABLE]).glob("*.db"))
+        try:
+            yield from _sum_of(files)
+        except UNREADABLE:
+            yield from _sum_of([file for file in files if _is_readable(file)])
+
+
+def _sum_of(files: list[Path]) -> list[Metric]:
+    return list(MultiProcessCollector.merge(files))
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        _sum_of([file])
+    except UNREADABLE as error:
+        if not isinstance(error, FileNotFoundError) and file.stat().st_size:
+            logger.warning("event=metrics_file_damaged file=%s problem=%s", file.name, type(error).__name__)
+        return False
+    return True
+
+
 def _registries() -> list[CollectorRegistry]:
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # one process alone
+    if VARIABLE not in os.environ:  # one process alone
         return [DATABASE, REGISTRY]
     workers = CollectorRegistry()
-    MultiProcessCollector(workers)
+    workers.register(Workers())
     return [DATABASE, workers, PROCESSES]
 
 

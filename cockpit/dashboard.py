@@ -36,7 +36,6 @@ def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
         "agents": _tile(state, Pool.AGENTS),
         "rooms": _tile(state, Pool.ROOMS),
         "waiting": state.waiting_sessions,
-        "oldest_transaction_s": state.oldest_transaction,
         "hour": hour.as_json(),
         "day": last_day().as_json(),
         "daily": _daily(state, hour.daily_spent_s),

@@ -24,6 +24,7 @@ from leads.webhooks import outbox
 from pools import notifications
 from pools.daily.account import DailyAccess
 from pools.models import HANDOFF_LEASE
+from pools.phone_numbers import is_number
 from pools.sessions.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
 
 logger = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ def _take_callable(template: int) -> Lead | None:
         if lead is None:
             return None
         number = lead.payload.get(phone_calls.NUMBER_KEY)
-        if phone_calls.is_number(number):
+        if is_number(number):
             return lead
         _put_aside(lead, missing=phone_calls.is_missing(number))
     return None

@@ -7,7 +7,6 @@
 A dial whose outcome nobody knows is UNKNOWN and is not repeated; one that Daily has refused was never made.
 """
 
-import re
 from dataclasses import dataclass
 
 from leads.models import PlatformStatus, ProviderReason, ProviderStatus
@@ -27,7 +26,6 @@ COMPLETED = "completed"  # the default bot's word for a call that took place, un
 NUMBER_REFUSED = "number_refused"  # end reasons of a session whose dial Daily has refused
 DIAL_REFUSED = "dial_refused"
 NUMBER_KEY = "customer_mobile_number"
-E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 _NEVER_DIALLED = {
     NUMBER_REFUSED: INVALID_PHONE,
@@ -41,11 +39,6 @@ _NOT_ANSWERED = {
     "caller_never_joined": (ProviderReason.TIMEOUT, NO_ANSWER),
     "ended_by_operator": (ProviderReason.CANCELED, ABORTED),
 }
-
-
-def is_number(value: object) -> bool:
-    """Whether it can be dialled: E.164, as published."""
-    return isinstance(value, str) and E164.fullmatch(value) is not None
 
 
 def is_missing(value: object) -> bool:

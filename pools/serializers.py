@@ -83,7 +83,9 @@ class PoolStatusSerializer(CountsSerializer):
     room_pool_stats = RoomPoolStatsSerializer(help_text="Older names of the same counts.")
     waiting_sessions = serializers.IntegerField(required=False, help_text="Admins only: they wait for a process.")
     oldest_transaction_seconds = serializers.FloatField(
-        required=False, allow_null=True, help_text="Admins only: age of the oldest open transaction of the database."
+        required=False,
+        allow_null=True,
+        help_text="Admins only: age of the database's oldest open transaction; 0: none is open, null: unknown.",
     )
     pods = PodSerializer(many=True, required=False, help_text="Admins only.")
     orders = OrderSerializer(

@@ -8,6 +8,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from breezebuddy.health import Readiness
 from tests.api import get
 from tests.make import make_pod
+from tests.test_standby import standby
 
 
 def test_health_asks_no_database():
@@ -54,5 +55,15 @@ def test_a_missing_migration_makes_it_unready_until_it_is_applied():
 def test_migrations_are_looked_at_only_until_all_are_applied(django_assert_num_queries):
     readiness = Readiness()
     readiness()
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         readiness()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_takes_no_changes_makes_it_unready():
+    make_pod()
+    with standby():
+        response = get("/health/ready")
+    assert response.status_code == 503
+    assert response.json() == {"status": "unavailable", "detail": "the database is read-only"}
+    assert get("/health/ready").status_code == 200, "it has connected anew"

@@ -13,6 +13,7 @@ from tests.programs import PROJECT
 PACKAGES = ("breezebuddy", "cockpit", "leads", "pools")
 # What `pools` is made of, from the bottom to the top: what stands in a line imports nothing of its line or above.
 LAYERS = (
+    "phone_numbers",
     "decisions logs notifications phone_words protocol sandbox shares",
     "agent models serializers",
     "kernel supervisor_config",
@@ -65,7 +66,7 @@ def agent_modules() -> list[str]:
         pytest.param([*modules_below("pools.decisions"), "pools.shares"], id="decisions"),
         pytest.param(["pools.sizing.simulation", "pools.sizing.recommendation"], id="sizing"),
         pytest.param(["pools.protocol"], id="protocol"),
-        pytest.param(["pools.phone_words"], id="phone_words"),
+        pytest.param(["pools.phone_words", "pools.phone_numbers"], id="phones"),
         pytest.param(modules_below("pools.logs"), id="logs"),
         pytest.param(modules_below("pools.kernel"), id="kernel"),
         pytest.param([f"pools.daily.{name}" for name in ("client", "tokens", "errors", "webhooks")], id="daily"),

@@ -39,6 +39,10 @@ def test_what_a_worker_has_counted_outlives_it_and_the_directory_goes_with_the_m
         wait_until(lambda: children_of(gunicorn.pid) - {worker}, DEADLINE)
         assert healths() == before + 5
         (directory,) = directories(gunicorn.pid)
+        (directory / "counter_1.db").touch()  # of a worker that was killed before it had written anything
+        (directory / "histogram_2.db").write_bytes(b"damaged")
+        assert healths() == before + 5
+        assert "event=metrics_file_damaged file=histogram_2.db" in gunicorn.output()
         assert directory.stat().st_mode & 0o077 == 0
         gunicorn.signal(signal.SIGTERM)
         gunicorn.wait(DEADLINE)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leads.models import PlatformStatus, ProviderReason, ProviderStatus
-from leads.phone_calls import Call, facts_of, is_number
+from leads.phone_calls import Call, facts_of
+from pools.phone_numbers import is_number
 
 DIALLED: dict[str, Any] = {"dialled": True, "accepted": True}
 flags = st.booleans()
@@ -99,7 +100,19 @@ def test_numbers_that_can_be_dialled(number):
 
 @pytest.mark.parametrize(
     "number",
-    [None, "", "9876543210", "+0123456789", "+91 98765 43210", "+91", 919876543210, "+9198765432101234", ["+1"]],
+    [
+        None,
+        "",
+        "9876543210",
+        "+0123456789",
+        "+91 98765 43210",
+        "+91",
+        919876543210,
+        "+9198765432101234",
+        "+91" + "\u0969" * 10,
+        "+14155550100\n",
+        ["+1"],
+    ],
 )
 def test_numbers_that_cannot(number):
     assert not is_number(number)

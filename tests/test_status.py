@@ -1,15 +1,25 @@
 """The status endpoints: what they count, and what they call healthy."""
 
+import uuid
+from math import isnan
+
 import psycopg
 import pytest
 from django.db import connection
 
+from pools.status import fleet_metrics
+from pools.status.state import oldest_transaction
 from tests.api import POOL_STATUS, ROOM_POOL_STATUS, check_problem, get
 from tests.make import bearer, make_agent_process, make_daily_account, make_pod, make_room, make_session
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
 PUBLISHED = ("pool_size", "available", "in_use", "warming")
+
+
+def connect_as_owner() -> psycopg.Connection:
+    return psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None, "context": None})
 
 
 def counts(path=POOL_STATUS, query=""):
@@ -196,10 +206,24 @@ def test_sessions_that_wait_are_counted(account):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_oldest_open_transaction_is_shown():
-    assert as_operator()["oldest_transaction_seconds"] is None
-    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None, "context": None}) as other:
+    assert as_operator()["oldest_transaction_seconds"] == 0
+    with connect_as_owner() as other:
         other.execute("SELECT 1")  # begins a transaction
         assert as_operator()["oldest_transaction_seconds"] >= 0
+
+
+def test_transactions_of_other_roles_are_unknown_and_not_0_until_their_age_may_be_read():
+    role = f"pools_{uuid.uuid4().hex}"
+    with connection.cursor() as cursor, connect_as_owner() as other:
+        cursor.execute(f"CREATE ROLE {role}")
+        cursor.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        other.execute("SELECT 1")
+        cursor.execute(f"SET LOCAL ROLE {role}")
+        assert oldest_transaction() is None
+        assert isnan(fleet_metrics.read()["oldest_transaction", ""])
+        cursor.execute(f"SET LOCAL ROLE none; GRANT pg_read_all_stats TO {role}; SET LOCAL ROLE {role}")
+        wait_until(lambda: (oldest_transaction() or 0) > 0)
+        assert fleet_metrics.read()["oldest_transaction", ""] > 0
 
 
 def test_the_number_of_queries_does_not_depend_on_the_number_of_pods(account, django_assert_num_queries):

@@ -11,8 +11,9 @@ import pytest
 
 from leads.webhooks import post as post_module
 from leads.webhooks.addresses import Destinations, Forbidden, is_public
-from leads.webhooks.post import Posted, post
+from leads.webhooks.post import WHOLE_S, Posted, post
 from tests.http_receiver import Answer, Receiver, running_receiver
+from tests.programs import PROJECT
 from tests.tls_certificate import certificate_of
 
 PUBLIC = Destinations()
@@ -131,7 +132,8 @@ def test_networks_may_be_allowed_over_plain_http_too():
 
 def test_what_python_calls_global_is_not_enough():
     assert is_public(ipaddress.ip_address("8.8.8.8")) and is_public(ipaddress.ip_address("2606:4700::1111"))
-    assert not is_public(ipaddress.ip_address("192.88.99.1"))
+    for address in ("192.88.99.1", "192.0.0.9", "192.0.0.192", "3fff::1", "5f00::1", "2001:20::1", "100:0:0:1::1"):
+        assert not is_public(ipaddress.ip_address(address)), address
 
 
 # --- resolving and connecting ------------------------------------------------------------------------------
@@ -215,6 +217,12 @@ def test_one_that_drips_for_ever_is_left_after_a_while(receiver, drip):
         assert post(receiver.url, b"{}", {}, HERE, whole_s=0.4) == Posted(None, "no answer in time")
     finally:
         stop.set()
+
+
+def test_a_receiver_may_be_silent_for_as_long_as_the_docs_say(receiver):
+    receiver.raw = lambda connection: connection.recv(1)
+    assert post(receiver.url, b"{}", {}, HERE, whole_s=0.2) == Posted(None, "no answer in time")
+    assert f"2xx within {WHOLE_S:g} seconds" in (PROJECT / "docs" / "webhooks.md").read_text()
 
 
 def test_an_endless_answer_is_read_only_so_far(receiver):

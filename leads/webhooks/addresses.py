@@ -19,7 +19,11 @@ LOCAL_NAMES = ("localhost", "localdomain", "local", "internal", "intranet", "lan
 # Ways to write an IPv4 address into an IPv6 one, and special uses that Python calls global.
 TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 NOT_PUBLIC = tuple(
-    ipaddress.ip_network(text) for text in ("64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10", "192.88.99.0/24")
+    ipaddress.ip_network(text)
+    for text in (
+        *("192.0.0.0/24", "192.88.99.0/24"),
+        *("64:ff9b:1::/48", "100:0:0:1::/64", "2001::/23", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10"),
+    )
 )
 
 

@@ -22,8 +22,7 @@ import certifi
 from leads.webhooks.addresses import Destinations, Forbidden
 
 CONNECT_S = 4.0
-SILENCE_S = 8.0  # without a byte
-WHOLE_S = 15.0  # however busily it drips
+WHOLE_S = 15.0  # silent or dripping
 MAX_ANSWER_BYTES = 16 * 1024
 MAX_ADDRESSES = 3
 PATH_CHARACTERS = "/%:@!$&'()*+,;=~?-._"
@@ -66,7 +65,7 @@ def _send(
     host = _ascii_host(parts)
     try:
         with connected, _deadline(connected, whole_s) as expired:
-            connected.settimeout(SILENCE_S)
+            connected.settimeout(whole_s)
             sock = _trust().wrap_socket(connected, server_hostname=host) if parts.scheme == "https" else connected
             with sock:
                 answer = _exchange(sock, parts, body, {**headers, "Host": _host_header(parts, host)})

@@ -8,18 +8,17 @@ words of an error: here they are those of SIP. A phone that is left alone in its
 `max_idle_timeout_sec` 0).
 """
 
-import re
 import uuid
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from pools import phone_numbers
 from pools.sandbox.errors import DailyError, invalid_request, quoted, shown
 from pools.sandbox.presence import Participant, Presence, Tell
 from pools.sandbox.properties import is_number
 from pools.sandbox.rooms import Room
 
-E164 = re.compile(r"\+[1-9]\d{6,14}")
 MAX_SECONDS = 3600.0
 MAX_SCRIPTS = 100_000
 REMEMBERED_DIALS = 20_000
@@ -224,7 +223,7 @@ def _destination(wanted: dict[str, Any]) -> str:
     if (number is None) == (uri is None):
         raise invalid_request("exactly one of phoneNumber and sipUri should be given")
     if number is not None:
-        if not isinstance(number, str) or not E164.fullmatch(number):
+        if not phone_numbers.is_number(number):
             raise invalid_request(f"phoneNumber was {quoted(number)} but should be in E.164 form")
         return number
     if not isinstance(uri, str) or not uri.startswith(("sip:", "sips:")) or len(uri) > 1024:

@@ -17,8 +17,9 @@ from pools.models import HANDOFF_LEASE, StartKind
 from pools.sessions.end_reasons import END_REASONS
 from pools.sessions.misses import Cause
 from pools.sessions.tally import Event
+from pools.status.state import OLDEST_TRANSACTION
 
-NOW = """
+NOW = f"""
 WITH pod AS MATERIALIZED (
     SELECT *, heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s) AS live
     FROM pools_pod WHERE ended_at IS NULL
@@ -81,10 +82,8 @@ SELECT name, label, coalesce(value, 0)::float8 FROM (
     UNION ALL SELECT 'oldest_waiting', '', max(oldest) FROM session WHERE status = 'waiting'
     UNION ALL SELECT 'daily_works', '', works::int FROM account
     UNION ALL SELECT 'budget', name, "left" FROM budget
-    UNION ALL SELECT 'oldest_transaction', '', extract(epoch FROM max(statement_timestamp() - xact_start))
-        FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
-        AND pid <> pg_backend_pid()
-) AS numbers"""
+    UNION ALL SELECT 'oldest_transaction', '', age FROM ({OLDEST_TRANSACTION}) AS oldest (age)
+) AS numbers"""  # noqa: S608 (the other statement is ours too)
 
 HISTORY = """
 WITH history AS (
@@ -161,7 +160,9 @@ def metrics(numbers: Numbers) -> Iterator[Metric]:
     left = by("budget", (group.value.name for group in Group))
     yield _gauges("breeze_buddy_daily_budget_left", "Calls that may still be made in the window.", "group", left)
     oldest = one("oldest_transaction")
-    yield _gauge("breeze_buddy_oldest_transaction_seconds", "Age of the database's oldest transaction.", oldest)
+    yield _gauge(
+        "breeze_buddy_oldest_transaction_seconds", "Age of the database's oldest transaction; NaN: unknown.", oldest
+    )
 
     yield _counter("breeze_buddy_starts", "Sessions started.", ["kind"], by("starts", StartKind.values))
     yield _counter(

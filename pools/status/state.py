@@ -7,6 +7,7 @@ the longest session. A room belongs to no process: one whose pod is gone still c
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import isnan
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +29,12 @@ from pools.models import (
     VoiceSession,
 )
 from pools.operators import rollout
+
+# NaN: sessions of other roles are open, and our role has not been granted pg_read_all_stats, so their age is hidden.
+OLDEST_TRANSACTION = """
+SELECT CASE WHEN bool_or(backend_type IS NULL AND usesysid IS NOT NULL) THEN 'NaN' ELSE coalesce(extract(
+    epoch FROM max(statement_timestamp() - xact_start) FILTER (WHERE backend_type = 'client backend')), 0) END::float8
+FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 class UnknownPod(Exception):
@@ -92,7 +99,7 @@ class PoolState:
     daily_trouble: str
     daily_refusals: Refusals
     waiting_sessions: int
-    oldest_transaction: float | None  # seconds
+    oldest_transaction: float | None  # seconds; None: unknown
     orders: Sequence[PoolOrder]  # in force now or later
     rollout: Rollout | None
     reserved: int  # pairs of all pods together, now; not asked for one pod
@@ -165,7 +172,7 @@ def read_state(pod_name: str | None = None) -> PoolState:
         daily_trouble=account.trouble if account else "",
         daily_refusals=Refusals.read(),
         waiting_sessions=VoiceSession.objects.waiting().count(),
-        oldest_transaction=_oldest_transaction(),
+        oldest_transaction=oldest_transaction(),
         orders=orders,
         rollout=rollout.standing(),
         reserved=reserved if pod_name is None else 0,
@@ -238,15 +245,13 @@ def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
                 stock.hot += 1
 
 
-def _oldest_transaction() -> float | None:
-    """Age of the oldest open transaction of this database: it keeps vacuum from cleaning up after the claims."""
+def oldest_transaction() -> float | None:
+    """Age of the oldest open transaction of this database: it keeps vacuum from cleaning up after the claims. 0: none
+    is open. None: unknown."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT extract(epoch FROM max(now() - xact_start)) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
+        cursor.execute(OLDEST_TRANSACTION)
         (age,) = cursor.fetchone()
-    return None if age is None else max(0.0, round(float(age), 1))
+    return None if isnan(age) else max(0.0, round(age, 1))
 
 
 def report(state: PoolState, pool: Stock) -> dict[str, Any]:

@@ -110,8 +110,10 @@ def picture(state: PoolState, screen: Screen) -> str:
     if in_force := [order for order in state.orders if order.begun]:  # type: ignore[attr-defined]
         lines += ["", "Orders in force (all: manage.py pools orders)", order_table(in_force)]
     lines += ["", f"Sessions that wait for a process: {state.waiting_sessions}"]
-    if (state.oldest_transaction or 0) >= WORTH_TELLING_S:
-        lines.append(f"Oldest open transaction: {duration(state.oldest_transaction or 0)}")
+    if state.oldest_transaction is None:
+        lines.append("Oldest open transaction: unknown (the database's role has to be granted pg_read_all_stats)")
+    elif state.oldest_transaction >= WORTH_TELLING_S:
+        lines.append(f"Oldest open transaction: {duration(state.oldest_transaction)}")
     return "\n".join(lines)
 
 
