@@ -242,6 +242,7 @@ SPECTACULAR_SETTINGS = {
         "AbortStatusEnum": ["success", "error", "processing"],
         "BulkStatusEnum": ["queued", "error"],
         "QueuedEnum": ["queued"],
+        "StartKindEnum": "pools.models.StartKind",
     },
     "SWAGGER_UI_DIST": "SIDECAR",  # the docs page works without the internet
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

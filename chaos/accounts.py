@@ -10,7 +10,6 @@ from chaos.callers import Answer
 from chaos.tables import Session
 
 GIVEN_BACK = "not_started"
-KINDS = ("warm", "partial", "cold")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def settle(
     failures = [answer for answer in answers if answer.status not in (200, 503)]
     return Accounts(
         asked=len(answers),
-        warm=kinds["warm"],
+        warm=kinds["hot"] + kinds["warm"],
         partial=kinds["partial"],
         cold=kinds["cold"],
         rehanded=sum(session.attempt > 1 for session in served),

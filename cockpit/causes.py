@@ -15,7 +15,7 @@ count(*) FILTER (WHERE created_at > statement_timestamp() - interval '1 hour') A
 count(*) AS day, extract(epoch FROM statement_timestamp() - max(created_at))::float8 AS last_s
 FROM (
     SELECT start_kind, agent_miss, room_miss, created_at FROM pools_voicesession
-    WHERE start_kind <> 'warm' AND created_at > statement_timestamp() - interval '1 day'
+    WHERE start_kind IN ('partial', 'cold') AND created_at > statement_timestamp() - interval '1 day'
     ORDER BY created_at DESC LIMIT %s
 ) AS missed GROUP BY start_kind, agent_miss, room_miss ORDER BY hour DESC, day DESC LIMIT 12"""
 

@@ -5,7 +5,7 @@ A handful of short queries over live rows, samples and ranges of the primary key
 
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,8 +18,9 @@ from cockpit.versions import standing, versions
 from cockpit.windows import last_day, last_hour
 from pools.daily import budget
 from pools.decisions.targets import Pool
-from pools.models import PoolOrder, PoolSample, VoiceSession
+from pools.models import PoolOrder, PoolSample, StartKind, VoiceSession
 from pools.sessions.end_reasons import OUR_FAULT
+from pools.status.sampling import Mark
 from pools.status.state import PodState, PoolState, Stock, read_state
 
 
@@ -39,7 +40,7 @@ def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
         "hour": hour.as_json(),
         "day": last_day().as_json(),
         "daily": _daily(state, hour.daily_spent_s),
-        "pods": _pods(state, hour.first_session, user),
+        "pods": _pods(state, hour.mark, user),
         "causes": causes(),
         "orders": [_order(order, user) for order in state.orders],
         "rollout": standing(state.rollout, user),
@@ -83,9 +84,9 @@ def _daily(state: PoolState, spent_s: float) -> dict[str, Any]:
     }
 
 
-def _pods(state: PoolState, first_session: int, user: Any) -> list[dict[str, Any]]:
+def _pods(state: PoolState, since: Mark, user: Any) -> list[dict[str, Any]]:
     """The worst first."""
-    failed = _failed_sessions(first_session)
+    failed = _failed_sessions(since)
     pods = [_pod(pod, failed.get(pod.pod.pk, 0), user) for pod in state.pods]
     order = ["bad", "warn", "quiet", "good"]
     return sorted(pods, key=lambda pod: (order.index(pod["level"]), pod["name"]))
@@ -131,9 +132,10 @@ def _order(order: PoolOrder, user: Any) -> dict[str, Any]:
     }
 
 
-def _failed_sessions(first_session: int) -> dict[int, int]:
+def _failed_sessions(since: Mark) -> dict[int, int]:
+    began_since = Q(pk__gt=since.session) | Q(start_kind=StartKind.HOT, created_at__gt=since.at)
     rows = (
-        VoiceSession.objects.filter(pk__gt=first_session, end_reason__in=OUR_FAULT, agent_process__isnull=False)
+        VoiceSession.objects.filter(began_since, end_reason__in=OUR_FAULT, agent_process__isnull=False)
         .order_by()
         .values("agent_process__pod_id")
         .annotate(n=Count("pk"))

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from pools.models import PoolSample
-from pools.status.sampling import INTERVAL_S, Starts
+from pools.status.sampling import INTERVAL_S, NO_STARTS, Mark, Starts
 
 SPENT = 0.25  # of the budget left: replenishing has stopped by then (pools.daily.budget.Priority)
 
@@ -27,7 +27,7 @@ class Window:
     empty_agents_s: float
     empty_rooms_s: float
     daily_spent_s: float  # for which the budget of Daily calls was as good as used up
-    first_session: int  # sessions with greater keys are of this window
+    mark: Mark  # sessions that began after it are of this window
 
     def as_json(self) -> dict[str, Any]:
         total = self.starts.total
@@ -46,19 +46,19 @@ def last_hour() -> Window:
     begin = timedelta(hours=1)
     before = PoolSample.objects.filter(at__lte=Now() - begin).order_by("-at").first()
     first = before or PoolSample.objects.order_by("at").first()
-    key = first.last_session if first else 0
-    starts = Starts.between(key) if first else Starts(0, 0, 0, 0, None, None)
+    mark = Mark.of(first)
+    starts = Starts.between(mark) if first else NO_STARTS
     since = timezone.now() - begin if before else first.at if first else None
-    return Window(since, starts, *_empty(begin), key)
+    return Window(since, starts, *_empty(begin), mark)
 
 
 def last_day() -> Window:
     begin = timedelta(hours=24)
     samples = PoolSample.objects.filter(at__gt=Now() - begin)
     sums = samples.aggregate(Sum("warm"), Sum("partial"), Sum("cold"))
-    marks = list(PoolSample.objects.order_by("-id").values_list("last_session", flat=True)[:2])
-    key = marks[-1] if marks else 0  # what no sample has counted yet
-    rest = Starts.between(key) if marks else Starts(0, 0, 0, 0, None, None)
+    latest = list(PoolSample.objects.order_by("-id")[:2])
+    mark = Mark.of(latest[-1] if latest else None)  # what began after it is in no sample yet
+    rest = Starts.between(mark) if latest else NO_STARTS
     starts = Starts(
         warm=(sums["warm__sum"] or 0) + rest.warm,
         partial=(sums["partial__sum"] or 0) + rest.partial,
@@ -68,7 +68,7 @@ def last_day() -> Window:
         p99_ms=None,
     )
     first = samples.order_by("at").values_list("at", flat=True).first()
-    return Window(first, starts, *_empty(begin), key)
+    return Window(first, starts, *_empty(begin), mark)
 
 
 def _empty(length: timedelta) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from pools import notifications
 from pools.daily.account import DailyAccess
-from pools.models import Room, StartKind, VoiceSession
+from pools.models import IN_STOCK, Room, VoiceSession
 from pools.rooms import on_demand
 from pools.sessions.claims import OnDemandRoom, PoolExhausted, RoomNeeded
 from pools.sessions.meeting_tokens import guest_token
@@ -63,7 +63,7 @@ def start(claim_once: Claim) -> Started:
     if made and session.room_id != made.pk:  # a retry that found its session
         on_demand.give_back(made)
     _wake_supervisors(session)
-    if session.start_kind != StartKind.WARM:
+    if session.start_kind not in IN_STOCK:
         events.info(
             "event=start_missed session=%s lead=%s start=%s agents=%s rooms=%s",
             session.uuid,

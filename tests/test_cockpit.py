@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from cockpit.causes import MISSES, in_words
 from cockpit.history import history
@@ -17,7 +18,7 @@ from cockpit.windows import last_day, last_hour
 from pools.daily import budget
 from pools.decisions.targets import Pool
 from pools.models import Pod, PoolSample
-from pools.status.sampling import Starts, take_sample
+from pools.status.sampling import STARTS, Mark, Starts, take_sample
 from tests.dashboard import live
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.pools_scene import make_samples, make_scene
@@ -107,7 +108,7 @@ def test_the_hour_and_the_day_count_each_start_once():
             PoolSample.objects.filter(pk=sample.pk).update(at=sample.at - timedelta(seconds=10))
     make_session("ended")
     first = PoolSample.objects.earliest("id")
-    assert last_hour().starts == Starts.between(first.last_session)
+    assert last_hour().starts == Starts.between(Mark.of(first))
     assert (last_day().starts.warm, last_day().starts.cold) == (3, 1)
     assert last_hour().since == first.at
 
@@ -181,6 +182,16 @@ def test_misses_are_found_by_their_index_and_starts_by_their_key():
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {MISSES}", [10])
         assert "session_missed" in str(cursor.fetchall())
+        began: dict[str, Any] = {
+            "after": 5,
+            "until": 7,
+            "after_time": timezone.now(),
+            "until_time": timezone.now(),
+            "no_call": ["a"],
+        }
+        cursor.execute(f"EXPLAIN {STARTS}", began)
+        plan = str(cursor.fetchall())
+        assert "session_hot" in plan and "pools_voicesession_pkey" in plan
         cursor.execute("EXPLAIN SELECT count(*) FROM pools_voicesession WHERE id > 5 AND id <= 7")
         assert "pools_voicesession_pkey" in str(cursor.fetchall())
 

@@ -4,12 +4,30 @@ from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
 
-from pools.models import AgentProcess, Room, SessionStatus, VoiceSession
+from cockpit.causes import causes
+from cockpit.windows import last_day, last_hour
+from leads.api.timeline import TimelineSerializer
+from leads.start import start
+from pools.models import AgentProcess, PoolSample, Room, SessionStatus, VoiceSession
+from pools.operators import version_numbers
 from pools.processes.hot_pairs import HotPairs
-from pools.sessions.claims import SessionRequest, claim
-from pools.sessions.ending import HOT_PAIR_LOST, end_unclaimed, hand_off_failed
+from pools.sessions.claims import RoomNeeded, SessionRequest, claim
+from pools.sessions.end_reasons import HOT_PAIR_LOST
+from pools.sessions.ending import (
+    ENDED_BY_OPERATOR,
+    Result,
+    ask_to_end,
+    end_session,
+    end_unclaimed,
+    hand_off_failed,
+)
+from pools.sessions.story import Story
+from pools.sizing.history import read_history
 from pools.status import fleet_metrics
+from pools.status.sampling import take_sample
 from pools.status.state import read_state
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room
 from tests.played_agents import SIGNER, PlayedPod
@@ -64,6 +82,15 @@ def stock() -> list[tuple[int, int, int]]:
     return told
 
 
+def kept() -> list[tuple[int, int]]:
+    """Target and cap of both kinds: hot pairs come on top of them. The metrics say the same."""
+    state, numbers = read_state(), fleet_metrics.read()
+    pools = {"agents": state.agents, "rooms": state.rooms}
+    told = [(pool.pool_size, pool.cap) for pool in pools.values()]
+    assert told == [tuple(numbers[f"{pool}_{what}", ""] for what in ("target", "cap")) for pool in pools]
+    return told
+
+
 @pytest.mark.django_db
 def test_a_hot_pair_is_stock_until_it_is_claimed_and_no_call():
     make_daily_account()
@@ -71,10 +98,79 @@ def test_a_hot_pair_is_stock_until_it_is_claimed_and_no_call():
     make_hot_pair(pod=pod, bot_joined_at=None), make_hot_pair(pod=pod)
     assert stock() == [(1, 1, 0), (1, 1, 0)]
     assert read_state().agents.hot == 1 and fleet_metrics.read()["active_calls", ""] == 0
+    assert kept() == [(pod.agent_target + 2, pod.agent_cap + 2), (pod.room_target + 2, pod.room_cap + 2)]
     assert fleet_metrics.read().get(("starts", "hot"), 0) == 0
     claimed()
     assert stock() == [(0, 1, 1), (0, 1, 1)]
+    assert kept() == [(pod.agent_target + 1, pod.agent_cap + 1), (pod.room_target + 1, pod.room_cap + 1)]
     assert fleet_metrics.read()["active_calls", ""] == 1 and fleet_metrics.read()["starts", "hot"] == 1
+
+
+def nobody_is_told(session: VoiceSession) -> None:
+    pytest.fail(f"{session} was no call")
+
+
+def let_ten_seconds_pass() -> None:
+    for rows, name in ((PoolSample.objects, "at"), (VoiceSession.objects, "created_at")):
+        rows.update(**{name: F(name) - timedelta(seconds=10)})
+
+
+@pytest.mark.django_db
+def test_a_hot_start_is_in_one_sample_however_long_the_pair_has_waited_and_is_no_miss():
+    pod = make_pod()
+    make_hot_pair(pod=pod), make_hot_pair(pod=pod), make_hot_pair(pod=pod)
+    begun = timezone.now()
+    for _ in range(3):  # their keys are those of an interval that has been counted
+        take_sample()
+        let_ten_seconds_pass()
+    session = claimed()
+    end_unclaimed(VoiceSession.objects.filter(pk=session.pk + 1), "hot_pair_given_up", nobody_is_told)
+    assert (last_hour().starts.warm, last_day().starts.warm) == (1, 1)
+    for _ in range(3):
+        let_ten_seconds_pass()
+        take_sample()
+    assert [sample.warm for sample in PoolSample.objects.order_by("id")] == [0, 0, 0, 0, 1, 0]
+    assert (last_hour().starts.warm, last_day().starts.warm) == (1, 1)
+    assert last_hour().starts.total == last_day().starts.total == 1
+    assert causes() == []
+    versions = version_numbers.read(5)
+    assert sum(version.hot for version in versions) == sum(version.starts for version in versions) == 1
+    recorded = read_history(begun - timedelta(hours=1), timezone.now() + timedelta(hours=1))
+    assert (len(recorded.arrivals), recorded.hit_rate) == (1, 1)
+    answer = TimelineSerializer(data=Story.read(session.uuid).as_json())
+    assert answer.is_valid(), answer.errors
+
+
+@pytest.mark.django_db
+def test_a_pair_that_an_operator_ends_unclaimed_was_no_call():
+    hot = make_hot_pair()
+    ask_to_end(hot.uuid, ENDED_BY_OPERATOR, nobody_is_told)
+    hot.refresh_from_db()
+    assert hot.stop_reason  # its pod ends it
+    assert end_session(hot.pk, Result(ENDED_BY_OPERATOR), nobody_is_told)
+    hot.refresh_from_db()
+    assert hot.end_reason == "hot_pair_given_up"
+
+
+@pytest.mark.django_db
+def test_a_start_from_a_hot_pair_is_not_told_as_missed(caplog, settings):
+    settings.DAILY_API_KEY = "k" * 64
+    make_daily_account()
+    make_hot_pair()
+    with caplog.at_level("INFO", logger="pools.events"):
+        start(lambda access, made: claimed())
+    assert "start_missed" not in caplog.text
+
+
+@pytest.mark.django_db
+def test_a_hot_pair_of_another_version_is_taken_before_daily_is_asked_for_a_room():
+    hot = make_hot_pair(pod=make_pod(draws_from=0.0, draws_until=0.0))
+    process = make_agent_process(make_pod())
+    assert claimed().pk == hot.pk
+    process.refresh_from_db()
+    assert (process.status, process.in_use_at) == ("available", None)
+    with pytest.raises(RoomNeeded):
+        claimed()
 
 
 @pytest.mark.django_db

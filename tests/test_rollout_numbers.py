@@ -73,7 +73,7 @@ def test_metrics_by_version_count_what_has_ended_and_are_of_versions_that_run():
     assert found["bots_joined_total", NEW] == 4
     assert found["bot_joined_seconds_total", NEW] == pytest.approx(0.8)
     assert found["first_audio_seconds_total", NEW] == pytest.approx(2.0)
-    assert (found["pods", NEW], found["available", NEW], found["available", OLD]) == (1, 1, 0)
+    assert (found["pods", NEW], found["available", NEW], found["available", OLD]) == (1, 1, 1)  # the hot pair
     assert (found["wanted_ratio", NEW], found["wanted_ratio", OLD]) == (0.1, 0.9)
     assert not any("1.0" in key for key in found)
 

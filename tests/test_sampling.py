@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from pools.daily import budget
 from pools.models import PoolSample, StartKind
-from pools.status.sampling import Starts, forget_old, take_sample
+from pools.status.sampling import Mark, Starts, forget_old, take_sample
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.service import call_in_progress, is_full, run_until
 
@@ -59,7 +59,7 @@ def test_percentiles_are_those_of_acknowledged_sessions():
     for ms in range(1, 102):
         make_start(ms=ms)
     make_session("assigned")
-    starts = Starts.between(0)
+    starts = Starts.between(Mark.of(None))
     assert (starts.total, starts.acknowledged) == (102, 101)
     assert (starts.p50_ms, starts.p99_ms) == (pytest.approx(51), pytest.approx(100))
 

@@ -228,9 +228,9 @@ def test_an_index_that_is_missing_or_half_built_is_made_up_for(whole_schema):
         cursor.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'session_unclaimed'::regclass")
     apps = MigrationExecutor(connection).loader.project_state().apps
     assert [statement.split(" ON ")[0] for statement in unfinished(connection, apps, OURS)] == [
-        'CREATE INDEX CONCURRENTLY "session_missed"',
         'DROP INDEX CONCURRENTLY IF EXISTS "session_unclaimed"',
         'CREATE INDEX CONCURRENTLY "session_unclaimed"',
+        'CREATE INDEX CONCURRENTLY "session_missed"',
     ]
     call_command("migrate", verbosity=0)
     assert schema() == before and not list(unfinished(connection, apps, OURS))

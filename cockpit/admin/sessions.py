@@ -12,7 +12,7 @@ from cockpit.filters import AgentMiss, EndReason, RoomMiss
 from cockpit.labels import START_COLOURS, STATUS_COLOURS
 from cockpit.steered import SteeredAdmin
 from cockpit.timeline_bar import timeline_of
-from pools.models import SessionStatus, StartKind, VoiceSession
+from pools.models import IN_STOCK, SessionStatus, VoiceSession
 
 
 @admin.register(VoiceSession)
@@ -80,7 +80,7 @@ class VoiceSessionAdmin(SteeredAdmin):
 
     @admin.display(description="why not warm")
     def why(self, session: VoiceSession) -> str:
-        if session.start_kind == StartKind.WARM:
+        if session.start_kind in IN_STOCK:
             return NONE
         return in_words(session.agent_miss, session.room_miss) if session.circumstances else session.start_reason
 

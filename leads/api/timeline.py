@@ -15,7 +15,7 @@ from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.api.examples import EXAMPLE_SESSION
 from leads.api.request import as_uuid
 from leads.auth import scope_of
-from pools.models import VoiceSession
+from pools.models import StartKind, VoiceSession
 from pools.sessions.story import Story
 
 
@@ -35,7 +35,7 @@ class MissSerializer(serializers.Serializer[Any]):
 
 
 class StartSerializer(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=["warm", "partial", "cold"])
+    kind = serializers.ChoiceField(choices=StartKind.choices)
     reason = serializers.CharField(allow_blank=True)
     misses = MissSerializer(many=True, help_text="Why something was not in stock, with the numbers.")
 

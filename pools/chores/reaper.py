@@ -14,8 +14,8 @@ from django.db.models.functions import Now
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.models.pods import PodQuerySet
 from pools.sessions import tally
+from pools.sessions.end_reasons import HOT_PAIR_LOST
 from pools.sessions.ending import (
-    HOT_PAIR_LOST,
     NOT_STARTED,
     OnSessionEnded,
     Result,

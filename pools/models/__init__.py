@@ -16,10 +16,11 @@ from pools.models.rooms import Room, StoredTokens
 from pools.models.samples import PoolSample
 from pools.models.stock import StockStatus
 from pools.models.tallies import EventTally, SessionTally, VersionTally
-from pools.models.voice_sessions import SessionStatus, StartKind, VoiceSession
+from pools.models.voice_sessions import IN_STOCK, SessionStatus, StartKind, VoiceSession
 
 __all__ = [
     "HANDOFF_LEASE",
+    "IN_STOCK",
     "REAP_LEASE",
     "AgentProcess",
     "DailyAccount",

@@ -26,6 +26,10 @@ class StartKind(models.TextChoices):
     COLD = "cold"  # none
 
 
+IN_STOCK = (StartKind.HOT, StartKind.WARM)  # nothing was missing
+MISSED = (StartKind.PARTIAL, StartKind.COLD)
+
+
 class VoiceSessionQuerySet(models.QuerySet["VoiceSession"]):
     def waiting(self) -> Self:
         return self.filter(status=SessionStatus.WAITING)
@@ -137,8 +141,10 @@ class VoiceSession(models.Model):
         indexes = [
             models.Index(fields=["id"], condition=Q(status="waiting"), name="session_waiting"),
             models.Index(fields=["status"], condition=~Q(status="ended"), name="session_current"),
-            # Why were starts not warm? Only those that were not pay for it.
-            models.Index(fields=["-created_at"], condition=~Q(start_kind="warm"), name="session_missed"),
+            # Why was something missing? Only the starts that missed pay for it.
+            models.Index(fields=["-created_at"], condition=Q(start_kind__in=MISSED), name="session_missed"),
+            # The key of a hot pair is as old as the pair: the time of its claim tells when it became a start.
+            models.Index(fields=["created_at"], condition=Q(start_kind="hot"), name="session_hot"),
             models.Index(fields=["id"], condition=Q(unclaimed=True), name="session_unclaimed"),
         ]
 

@@ -15,20 +15,22 @@ from django.db.models.functions import Now
 
 from pools.models import PoolSample
 from pools.operators import rollout
-from pools.sessions.end_reasons import OUR_FAULT
+from pools.sessions.end_reasons import NO_CALL, OUR_FAULT
 from pools.shares import WHOLE, Shares
 
-OF_SESSIONS = """
+# A hot pair has its key from before its claim.
+BEGAN = """session.created_at > statement_timestamp() - make_interval(secs => %(seconds)s)
+    AND (session.id > %(after)s OR session.start_kind = 'hot'
+        AND session.created_at > statement_timestamp() - make_interval(secs => %(seconds)s))"""
+OF_SESSIONS = f"""
 WITH session AS (
     SELECT session.*, process.version FROM pools_voicesession AS session
     JOIN pools_agentprocess AS process ON process.id = session.agent_process_id
-    WHERE session.id > %(after)s AND session.created_at > statement_timestamp() - make_interval(secs => %(seconds)s)
-    AND NOT session.unclaimed AND session.end_reason NOT IN ('hot_pair_given_up', 'hot_pair_lost')
+    WHERE {BEGAN} AND NOT session.unclaimed AND session.end_reason <> ALL(%(no_call)s)
 ), failed_handoff AS (
     SELECT handoff->>'version' AS version, count(*) AS n FROM pools_voicesession AS session
     CROSS JOIN jsonb_array_elements(failed_handoffs) AS handoff
-    WHERE session.id > %(after)s AND session.created_at > statement_timestamp() - make_interval(secs => %(seconds)s)
-    AND handoff->>'version' IS NOT NULL GROUP BY 1
+    WHERE {BEGAN} AND handoff->>'version' IS NOT NULL GROUP BY 1
 ), numbers AS (
     SELECT version, count(*) FILTER (WHERE start_kind = 'hot') AS hot,
         count(*) FILTER (WHERE start_kind = 'warm') AS warm,
@@ -48,7 +50,7 @@ WITH session AS (
 SELECT version, coalesce(hot, 0), coalesce(warm, 0), coalesce(partial, 0), coalesce(cold, 0),
     coalesce(agent_misses, 0), coalesce(room_misses, 0), coalesce(failed_handoff.n, 0), coalesce(ended, 0),
     coalesce(failed, 0), joined[1], joined[2], spoke[1], spoke[2]
-FROM numbers FULL JOIN failed_handoff USING (version) ORDER BY version"""
+FROM numbers FULL JOIN failed_handoff USING (version) ORDER BY version"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def _of_sessions(minutes: float) -> Sequence[tuple[Any, ...]]:
         "after": before.last_session if before else 0,
         "seconds": minutes * 60,
         "our_fault": list(OUR_FAULT),
+        "no_call": list(NO_CALL),
     }
     with connection.cursor() as cursor:
         cursor.execute(OF_SESSIONS, parameters)

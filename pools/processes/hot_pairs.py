@@ -22,7 +22,7 @@ from pools.processes.agent_in_hand import Agent, Handoff
 from pools.processes.agent_pool import AgentPool
 from pools.protocol import Claimed, ProtocolError, Stop
 from pools.sessions import taking
-from pools.sessions.end_reasons import BODY_TOO_LARGE
+from pools.sessions.end_reasons import BODY_TOO_LARGE, HOT_PAIR_GIVEN_UP
 from pools.sessions.ending import OnSessionEnded, Result, end_session, end_unclaimed
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-GIVEN_UP = "hot_pair_given_up"
 STOP_S = 2.0
 
 
@@ -122,8 +121,8 @@ class HotPairs:
         waiting = {agent.handoff.pk: agent for agent in self.unclaimed() if agent.handoff}
         if not waiting:
             return
-        for pk in end_unclaimed(sessions, GIVEN_UP, self._on_session_ended):
+        for pk in end_unclaimed(sessions, HOT_PAIR_GIVEN_UP, self._on_session_ended):
             agent = waiting.get(pk)
             if agent and agent.handoff:
                 agent.handoff.settled = True
-                agent.channel.send(Stop(GIVEN_UP, STOP_S))
+                agent.channel.send(Stop(HOT_PAIR_GIVEN_UP, STOP_S))

@@ -19,7 +19,7 @@ from pools.metrics.claims import CLAIM_SECONDS
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 from pools.sessions import misses, taking
 from pools.sessions.misses import Circumstances
-from pools.sessions.taking import Missing, Pair
+from pools.sessions.taking import Pair
 from pools.shares import draw
 
 
@@ -117,11 +117,13 @@ def _from_stock(request: SessionRequest, number: float, asked: Mapping[str, Any]
     if request.hot and (hot := _hot(request, number, asked, of_any_version=False)):
         return hot
     taken = taking.take_pair(number, request.life, asked, stored_tokens=request.stored_tokens)
-    if taken is Missing.ROOM:
-        _without_room(request)
-    if taken is Missing.PROCESS:
-        return _hot(request, number, asked, of_any_version=True) if request.hot else None
-    return _bound(taken, asked)
+    if isinstance(taken, Pair):
+        return _bound(taken, asked)
+    if request.hot and (hot := _hot(request, number, asked, of_any_version=True)):
+        if taken:
+            taking.put_back(taken.process)
+        return hot
+    return _without_room(request) if taken else None
 
 
 def _hot(

@@ -21,11 +21,11 @@ from pools.models import OperatorAct, SessionStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
 from pools.protocol import Ended
 from pools.sessions import tally, traces
+from pools.sessions.end_reasons import HOT_PAIR_GIVEN_UP, HOT_PAIR_LOST, NO_CALL
 
 events = logging.getLogger("pools.events")
 
 NOT_STARTED = "not_started"
-HOT_PAIR_LOST = "hot_pair_lost"
 ENDED_BY_OPERATOR = "ended_by_operator"
 NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
 OnSessionEnded = Callable[[VoiceSession], None]
@@ -185,10 +185,17 @@ def end_unclaimed(sessions: VoiceSessionQuerySet, reason: str, on_session_ended:
     return [session.pk for session in ended]
 
 
+def _reason_of_pair(reason: str) -> str:
+    """Of a hot pair that nobody has claimed: one of those that say that it was no call."""
+    if reason in NO_CALL:
+        return reason
+    return HOT_PAIR_GIVEN_UP if reason == ENDED_BY_OPERATOR else HOT_PAIR_LOST
+
+
 def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded) -> None:
     never_claimed, session.unclaimed = session.unclaimed, False
     session.status = SessionStatus.ENDED
-    session.end_reason = result.reason[:100]
+    session.end_reason = _reason_of_pair(result.reason) if never_claimed else result.reason[:100]
     session.outcome = result.outcome[:50]
     session.transcript = result.transcript
     session.detail = result.detail

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from django.db.models import Min
+from django.db.models import Min, Q
 
-from pools.models import AgentProcess, Room, VoiceSession
+from pools.models import AgentProcess, Room, StartKind, VoiceSession
 from pools.sessions import explain, timeline
+from pools.sessions.end_reasons import NO_CALL
 from pools.sessions.misses import Circumstances
 
 NEIGHBOURS = 500  # rows made shortly before or after have nearby keys: no index on times is needed
@@ -93,11 +94,12 @@ def misses_of(session: VoiceSession) -> list[explain.Miss]:
 
 def _around(session: VoiceSession) -> explain.Around:
     claimed_at = session.created_at
-    starts = VoiceSession.objects.filter(
-        pk__range=(session.pk - NEIGHBOURS, session.pk + NEIGHBOURS),
-        created_at__gt=claimed_at - timedelta(seconds=explain.WINDOW_S),
-        created_at__lte=claimed_at,
-    ).exclude(pk=session.pk)
+    near = Q(pk__range=(session.pk - NEIGHBOURS, session.pk + NEIGHBOURS))
+    before = Q(created_at__gt=claimed_at - timedelta(seconds=explain.WINDOW_S), created_at__lte=claimed_at)
+    hot = Q(start_kind=StartKind.HOT, unclaimed=False) & ~Q(end_reason__in=NO_CALL)  # their keys may be much older
+    starts = VoiceSession.objects.filter(before & hot | before & near & ~Q(start_kind=StartKind.HOT)).exclude(
+        pk=session.pk
+    )
     agents = AgentProcess.objects.filter(available_at__gt=claimed_at)
     rooms = Room.objects.filter(available_at__gt=claimed_at)
     return explain.Around(

@@ -10,13 +10,12 @@ dead index entries of those before it. While a roll-out stands, pods of the vers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from breezebuddy.postgresql.prepared import columns, from_row, prepared_cursor
-from pools.models import HANDOFF_LEASE, Room, VoiceSession
+from pools.models import HANDOFF_LEASE, AgentProcess, Room, StockStatus, VoiceSession
 
 LEASE_S = HANDOFF_LEASE.total_seconds()
 
@@ -84,9 +83,11 @@ WHERE id = (
 ) RETURNING {columns(VoiceSession, "taken")}"""
 
 
-class Missing(Enum):
-    PROCESS = "process"
-    ROOM = "room"
+@dataclass(frozen=True)
+class RoomMissing:
+    """No room is in stock. The process has been taken: roll back, or put it back."""
+
+    process: int
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ class Pair:
     claimed_at: datetime
 
 
-def take_pair(number: float, life: timedelta, session: Mapping[str, Any], *, stored_tokens: bool) -> Pair | Missing:
-    """The whole warm claim. Where the room is missing a process has been taken: roll back.
+def take_pair(
+    number: float, life: timedelta, session: Mapping[str, Any], *, stored_tokens: bool
+) -> Pair | RoomMissing | None:
+    """The whole warm claim. None: no process is in stock.
 
     `session`: uuid, reference, request_key, body, outbound, before_claim_ms.
     """
@@ -106,14 +109,19 @@ def take_pair(number: float, life: timedelta, session: Mapping[str, Any], *, sto
     wanted = {"lease": LEASE_S, "draw": number, "life": life, "stored_tokens": stored_tokens}
     row = _row(TAKE_PAIR, {**session, **wanted, "body": body})
     if row is None:
-        return Missing.PROCESS
+        return None
     process, pk, claimed_at, *room = row
-    return Pair(process, from_row(Room, room), pk, claimed_at) if pk else Missing.ROOM
+    return Pair(process, from_row(Room, room), pk, claimed_at) if pk else RoomMissing(process)
 
 
 def take_process(number: float) -> int | None:
     row = _row(TAKE_PROCESS, {"lease": LEASE_S, "draw": number})
     return row[0] if row else None
+
+
+def put_back(process: int) -> None:
+    """It was taken in this transaction."""
+    AgentProcess.objects.filter(pk=process).update(status=StockStatus.AVAILABLE, in_use_at=None)
 
 
 def take_room(life: timedelta, *, stored_tokens: bool) -> Room | None:

@@ -6,12 +6,15 @@ from datetime import datetime
 from django.db import connection
 
 from pools.daily import budget
+from pools.models import IN_STOCK
+from pools.sessions.end_reasons import NO_CALL
 
 MOST = 200_000
 STARTS = """
 SELECT extract(epoch FROM created_at - %(since)s)::float8, start_kind,
 extract(epoch FROM active_at - created_at)::float8, extract(epoch FROM ended_at - active_at)::float8
-FROM pools_voicesession WHERE created_at >= %(since)s AND created_at < %(until)s ORDER BY created_at LIMIT %(most)s"""
+FROM pools_voicesession WHERE created_at >= %(since)s AND created_at < %(until)s
+AND NOT unclaimed AND end_reason <> ALL(%(no_call)s) ORDER BY created_at LIMIT %(most)s"""
 MAKING = """
 SELECT (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY warmup_ms) / 1000 FROM (
     SELECT warmup_ms FROM pools_agentprocess WHERE warmup_ms IS NOT NULL AND NOT on_demand ORDER BY id DESC LIMIT 1000
@@ -41,7 +44,7 @@ class History:
 def read_history(since: datetime, until: datetime) -> History:
     """Reads the sessions of the period (at most the first 200,000) once, through no index: not for every second."""
     with connection.cursor() as cursor:
-        cursor.execute(STARTS, {"since": since, "until": until, "most": MOST})
+        cursor.execute(STARTS, {"since": since, "until": until, "most": MOST, "no_call": list(NO_CALL)})
         rows = cursor.fetchall()
         cursor.execute(MAKING)
         agents, rooms = cursor.fetchone()
@@ -50,7 +53,7 @@ def read_history(since: datetime, until: datetime) -> History:
     return History(
         span=(until - since).total_seconds(),
         arrivals=[at for at, *_ in rows],
-        hit_rate=sum(kind == "warm" for _, kind, *_ in rows) / len(rows) if rows else None,
+        hit_rate=sum(kind in IN_STOCK for _, kind, *_ in rows) / len(rows) if rows else None,
         warm_start=_median(warm),
         call_length=sum(lengths) / len(lengths) if lengths else None,
         agent_making=None if agents is None else float(agents),

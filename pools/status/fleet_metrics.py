@@ -45,10 +45,10 @@ agent AS (
     FROM pools_voicesession WHERE status <> 'ended' AND NOT unclaimed GROUP BY 1
 ), hot AS (
     SELECT count(*) AS n, count(*) FILTER (WHERE session.bot_joined_at IS NULL) AS warming,
-        count(*) FILTER (
-            WHERE session.bot_joined_at IS NOT NULL AND agent.pod_id IN (SELECT id FROM taking)) AS available
+        count(*) FILTER (WHERE taking.id IS NOT NULL) AS kept,
+        count(*) FILTER (WHERE session.bot_joined_at IS NOT NULL AND taking.id IS NOT NULL) AS available
     FROM pools_voicesession AS session JOIN pools_agentprocess AS agent ON agent.id = session.agent_process_id
-    WHERE session.unclaimed
+    LEFT JOIN taking ON taking.id = agent.pod_id WHERE session.unclaimed
 ), budget AS (
     SELECT limits.name, limits.calls - coalesce(sum(slot.used), 0) AS left
     FROM unnest(%(groups)s::text[], %(calls)s::int[], %(slices)s::float8[]) AS limits (name, calls, length)
@@ -57,15 +57,16 @@ agent AS (
     GROUP BY limits.name, limits.calls
 )
 SELECT name, label, coalesce(value, 0)::float8 FROM (
-    SELECT 'agents_target' AS name, '' AS label, sum(agent_target)::float8 AS value FROM taking
-    UNION ALL SELECT 'agents_cap', '', sum(agent_cap) FROM taking
+    SELECT 'agents_target' AS name, '' AS label, sum(agent_target)::float8 + (SELECT kept FROM hot) AS value
+        FROM taking
+    UNION ALL SELECT 'agents_cap', '', sum(agent_cap) + (SELECT kept FROM hot) FROM taking
     UNION ALL SELECT 'agents_available', '', coalesce(sum(n), 0) + (SELECT available FROM hot)
         FROM agent WHERE status = 'available' AND taking
     UNION ALL SELECT 'agents_warming', '', coalesce(sum(n), 0) + (SELECT warming FROM hot)
         FROM agent WHERE status = 'warming' AND live
     UNION ALL SELECT 'agents_in_use', '', sum(n) - (SELECT n FROM hot) FROM agent WHERE status = 'in_use'
-    UNION ALL SELECT 'rooms_target', '', sum(room_target) FROM taking
-    UNION ALL SELECT 'rooms_cap', '', sum(room_cap) FROM taking
+    UNION ALL SELECT 'rooms_target', '', sum(room_target) + (SELECT kept FROM hot) FROM taking
+    UNION ALL SELECT 'rooms_cap', '', sum(room_cap) + (SELECT kept FROM hot) FROM taking
     UNION ALL SELECT 'rooms_available', '', coalesce(sum(lasting), 0) + (SELECT available FROM hot)
         FROM room WHERE status = 'available'
     UNION ALL SELECT 'rooms_warming', '', coalesce(sum(n), 0) + (SELECT warming FROM hot)

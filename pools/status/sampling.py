@@ -1,12 +1,13 @@
 """Samples of the pools, written every ten seconds by the oldest live pod and kept for a week.
 
-A sample notes the key of the latest session, so that "the sessions since then" is a range of the primary key: the hot
-table needs no index on times. Starts are counted one interval late: by then whoever had an earlier key has committed,
-and been acknowledged.
+A sample notes the key of the latest session, so that "the sessions since then" is a range of the primary key: the busy
+table needs no index on all times. A hot pair has its key from before its claim, and is found by the time of its claim.
+Starts are counted one interval late: by then every session with an earlier key has been committed and acknowledged.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 
 from django.db import connection
 from django.db.models import Max
@@ -14,18 +15,41 @@ from django.db.models.functions import Now
 
 from pools.daily import budget
 from pools.models import PoolSample, VoiceSession
+from pools.sessions.end_reasons import NO_CALL
 from pools.status.state import read_state
 
 INTERVAL_S = 10.0
 KEEP = timedelta(days=7)
 
-# Sessions with keys in a range; the time is from the claim to the acknowledgement.
+# Sessions with keys in a range, and hot pairs claimed meanwhile. The time is from the claim to the acknowledgement.
 STARTS = """
+WITH start AS (
+    SELECT start_kind, created_at, active_at FROM pools_voicesession
+    WHERE id > %(after)s AND id <= %(until)s AND start_kind <> 'hot'
+    UNION ALL SELECT start_kind, created_at, active_at FROM pools_voicesession
+    WHERE start_kind = 'hot' AND created_at > %(after_time)s AND created_at <= %(until_time)s
+    AND NOT unclaimed AND end_reason <> ALL(%(no_call)s)
+)
 SELECT count(*) FILTER (WHERE start_kind IN ('hot', 'warm')), count(*) FILTER (WHERE start_kind = 'partial'),
 count(*) FILTER (WHERE start_kind = 'cold'), count(active_at),
 percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM active_at - created_at) * 1000)
-FROM pools_voicesession WHERE id > %s AND id <= %s AND NOT unclaimed"""
-NEWEST_KEY = 2**63 - 1
+FROM start"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment, and the key of the latest session at that moment."""
+
+    session: int
+    at: datetime
+
+    @classmethod
+    def of(cls, sample: PoolSample | None) -> Self:
+        """Without a sample: the beginning of time."""
+        return cls(sample.last_session, sample.at) if sample else cls(0, datetime.min.replace(tzinfo=UTC))
+
+
+END_OF_TIME = Mark(2**63 - 1, datetime.max.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True)
@@ -42,23 +66,31 @@ class Starts:
         return self.warm + self.partial + self.cold
 
     @classmethod
-    def between(cls, after: int, until: int = NEWEST_KEY) -> "Starts":
-        """Of the sessions with keys above `after` and up to `until`."""
+    def between(cls, after: Mark, until: Mark = END_OF_TIME) -> "Starts":
+        """Of the sessions that began after the one mark and up to the other."""
+        parameters: dict[str, Any] = {
+            "after": after.session,
+            "until": until.session,
+            "after_time": after.at,
+            "until_time": until.at,
+            "no_call": list(NO_CALL),
+        }
         with connection.cursor() as cursor:
-            cursor.execute(STARTS, [after, until])
+            cursor.execute(STARTS, parameters)
             warm, partial, cold, acknowledged, percentiles = cursor.fetchone()
         p50, p99 = percentiles or (None, None)
         return cls(warm, partial, cold, acknowledged, p50, p99)
+
+
+NO_STARTS = Starts(0, 0, 0, 0, None, None)
 
 
 def take_sample() -> bool:
     """False: somebody else has just done it (two pods may for a moment think that they are the oldest)."""
     if PoolSample.objects.filter(at__gt=Now() - timedelta(seconds=INTERVAL_S / 2)).exists():
         return False
-    earlier = list(PoolSample.objects.order_by("-id").values_list("last_session", flat=True)[:2])
     newest = VoiceSession.objects.aggregate(newest=Max("pk"))["newest"] or 0
-    until = earlier[0] if earlier else newest
-    starts = Starts.between(earlier[1] if len(earlier) > 1 else until, until)
+    starts = _starts_of_last_interval()
     state = read_state()
     agents, rooms = state.agents, state.rooms
     PoolSample.objects.create(
@@ -82,6 +114,12 @@ def take_sample() -> bool:
         daily_left=min(budget.left().values()),
     )
     return True
+
+
+def _starts_of_last_interval() -> Starts:
+    """Those between the two latest samples; there are none before there are two."""
+    marks = [Mark.of(sample) for sample in PoolSample.objects.order_by("-id")[:2]]
+    return Starts.between(marks[-1], marks[0]) if marks else NO_STARTS
 
 
 def forget_old() -> None:

@@ -230,7 +230,10 @@ def _count_rooms(states: dict[int, PodState], *, stored_tokens: bool) -> Stock:
 
 
 def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
-    """Hot pairs are stock: what is in use by its own row is warming until the bot has joined, and then available."""
+    """Hot pairs are stock: what is in use by its own row is warming until the bot has joined, and then available.
+
+    A pod makes them out of its pools and fills these again: they come on top of their targets and caps.
+    """
     pairs = VoiceSession.objects.unclaimed().values_list("agent_process__pod_id", "room__pod_id", "bot_joined_at")
     for agents_pod, rooms_pod, joined in pairs:
         state = states.get(agents_pod)
@@ -238,6 +241,9 @@ def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
         rooms = states[rooms_pod].rooms if rooms_pod in states else unowned
         for stock in (agents, rooms):
             stock.in_use = max(0, stock.in_use - 1)
+            if state and state.taking:
+                stock.pool_size += 1
+                stock.cap += 1
             if joined is None:
                 stock.warming += 1
             elif state and state.taking:

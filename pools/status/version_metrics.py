@@ -21,7 +21,8 @@ WITH live AS (
     GROUP BY version ORDER BY count(*) DESC, version DESC LIMIT %(most)s
 )
 SELECT live.version, live.pods, live.share,
-    (SELECT count(*) FROM pools_agentprocess WHERE pod_id = ANY(live.ids) AND status = 'available'),
+    (SELECT count(*) FROM pools_agentprocess WHERE pod_id = ANY(live.ids) AND (status = 'available' OR id IN (
+        SELECT agent_process_id FROM pools_voicesession WHERE unclaimed AND bot_joined_at IS NOT NULL))),
     tally.start_kind, coalesce(sum(tally.sessions), 0)::float8, coalesce(sum(tally.failed), 0)::float8,
     coalesce(sum(tally.failed_handoffs), 0)::float8, coalesce(sum(tally.joined), 0)::float8,
     coalesce(sum(tally.joined_s), 0)::float8, coalesce(sum(tally.spoke), 0)::float8,
