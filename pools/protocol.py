@@ -136,7 +136,8 @@ class Ended(Message):
 
     `reason` is one of the end reasons of the glossary; `outcome`, `transcript` and `detail` are what the
     bot reported through `pools.agent.report()`; `error` names the exception that ended the bot, if any; `cause` is what
-    the carrier said of a telephone that was not answered, `phone_answered` that one was.
+    the carrier said of a telephone that was not answered, `phone_answered` that one was. `no_room`: Daily has no such
+    room, so that no other process would get in either.
     """
 
     type: ClassVar[str] = "ended"
@@ -148,6 +149,7 @@ class Ended(Message):
     error: str = ""
     cause: str = ""
     phone_answered: bool = False
+    no_room: bool = False
 
 
 @dataclass(frozen=True)

@@ -60,3 +60,11 @@ def test_an_unchanged_bot_with_its_own_transport_is_observed_from_outside() -> N
         agent.expect(CallerJoined)
         agent.expect(FirstAudio)
         assert agent.expect(Ended).reason == "caller_left"
+        agent = agents.start()
+        agent.go(body={"error": "Error joining https://example.daily.co/x: the meeting does not exist"})
+        ended = agent.expect(Ended)
+        assert (ended.reason, ended.no_room) == ("join_failed", True) and "does not exist" in ended.error
+        agent = agents.start()
+        network = "Error joining https://example.daily.co/x: RoomLookup(RoomInfoFetchFailed)"
+        agent.go(body={"error": network, "again": True})
+        agent.expect(Joined)

@@ -114,7 +114,7 @@ def test_an_ejected_bot_ends_its_session(agents: Agents, sandbox: Sandbox, room:
 def test_a_bot_that_is_not_let_in_says_why(agents: Agents, sandbox: Sandbox, room: Room) -> None:
     token = sandbox.token(sandbox.create_room()["name"], user_id="bot")  # of another room
     ended = refused(agents, room.url, token)
-    assert ended.reason == "join_failed"
+    assert (ended.reason, ended.no_room) == ("join_failed", False)
     assert ended.error.startswith("JoinError: not-allowed")
     assert token not in ended.error
 
@@ -127,7 +127,8 @@ def test_a_second_bot_with_the_same_token_puts_the_first_one_out(agents: Agents,
 
 
 def test_a_room_that_does_not_exist_is_not_joined(agents: Agents, sandbox: Sandbox, room: Room) -> None:
-    assert refused(agents, room.url + "-not", room.bot_token).reason == "join_failed"
+    ended = refused(agents, room.url + "-not", room.bot_token)
+    assert (ended.reason, ended.no_room) == ("join_failed", True)
 
 
 def test_a_sandbox_that_is_not_there_is_not_joined(agents: Agents, room: Room) -> None:

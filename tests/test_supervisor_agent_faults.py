@@ -114,6 +114,23 @@ def test_a_session_that_no_process_can_start_gives_its_lead_back(pods, sandbox, 
     run_until(pod, lambda: is_full(pod))
 
 
+def test_a_room_that_was_deleted_at_daily_costs_one_process_and_gives_the_lead_back(pods, sandbox):
+    pod = pods.start_full(room_target=1)
+    (room,) = Room.objects.available()
+    sandbox.call("DELETE", f"/rooms/{room.name}")
+    call = connect_lead(sandbox)
+    run_until(pod, call.is_over)
+    session = call.session
+    assert (session.room, session.end_reason, session.attempt) == (room, "not_started", 1)
+    assert "no-room" in session.detail["problem"]
+    lead = call.lead
+    assert (lead.status, lead.voice_session) == (LeadStatus.BACKLOG, None)
+    run_until(pod, lambda: is_full(pod))
+    again = connect_lead(sandbox, lead)
+    run_until(pod, again.bot_has_joined)
+    assert again.room_name != room.name
+
+
 def test_a_session_whose_bot_dies_on_its_way_into_the_room_is_handed_to_another(pods, sandbox):
     """A bot of a real Daily room joins by itself; the light one never does."""
     pod = pods.start_full(room_target=1)

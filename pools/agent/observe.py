@@ -5,6 +5,7 @@ whether or not the bot has a handler for it, and every output transport pushes a
 wrapped once, before the fork, in the process that has imported Pipecat; the session of the child listens.
 """
 
+import re
 import sys
 from typing import Any, Protocol
 
@@ -16,6 +17,10 @@ _JOINED = {"on_joined", "on_connected"}
 _CAME = {"on_first_participant_joined", "on_participant_joined", "on_client_connected"}
 _WENT = {"on_participant_left", "on_client_disconnected"}
 _PHONE = {"on_dialout_answered": "answered", "on_dialout_stopped": "stopped", "on_dialout_error": "error"}
+# Daily documents the types of errors, but not what its client for Python makes of them.
+_NO_ROOM = re.compile(
+    r"Error joining .*(\b(no|exp)-room\b|does not exist|no longer available)", re.IGNORECASE | re.DOTALL
+)
 
 
 class Listener(Protocol):
@@ -26,6 +31,7 @@ class Listener(Protocol):
     def caller_left(self, caller: str) -> None: ...
     def bot_spoke(self) -> None: ...
     def phone(self, event: str, words: str) -> None: ...
+    def no_room(self, words: str) -> None: ...
 
 
 _listener: Listener | None = None
@@ -82,6 +88,8 @@ def _note(event_name: str, args: tuple[Any, ...]) -> None:
         _listener.caller_left(_identity(args))
     elif event_name in _PHONE:
         _listener.phone(_PHONE[event_name], words_in(args[0] if args else None))
+    elif event_name == "on_error" and args and _NO_ROOM.match(str(args[0])):
+        _listener.no_room(str(args[0]))
 
 
 def _present_already(args: tuple[Any, ...]) -> list[str]:

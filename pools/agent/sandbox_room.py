@@ -25,7 +25,12 @@ Receiver = Callable[[str, dict[str, Any]], None]
 
 
 class JoinError(Exception):
-    """The sandbox did not let us in; the message is its error type and text."""
+    """The sandbox did not let us in; the message is its error type and text. `no_room`: the room does not exist, or
+    not any more."""
+
+    def __init__(self, message: str, *, no_room: bool = False) -> None:
+        super().__init__(message)
+        self.no_room = no_room
 
 
 class SandboxRoom:
@@ -67,7 +72,7 @@ class SandboxRoom:
             raise JoinError(f"no answer from the sandbox ({type(error).__name__})") from error
         if not isinstance(answer, dict) or answer.get("event") != "joined":
             kind, message = (answer.get("type"), answer.get("message")) if isinstance(answer, dict) else ("", "")
-            raise JoinError(f"{kind}: {message}")
+            raise JoinError(f"{kind}: {message}", no_room=kind in ("no-room", "exp-room"))
         self.participant_id = str(answer["id"])
         for participant in answer.get("participants", []):
             self._tell("joined", participant)

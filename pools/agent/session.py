@@ -7,7 +7,7 @@ How a session ends (`Ended.reason`), besides the reasons that the supervisor giv
     bot_error            the bot raised; `Ended.error` says what
     session_limit        it lasted as long as a session may
     join_timeout         the bot was not in the room in time (only where the shell can see the room)
-    join_failed          the sandbox refused the bot
+    join_failed          the sandbox refused the bot, or Daily has no such room (then with `Ended.no_room`)
     caller_never_joined  nobody came (only where the shell can see the room)
     phone_busy           the telephone was not answered, and Daily or the carrier said why
     phone_no_answer
@@ -55,7 +55,7 @@ class Session:
         self._error = ""
         self._room: SandboxRoom | None = None
         self._cause = ""
-        self._joined = self._caller_came = self._spoke = False
+        self._joined = self._caller_came = self._spoke = self._no_room = False
         self._callers: set[str] = set()
         self._waiting: asyncio.TimerHandle | None = None
         self._limit: asyncio.TimerHandle | None = None
@@ -140,6 +140,13 @@ class Session:
         if self._caller_came and not self._callers:
             self._expect(self._start.idle_timeout, "idle_timeout")
 
+    def no_room(self, words: str) -> None:
+        """The bot's transport has been told that there is no such room; it does not try again."""
+        if not self._joined:
+            self._no_room = True
+            self._error = self._redactor.text(words)[:_LONGEST_ERROR]
+            self._decide("join_failed")
+
     def bot_spoke(self) -> None:
         if not self._spoke:
             self._spoke = True
@@ -162,7 +169,7 @@ class Session:
         try:
             await self._bot(await self._arguments())
         except JoinError as error:
-            self._error = self._describe(error)
+            self._error, self._no_room = self._describe(error), error.no_room
             return "join_failed"
         except asyncio.CancelledError:
             return "bot_ended"
@@ -225,6 +232,7 @@ class Session:
             error=self._error,
             cause=self._cause,
             phone_answered=self._start.phone and self._caller_came,
+            no_room=self._no_room,
         )
 
     def _describe(self, error: BaseException) -> str:

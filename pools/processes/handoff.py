@@ -158,9 +158,17 @@ class HandOffs:
 
     def _settle(self, handoff: Handoff) -> None:
         """The process has reported the end. If its bot never got into the room, the start is tried again elsewhere,
-        but not before the process is dead (see `bury`). So is one that nobody has claimed, as far as we know."""
+        but not before the process is dead (see `bury`). So is one that nobody has claimed, as far as we know. If the
+        room does not exist, nobody would get in, and the session is over."""
         final = handoff.final
-        if final is None or handoff.unclaimed or (not handoff.joined and final.reason in NEVER_IN):
+        if final is None or handoff.unclaimed:
+            return
+        if not handoff.joined and final.no_room:
+            events.warning("event=no_such_room session=%s lead=%s problem=%r", handoff.uuid, handoff.lead, final.error)
+            hand_off_failed(handoff.pk, handoff.attempt, final.error, self._on_session_ended, hopeless=True)
+            handoff.settled = True
+            return
+        if not handoff.joined and final.reason in NEVER_IN:
             return
         end_session(handoff.pk, Result.of(final), self._on_session_ended)
         handoff.settled = True

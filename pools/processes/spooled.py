@@ -49,7 +49,8 @@ def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended:
     if ended:
         result = Result.of(ended)
     if session.status == SessionStatus.ACTIVE and session.bot_joined_at is None and ended and ended.reason in NEVER_IN:
-        hand_off_failed(session.pk, session.attempt, ended.error or ended.reason, on_session_ended)
+        problem = ended.error or ended.reason
+        hand_off_failed(session.pk, session.attempt, problem, on_session_ended, hopeless=ended.no_room)
     elif session.status == SessionStatus.ACTIVE:
         end_session(session.pk, result, on_session_ended)
     elif ended and session.end_reason == "supervisor_lost":

@@ -68,13 +68,14 @@ def hand_off_failed(
     problem: str,
     on_session_ended: OnSessionEnded,
     *,
+    hopeless: bool = False,
     was: Collection[str] = (SessionStatus.ASSIGNED, SessionStatus.ACTIVE),
 ) -> bool:
     """The process of this attempt is dead, or will never be told to go, and its bot never joined: the session waits
     for another process, or ends as not started. False: somebody else has settled it already.
 
-    `was`: the statuses in which that is so. Without proof of the process's death only ASSIGNED: an active one has
-    been told to go.
+    `hopeless`: no other process would get into the room. `was`: the statuses in which that is so. Without proof of the
+    process's death only ASSIGNED: an active one has been told to go.
     """
     with transaction.atomic():
         session = (
@@ -93,7 +94,7 @@ def hand_off_failed(
             _end(session, Result(session.stop_reason, detail={"problem": problem}), on_session_ended)
             return True
         session.failed_handoffs.append(_failed_handoff(session, problem))
-        if not planner.may_hand_off_again(attempt=session.attempt, age=float(session.age)):
+        if hopeless or not planner.may_hand_off_again(attempt=session.attempt, age=float(session.age)):
             _end(session, Result(NOT_STARTED, detail={"problem": problem}), on_session_ended)
             return True
         session.status, session.agent_process, session.assigned_at, session.active_at = (

@@ -1,6 +1,7 @@
 """Somebody's Pipecat bot: it has never heard of us, and its transport is its own.
 
-The transport "joins" 50 ms after the pipeline has started; a caller comes, hears a word and goes.
+The transport "joins" 50 ms after the pipeline has started; a caller comes, hears a word and goes. Where the body has an
+"error", the first try to join fails with it, and there is no other unless the body says "again".
 """
 
 import asyncio
@@ -37,10 +38,11 @@ class Speaker(BaseOutputTransport):
 
 
 class OwnTransport(BaseTransport):
-    def __init__(self, params):
+    def __init__(self, params, body):
         super().__init__()
+        self._body = body
         self._microphone, self._speaker = Microphone(self, params), Speaker(params)
-        for event in ("on_joined", "on_client_connected", "on_client_disconnected"):
+        for event in ("on_error", "on_joined", "on_client_connected", "on_client_disconnected"):
             self._register_event_handler(event)
 
     def input(self):
@@ -52,6 +54,10 @@ class OwnTransport(BaseTransport):
     async def call(self):
         await asyncio.sleep(0.05)
         caller = {"id": "the-caller"}
+        if "error" in self._body:
+            await self._call_event_handler("on_error", self._body["error"])
+            if not self._body.get("again"):
+                return
         await self._call_event_handler("on_joined", {})
         await self._call_event_handler("on_client_connected", caller)
         await self._microphone.push_frame(TTSStartedFrame())
@@ -65,7 +71,8 @@ async def bot(runner_args: DailyRunnerArguments):
     if type(runner_args) is not DailyRunnerArguments:
         raise TypeError(type(runner_args))
     SileroVADAnalyzer(sample_rate=16000)
-    transport = OwnTransport(TransportParams(audio_in_enabled=True, audio_out_enabled=True))
+    params = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
+    transport = OwnTransport(params, runner_args.body or {})
     worker = PipelineWorker(Pipeline([transport.input(), transport.output()]))
 
     @transport.event_handler("on_client_disconnected")
