@@ -19,9 +19,10 @@ class Call:
         sandbox: Sandbox,
         body: dict[str, Any] | None = None,
         agent: Agent | None = None,
+        room: dict[str, Any] | None = None,
         **start: Any,
     ) -> None:
-        self.room = sandbox.create_room(privacy="private", enforce_unique_user_ids=True)["name"]
+        self.room = sandbox.create_room(privacy="private", enforce_unique_user_ids=True, **(room or {}))["name"]
         self.url = f"{sandbox.url}/{self.room}"
         self.token = sandbox.token(self.room, user_id="ada", user_name="Ada")
         self.agent = agent or agents.start()

@@ -20,21 +20,11 @@ class PlainArguments:
     pipeline_idle_timeout_secs: float | None = field(default=None, kw_only=True)
 
 
-def runner_arguments(start: Start, local_call: Any = None) -> Any:
-    """Pipecat's own class if the bot has imported Pipecat, otherwise `PlainArguments`: a second of imports less.
-
-    With a `local_call` (a room of the sandbox) the bot speaks through that instead of through Daily.
-    """
-    if local_call is not None:
-        from pipecat.runner.types import SmallWebRTCRunnerArguments
-
-        arguments: Any = SmallWebRTCRunnerArguments(
-            webrtc_connection=local_call, body=start.body, session_id=start.session
-        )
-    else:
-        arguments = _arguments_class()(
-            room_url=start.room_url, token=start.token, body=start.body, session_id=start.session
-        )
+def runner_arguments(start: Start) -> Any:
+    """Pipecat's own class if the bot has imported Pipecat, otherwise `PlainArguments`: a second of imports less."""
+    arguments: Any = _arguments_class()(
+        room_url=start.room_url, token=start.token, body=start.body, session_id=start.session
+    )
     arguments.handle_sigint = arguments.handle_sigterm = False  # signals are the supervisor's business
     # A bot that waits to be claimed is idle, and is to stay so; whoever leaves it later, the shell ends.
     arguments.pipeline_idle_timeout_secs = None if start.prejoin else start.idle_timeout

@@ -21,6 +21,7 @@ _PHONE = {"on_dialout_answered": "answered", "on_dialout_stopped": "stopped", "o
 _NO_ROOM = re.compile(
     r"Error joining .*(\b(no|exp)-room\b|does not exist|no longer available)", re.IGNORECASE | re.DOTALL
 )
+_REFUSED = re.compile(r"Error joining .*\b(not-allowed|(exp|nbf)-token|nbf-room|meeting-full)\b", re.DOTALL)
 
 
 class Listener(Protocol):
@@ -31,7 +32,9 @@ class Listener(Protocol):
     def caller_left(self, caller: str) -> None: ...
     def bot_spoke(self) -> None: ...
     def phone(self, event: str, words: str) -> None: ...
-    def no_room(self, words: str) -> None: ...
+    def joining(self) -> None: ...
+    def join_refused(self, words: str, *, no_room: bool) -> None: ...
+    def error_seen(self, words: str) -> None: ...
 
 
 _listener: Listener | None = None
@@ -47,6 +50,12 @@ def listen(listener: Listener | None) -> None:
 def sees_joins() -> bool:
     """Whether a bot that joins a Daily room in this process would be noticed (and its absence means something)."""
     return _installed and _DAILY in sys.modules
+
+
+def note_error(words: str) -> None:
+    """Something of the call does not work; the bot may go on."""
+    if _listener is not None:
+        _listener.error_seen(words)
 
 
 def install() -> None:
@@ -71,8 +80,21 @@ def install() -> None:
             _listener.bot_spoke()
         await push_frame(self, frame, *args, **kwargs)
 
+    if _DAILY in sys.modules:
+        _observe_daily(sys.modules[_DAILY].DailyTransportClient)
     BaseTransport._call_event_handler = observed_call  # type: ignore[method-assign]
     BaseOutputTransport.push_frame = observed_push  # type: ignore[method-assign]
+
+
+def _observe_daily(client: Any) -> None:
+    join = client.join
+
+    async def observed_join(self: Any) -> None:
+        if _listener is not None:
+            _listener.joining()
+        await join(self)
+
+    client.join = observed_join
 
 
 def _note(event_name: str, args: tuple[Any, ...]) -> None:
@@ -88,8 +110,20 @@ def _note(event_name: str, args: tuple[Any, ...]) -> None:
         _listener.caller_left(_identity(args))
     elif event_name in _PHONE:
         _listener.phone(_PHONE[event_name], words_in(args[0] if args else None))
-    elif event_name == "on_error" and args and _NO_ROOM.match(str(args[0])):
-        _listener.no_room(str(args[0]))
+    elif event_name == "on_error":
+        _note_error(str(args[0]) if args else "")
+
+
+def _note_error(words: str) -> None:
+    """A refused join is final: Pipecat's transport does not try again. Another failure to join may be the network's."""
+    if _listener is None:
+        return
+    if _NO_ROOM.match(words):
+        _listener.join_refused(words, no_room=True)
+    elif _REFUSED.match(words):
+        _listener.join_refused(words, no_room=False)
+    else:
+        _listener.error_seen(words)
 
 
 def _present_already(args: tuple[Any, ...]) -> list[str]:

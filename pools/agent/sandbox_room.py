@@ -36,17 +36,20 @@ class JoinError(Exception):
 class SandboxRoom:
     """Our presence in one room."""
 
-    def __init__(self, room_url: str, token: str, receiver: Receiver | None = None) -> None:
+    def __init__(self, room_url: str, token: str, receiver: Receiver | None = None, user_name: str = "") -> None:
         """With a `receiver` we can be spoken with: it takes the messages of the other participants."""
         self._address = _join_address(room_url)
-        self._token = token
+        self._hello = {"token": token, "media": receiver is not None, **({"user_name": user_name} if user_name else {})}
         self._receiver = receiver
+        self._requests = 0
+        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._callbacks: list[Callback] = []
         self._phone_callbacks: list[Callback] = []
         self._happened: list[tuple[str, Participant]] = []
         self._http: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self.participant_id = ""
+        self.is_left = False
 
     def subscribe(self, callback: Callback) -> None:
         """Tell `callback` who comes and goes, beginning with who was there when we came.
@@ -66,7 +69,7 @@ class SandboxRoom:
         self._http = aiohttp.ClientSession()
         try:
             self._socket = await self._http.ws_connect(self._address)
-            await self._socket.send_json({"token": self._token, "media": self._receiver is not None})
+            await self._socket.send_json(self._hello)
             answer = await self._socket.receive_json()
         except (aiohttp.ClientError, TypeError, ValueError, OSError) as error:
             raise JoinError(f"no answer from the sandbox ({type(error).__name__})") from error
@@ -78,7 +81,7 @@ class SandboxRoom:
             self._tell("joined", participant)
 
     async def watch(self) -> str:
-        """Follow the room until we are no longer in it; returns "ejected" or "room_lost"."""
+        """Follow the room until we are no longer in it; returns "ejected" or "room_lost", or "" if we have left it."""
         if self._socket is None:
             raise RuntimeError("watch() before join()")
         async for message in self._socket:
@@ -94,9 +97,11 @@ class SandboxRoom:
                     callback(event["event"].removeprefix("dialout-"), event)
             elif event.get("event") == "message" and self._receiver is not None:
                 self._receiver(event["from"], event["data"])
+            elif event.get("event") == "answer" and (asked := self._asked.pop(event["request"], None)):
+                asked.set_result(event["with"])
             elif event.get("event") == "ejected":
                 return "ejected"
-        return "room_lost"
+        return "" if self.is_left else "room_lost"
 
     async def send(self, to: str, data: dict[str, Any]) -> None:
         """A message to one participant; a room that is lost takes none, and `watch` says so."""
@@ -104,8 +109,18 @@ class SandboxRoom:
             with contextlib.suppress(ConnectionError):
                 await self._socket.send_json({"to": to, "data": data})
 
+    async def ask(self, what: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """What the room says to a request of an owner: to dial, to record. A refusal is `{"error": ...}`."""
+        if self._socket is None or self._socket.closed:
+            return {"error": "the room is lost"}
+        self._requests += 1
+        asked = self._asked[self._requests] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"request": self._requests, "do": what, "with": settings})
+        return await asked
+
     async def leave(self) -> None:
         """Be gone, within a second."""
+        self.is_left = True
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
             async with asyncio.timeout(1):
                 if self._socket is not None:
@@ -122,6 +137,7 @@ class SandboxRoom:
 
 
 _current: SandboxRoom | None = None
+_entered: Callable[[SandboxRoom], None] | None = None
 
 
 def is_sandbox(room_url: str) -> bool:
@@ -134,16 +150,24 @@ def current_room() -> SandboxRoom | None:
     return _current
 
 
-async def join_room(room_url: str, token: str, receiver: Receiver | None = None) -> SandboxRoom:
+def tell_of_entry(entered: Callable[[SandboxRoom], None]) -> None:
+    """The session wants to know of the room that its bot enters."""
+    global _entered
+    _entered = entered
+
+
+async def join_room(room_url: str, token: str, receiver: Receiver | None = None, user_name: str = "") -> SandboxRoom:
     """Enter a room and make it the current one. Raises JoinError."""
     global _current
-    room = SandboxRoom(room_url, token, receiver)
+    room = SandboxRoom(room_url, token, receiver, user_name)
     try:
         await room.join()
     except BaseException:
         await room.leave()
         raise
     _current = room
+    if _entered is not None:
+        _entered(room)
     return room
 
 

@@ -7,7 +7,7 @@ How a session ends (`Ended.reason`), besides the reasons that the supervisor giv
     bot_error            the bot raised; `Ended.error` says what
     session_limit        it lasted as long as a session may
     join_timeout         the bot was not in the room in time (only where the shell can see the room)
-    join_failed          the sandbox refused the bot, or Daily has no such room (then with `Ended.no_room`)
+    join_failed          Daily (or the sandbox) refused the bot: `Ended.error` says why, `no_room` if the room is gone
     caller_never_joined  nobody came (only where the shell can see the room)
     phone_busy           the telephone was not answered, and Daily or the carrier said why
     phone_no_answer
@@ -19,14 +19,15 @@ How a session ends (`Ended.reason`), besides the reasons that the supervisor giv
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from pools import phone_words
-from pools.agent import local_call, observe, prejoin
+from pools.agent import observe, prejoin
 from pools.agent.arguments import runner_arguments
 from pools.agent.reporting import current_report
-from pools.agent.sandbox_room import JoinError, SandboxRoom, is_sandbox, join_room
+from pools.agent.sandbox_room import JoinError, SandboxRoom, is_sandbox, join_room, tell_of_entry
 from pools.agent.warmup import Bot
 from pools.logs.printable import printable
 from pools.logs.redaction import Redactor
@@ -55,7 +56,7 @@ class Session:
         self._error = ""
         self._room: SandboxRoom | None = None
         self._cause = ""
-        self._joined = self._caller_came = self._spoke = self._no_room = False
+        self._joining = self._joined = self._caller_came = self._spoke = self._no_room = False
         self._callers: set[str] = set()
         self._waiting: asyncio.TimerHandle | None = None
         self._limit: asyncio.TimerHandle | None = None
@@ -71,7 +72,7 @@ class Session:
         else:
             prejoin.begin()
         if is_sandbox(self._start.room_url) or observe.sees_joins():
-            self._expect(self._start.join_timeout, "join_timeout")
+            self._waiting = self._loop.call_later(self._start.join_timeout, self._join_is_late)
         hosting = self._loop.create_task(self._host())
         await asyncio.wait({hosting, self._decided}, return_when=asyncio.FIRST_COMPLETED)
         if hosting.done():
@@ -140,17 +141,22 @@ class Session:
         if self._caller_came and not self._callers:
             self._expect(self._start.idle_timeout, "idle_timeout")
 
-    def no_room(self, words: str) -> None:
-        """The bot's transport has been told that there is no such room; it does not try again."""
-        if not self._joined:
-            self._no_room = True
-            self._error = self._redactor.text(words)[:_LONGEST_ERROR]
-            self._decide("join_failed")
-
     def bot_spoke(self) -> None:
         if not self._spoke:
             self._spoke = True
             self._send(FirstAudio(self._start.session))
+
+    def joining(self) -> None:
+        self._joining = True
+
+    def join_refused(self, words: str, *, no_room: bool) -> None:
+        if not self._joined:
+            self._no_room = no_room
+            self._error = self._one_line(words)
+            self._decide("join_failed")
+
+    def error_seen(self, words: str) -> None:
+        self._error = self._error or self._one_line(words)
 
     def phone(self, event: str, words: str) -> None:
         """What became of the telephone that is dialled for this session; one that the bot dials is its own business."""
@@ -185,21 +191,26 @@ class Session:
         return "caller_left" if self._caller_came and not self._callers else "bot_ended"
 
     async def _arguments(self) -> Any:
-        """What the bot is called with; a room of the sandbox is entered for it."""
-        if not is_sandbox(self._start.room_url):
-            return runner_arguments(self._start)
-        call = local_call.new_call()
-        self._room = await join_room(self._start.room_url, self._start.token, call.receive if call else None)
-        self._room.subscribe(self._room_changed)
-        self._room.subscribe_to_phones(lambda event, data: self.phone(event, phone_words.words_in(data)))
-        if call is not None:
-            call.attach(self._room, phone=self._start.phone)
-        self._watching = self._loop.create_task(self._watch(self._room))
+        """What the bot is called with. A room of the sandbox is entered by the bot's Daily transport, as Daily's are,
+        or, where it has none, for it."""
+        if is_sandbox(self._start.room_url):
+            tell_of_entry(self._entered)
+            if local_daily := sys.modules.get("pools.agent.local_daily"):
+                local_daily.stand_in()
+            else:
+                await join_room(self._start.room_url, self._start.token)
+        return runner_arguments(self._start)
+
+    def _entered(self, room: SandboxRoom) -> None:
+        self._room = room
+        room.subscribe(self._room_changed)
+        room.subscribe_to_phones(lambda event, data: self.phone(event, phone_words.words_in(data)))
+        self._watching = self._loop.create_task(self._watch(room))
         self.bot_joined()
-        return runner_arguments(self._start, call.connection if call else None)
 
     async def _watch(self, room: SandboxRoom) -> None:
-        self._decide(await room.watch())
+        if reason := await room.watch():
+            self._decide(reason)
 
     def _room_changed(self, event: str, participant: dict[str, Any]) -> None:
         if event == "joined":
@@ -210,6 +221,13 @@ class Session:
     def _decide(self, reason: str) -> None:
         if not self._decided.done():
             self._decided.set_result(reason)
+
+    def _join_is_late(self) -> None:
+        late = f"not in the room after {self._start.join_timeout:g} s: "
+        self.error_seen(
+            late + ("Daily has not answered" if self._joining else "the bot has not started a Daily transport")
+        )
+        self._decide("join_timeout")
 
     def _expect(self, seconds: float, otherwise: str) -> None:
         """The next thing has to happen within `seconds`; whatever we waited for before has happened."""
@@ -236,8 +254,10 @@ class Session:
         )
 
     def _describe(self, error: BaseException) -> str:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return printable(self._redactor.text(text))[:_LONGEST_ERROR]
+        return self._one_line(f"{type(error).__name__}: {error}")
+
+    def _one_line(self, words: str) -> str:
+        return printable(self._redactor.text(" ".join(words.split())))[:_LONGEST_ERROR]
 
 
 def _is_orderly(error: BaseException) -> bool:

@@ -107,8 +107,8 @@ def _warm_pipecat() -> dict[str, Any]:
         from pools.agent import models
 
         answers = models.load_and_run()
-        with contextlib.suppress(ImportError):  # a Pipecat without its `webrtc` extra: Daily's rooms only
-            import pools.agent.webrtc  # noqa: F401  local calls
+        with contextlib.suppress(ImportError):  # a Pipecat without its `daily` and `webrtc` extras
+            import pools.agent.local_daily  # noqa: F401  and so Pipecat's Daily transport, which bots import late
         observe.install()
     except Exception as error:
         raise WarmupError(_reason("the voice models do not load", error)) from error

@@ -148,7 +148,7 @@ def _threads() -> int:
 
 def _rehearse_pipeline() -> None:
     """If it uses Pipecat: sessions are only slower without."""
-    if "pools.agent.webrtc" not in sys.modules:
+    if "pools.agent.local_daily" not in sys.modules:
         return
     try:
         from pools.agent.pipeline_rehearsal import rehearse_pipeline

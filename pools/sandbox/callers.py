@@ -16,6 +16,7 @@ from pools.sandbox.auth import bearer, same
 from pools.sandbox.errors import DailyError, JoinRefused, invalid_request, quoted
 from pools.sandbox.presence import Participant
 from pools.sandbox.properties import is_number
+from pools.sandbox.requests import answer
 from pools.sandbox.routing import Call, Route
 from pools.sandbox.world import World
 
@@ -70,6 +71,9 @@ async def join_by_socket(world: World, request: web.Request, room_name: str) -> 
     With `media` it has a voice: what it sends as `{"to"?: id, "data": {...}}` is passed on, without `to` to the bot
     (which may come later), and arrives as a `message` event. With `reconnects` a lost connection is not the end: it
     may come back within some seconds, naming as `resume` the id that it had. To close with code 1000 is to leave.
+
+    An owner may ask what Daily's SDK can ask, with `{"request": number, "do": ..., "with": {...}}` (see `requests`);
+    the answer is an `answer` event with that number.
     """
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_SECONDS, timeout=CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False
@@ -132,10 +136,10 @@ async def _receive(world: World, socket: web.WebSocketResponse, me: Participant)
     """Pass messages on until the connection is closed, in order or not."""
     async for message in socket:
         if message.type is WSMsgType.TEXT and me.media and world.presence.find(me.id) is me:
-            _pass_on(world, me, message.data)
+            _take(world, me, message.data)
 
 
-def _pass_on(world: World, me: Participant, text: str) -> None:
+def _take(world: World, me: Participant, text: str) -> None:
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
@@ -145,6 +149,8 @@ def _pass_on(world: World, me: Participant, text: str) -> None:
     to, data = message.get("to"), message.get("data")
     if isinstance(data, dict) and (to is None or isinstance(to, str)):
         world.presence.pass_on(me, to, data)
+    elif is_number(message.get("request")):
+        me.deliver({"event": "answer", "request": message["request"], "with": answer(world, me, message)})
 
 
 async def _first_message(socket: web.WebSocketResponse) -> JoinRequest:

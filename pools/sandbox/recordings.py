@@ -56,10 +56,10 @@ class Recordings:
         """The one that is being made there."""
         return next((one for one in self._all.values() if one.room_name == name and one.status == "in-progress"), None)
 
-    def start(self, room_name: str, by: Participant, now: float, tell: Tell) -> None:
+    def start(self, room_name: str, by: Participant, now: float, tell: Tell) -> Recording:
         """Once a meeting, however many of its participants' tokens ask for it."""
-        if self.of_room(room_name):
-            return
+        if running := self.of_room(room_name):
+            return running
         recording = Recording(room_name, now, by.meeting_id, by.id)
         self._all[recording.id] = recording
         payload = {
@@ -71,6 +71,7 @@ class Recordings:
             "start_ts": int(now),
         }
         tell("recording.started", payload, f"rec-sta-{recording.instance_id}-{int(now)}")
+        return recording
 
     def finish(self, room_name: str, now: float, tell: Tell) -> None:
         recording = self.of_room(room_name)

@@ -1,4 +1,4 @@
-"""The default bot: a Pipecat pipeline, over Daily or in a room of the sandbox, with whatever providers there are.
+"""The default bot: a Pipecat pipeline, in a Daily room, with whatever providers there are.
 
     caller -> voice activity, smart turn -> speech to text -> language model -> voice -> caller
 
@@ -21,11 +21,10 @@ from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameProcessor
-from pipecat.runner.types import RunnerArguments, SmallWebRTCRunnerArguments
+from pipecat.runner.types import DailyRunnerArguments
 from pipecat.services.settings import LLMSettings, TTSSettings
-from pipecat.transports.base_transport import BaseTransport, TransportParams
+from pipecat.transports.base_transport import BaseTransport
 from pipecat.transports.daily.transport import DailyParams, DailyTransport
-from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 from pipecat.turns.user_stop import TurnAnalyzerUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
@@ -50,7 +49,7 @@ async def warm_up() -> None:
     await providers.connect()
 
 
-async def bot(runner_args: RunnerArguments) -> None:
+async def bot(runner_args: DailyRunnerArguments) -> None:
     claim = asyncio.ensure_future(claimed_body(runner_args))
     await asyncio.sleep(0)  # a body that is there already is there now
     script, transcript = Script.from_body(claim.result() if claim.done() else None), Transcript()
@@ -108,13 +107,9 @@ async def _take_over(script: Script, worker: PipelineWorker, context: LLMContext
         await worker.queue_frame(TTSUpdateSettingsFrame(delta=TTSSettings(voice=script.tts.voice)))
 
 
-def _transport(runner_args: RunnerArguments) -> BaseTransport:
-    if isinstance(runner_args, SmallWebRTCRunnerArguments):
-        return SmallWebRTCTransport(
-            runner_args.webrtc_connection, TransportParams(audio_in_enabled=True, audio_out_enabled=True)
-        )
+def _transport(runner_args: DailyRunnerArguments) -> DailyTransport:
     params = DailyParams(audio_in_enabled=True, audio_out_enabled=True)
-    return DailyTransport(runner_args.room_url, runner_args.token, BOT_NAME, params)  # type: ignore[attr-defined]
+    return DailyTransport(runner_args.room_url, runner_args.token, BOT_NAME, params)
 
 
 def _first_words(script: Script, listener: FrameProcessor | None) -> str:
@@ -140,9 +135,9 @@ def _answer_events(
     transport: BaseTransport, worker: PipelineWorker, runner: WorkerRunner, greeting: asyncio.Task[str], *, phone: bool
 ) -> None:
     greeted = False
-    rings_first = phone and isinstance(transport, DailyTransport)  # a telephone is in Daily's room while it rings
 
-    @transport.event_handler("on_dialout_answered" if rings_first else "on_client_connected")
+    # A telephone is in the room while it rings.
+    @transport.event_handler("on_dialout_answered" if phone else "on_client_connected")
     async def greet(_transport: BaseTransport, _client: Any) -> None:
         nonlocal greeted
         if not greeted:  # a caller who comes back has been greeted
