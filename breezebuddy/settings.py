@@ -42,6 +42,7 @@ VOICE_AGENT_TTS = conf.choice("VOICE_AGENT_TTS", "", ("", *PROVIDERS["VOICE_AGEN
 VOICE_AGENT_SPOOL_DIR = Path(conf.text("VOICE_AGENT_SPOOL_DIR", str(DATA_DIR / "spool"))).absolute()
 VOICE_AGENT_WARMUP_TIMEOUT = conf.seconds("VOICE_AGENT_WARMUP_TIMEOUT", 60, minimum=1, maximum=600)
 VOICE_AGENT_MAX_IDLE = conf.seconds("VOICE_AGENT_MAX_IDLE", 3600, minimum=10, maximum=7 * 86_400)
+VOICE_AGENT_AFTERWORK_S = conf.seconds("VOICE_AGENT_AFTERWORK_S", 5, minimum=0, maximum=600)
 VOICE_AGENT_MEMORY_LIMIT = conf.whole_number("VOICE_AGENT_MEMORY_LIMIT", 256, minimum=0, maximum=1_000_000)
 
 # --- sessions ----------------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ class Start(Message):
     idle_timeout: float = 900.0
     reference: str = ""  # the caller's own id, for the log
     phone: bool = False
+    afterwork: float = 0.0  # from `Ended` on, for what the bot has left to be done
     prejoin: bool = False  # nobody has claimed it yet: join, wait for `Claimed`, which brings the body
 
 
@@ -132,7 +133,7 @@ class FirstAudio(Message):
 
 @dataclass(frozen=True)
 class Ended(Message):
-    """The session is over; the process exits after this.
+    """The session is over; the process exits after this, at the latest when the time for `afterwork` is over.
 
     `reason` is one of the end reasons of the glossary; `outcome`, `transcript` and `detail` are what the
     bot reported through `pools.agent.report()`; `error` names the exception that ended the bot, if any; `cause` is what

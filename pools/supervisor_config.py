@@ -40,6 +40,7 @@ class SupervisorConfig:
     caller_return_timeout: float = 20.0
     hit_rate: float = 0.999  # share of sessions that are to find a warm pair, where the size may follow demand
     max_idle: float = 3600.0
+    afterwork: float = 5.0  # for a bot, after the end of its session
     memory_limit: int = 256  # MiB of its own that an idle process may have; 0: any
     retention_days: int = 30  # 0: for ever
     poll_interval: float = 1.0

@@ -52,7 +52,9 @@ class Conversation:
         while not self._arrived:
             if self.peer.eof:
                 return None
-            if not select.select([self.peer], [], [], max(0.0, until - time.monotonic()))[0]:
+            pidfd = getattr(self.peer, "pidfd", None)  # readable when the process is gone
+            heard = [self.peer] if pidfd is None else [self.peer, pidfd]
+            if not select.select(heard, [], [], max(0.0, until - time.monotonic()))[0]:
                 raise AssertionError(f"{self.peer!r} said nothing for {deadline:g} s")
             self._arrived += self.peer.receive()
         return self._arrived.pop(0)

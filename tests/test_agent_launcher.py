@@ -1,6 +1,7 @@
 """What a supervisor sees of its agents: messages, death, and nothing that blocks it. Under both start methods."""
 
 import gc
+import json
 import os
 import re
 import signal
@@ -29,6 +30,7 @@ from pools.protocol import (
     encode_frame,
 )
 from tests.agents import BOTS, PROVIDER_KEY, START_METHODS, TOKEN, Agents, Conversation, config, running_agents
+from tests.programs import is_running
 from tests.waiting import wait_until
 
 
@@ -116,6 +118,28 @@ def test_a_killed_agent_is_at_eof_and_then_known_to_be_dead(agents: Agents) -> N
     agent.wait_for_exit()
     assert agents.wait_until(lambda: agent.peer.exit_status()) == -signal.SIGKILL
     agent.peer.kill()  # nobody: its pid may be somebody else's by now
+
+
+@pytest.mark.parametrize("stay", [True, False])
+@pytest.mark.parametrize("method", START_METHODS)
+def test_what_counts_is_the_exit_of_the_process_whatever_its_bot_has_started(
+    tmp_path: Path, method: str, stay: bool
+) -> None:
+    file = tmp_path / "started"
+    with running_agents(method, config("leaves_children")) as agents:
+        agent = agents.start()
+        agent.go({"file": str(file), "stay": stay})
+        wait_until(file.exists)
+        child, _ = json.loads(file.read_text())
+        if stay:
+            agent.peer.kill()
+        else:
+            assert agent.expect(Ended).reason == "bot_ended"
+        agent.expect_eof()
+        agents.wait_until(lambda: agent.peer.exited)
+        agents.wait_until(lambda: agent.peer.exit_status() is not None)
+        assert agent.peer.exit_status() == (-signal.SIGKILL if stay else 0)
+        wait_until(lambda: not is_running(child))
 
 
 def test_a_bot_that_crashes_is_an_eof_without_a_report(agents: Agents) -> None:

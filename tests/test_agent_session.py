@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pools.agent.spool import discard, spooled_reports
-from pools.protocol import Ended, Stop
-from tests.agents import BOTS, TOKEN, Agent, Agents, config, running_agents
+from pools.protocol import Ended, Ping, Pong, Stop
+from tests.agents import BOTS, START_METHODS, TOKEN, Agent, Agents, config, running_agents
 from tests.waiting import wait_until
 
 
@@ -41,6 +41,47 @@ def hang_up(agent: Agent) -> None:
     """The supervisor dies."""
     with socket.socket(fileno=os.dup(agent.peer.fileno())) as connection:
         connection.shutdown(socket.SHUT_RDWR)
+
+
+# --- what is left to be done -------------------------------------------------------------------------------
+
+WORK = {"thread", "daemon", "executor", "task", "atexit"}
+
+
+@pytest.mark.parametrize("method", START_METHODS)
+def test_what_a_bot_leaves_to_be_done_is_done_after_the_report(tmp_path: Path, method: str) -> None:
+    with running_agents(method, config("leaves_work")) as agents:
+        for number in range(2):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            agent = agents.start()
+            agent.go({"folder": str(folder)}, afterwork=60.0)
+            assert agent.expect(Ended).reason == "bot_ended"
+            assert not (folder / "atexit").exists()
+            agent.wait_for_exit()
+            assert {path.name for path in folder.iterdir()} == WORK | {"shared"}
+            # What the bot has made while it was imported is the zygote's, for all sessions.
+            assert Path((folder / "shared").read_text()).exists() == (method == "zygote")
+
+
+def test_work_that_is_never_done_ends_with_its_time(tmp_path: Path) -> None:
+    with running_agents("zygote", config("leaves_work")) as agents:
+        agent = agents.start()
+        agent.go({"folder": str(tmp_path), "endless": True}, afterwork=0.5)
+        agent.expect(Ended)
+        agent.send(Ping(1))
+        agent.expect(Pong)
+        agent.wait_for_exit()
+        assert agents.wait_until(lambda: agent.peer.exit_status() is not None)
+
+
+def test_a_bot_gets_no_time_for_work_where_none_is_given(tmp_path: Path) -> None:
+    with running_agents("zygote", config("leaves_work")) as agents:
+        agent = agents.start()
+        agent.go({"folder": str(tmp_path), "endless": True})
+        agent.expect(Ended)
+        agent.wait_for_exit()
+        assert not (tmp_path / "atexit").exists()
 
 
 # --- ends ---------------------------------------------------------------------------------------------------

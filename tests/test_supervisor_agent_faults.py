@@ -1,5 +1,6 @@
 """Agent processes that die or hang: sessions are handed to others, calls end with a reason, the stock is made up."""
 
+import json
 import os
 import signal
 
@@ -9,6 +10,7 @@ from leads.models import LeadStatus
 from pools.models import AgentProcess, Room, SessionStatus, StockStatus
 from pools.processes import agent_pool, handoff, pings
 from pools.supervisor import drain
+from tests.agents import BOTS
 from tests.make import make_lead
 from tests.programs import is_running, process_state
 from tests.service import call_in_progress, connect_lead, is_full, pid_of, run_until
@@ -159,6 +161,25 @@ def test_a_process_that_dies_in_a_call_ends_its_session_and_no_other(pods, sandb
     assert other.is_active() and other.people() == ["Bot", "Caller"]
 
 
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_a_bot_has_started_ends_with_its_process_and_the_slot_is_free(pods, sandbox, tmp_path, killed):
+    pod = pods.start_full(bot="leaves_children", bot_dir=BOTS, agent_target=1, max_processes=2)
+    files = [tmp_path / str(number) for number in range(3)]
+    for file in files:
+        call = connect_lead(sandbox, make_lead(payload={"file": str(file), "stay": killed}))
+        run_until(pod, file.exists)
+        if killed:
+            run_until(pod, call.bot_has_joined)
+            os.kill(call.pid, signal.SIGKILL)
+        run_until(pod, call.is_over)
+        assert call.session.end_reason == ("agent_lost" if killed else "bot_ended")
+        run_until(pod, lambda: is_full(pod) and pod.agents.free_slots == 1)
+    started = [pid for file in files for pid in json.loads(file.read_text())]
+    run_until(pod, lambda: not any(map(is_running, started)))
+    pod.drain(60)
+    run_until(pod, lambda: pod.finished)
+
+
 def test_a_process_that_hangs_in_a_call_is_killed_and_ends_its_session(pods, sandbox, monkeypatch):
     monkeypatch.setattr(pings, "PING_IN_CALL_S", 0.2)
     monkeypatch.setattr(pings, "PONG_IN_CALL_S", 0.5)
@@ -221,6 +242,18 @@ def test_no_lead_is_lost_when_every_process_dies(pods, sandbox):
     assert {call.lead.status for call in calls} == {LeadStatus.PROCESSING}
     assert len({call.pid for call in calls}) == 3
     assert [call.status for call in calls] == [SessionStatus.ACTIVE] * 3
+
+
+def test_a_session_is_over_before_its_bot_has_done_what_it_left_and_the_slot_counts_until_then(pods, sandbox, tmp_path):
+    pod = pods.start_full(bot="leaves_work", bot_dir=BOTS, agent_target=1, afterwork=60.0)
+    call = connect_lead(sandbox, make_lead(payload={"folder": str(tmp_path), "endless": True}))
+    run_until(pod, call.is_over)
+    pid = call.pid
+    run_until(pod, (tmp_path / "thread").exists)
+    assert is_running(pid) and [agent.channel.pid for agent in pod.agents.busy()] == [pid]
+    pod.drain(0)
+    run_until(pod, lambda: pod.finished)
+    assert not is_running(pid) and call.session.end_reason == "bot_ended"
 
 
 # --- bots that do not let go -------------------------------------------------------------------------------

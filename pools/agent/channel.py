@@ -8,6 +8,7 @@ import socket
 import subprocess
 from typing import Self
 
+from pools.agent.descendants import end_group
 from pools.protocol import FrameReader, Message, encode_frame
 
 # One noisy agent must not keep the supervisor from the others: the rest is read at the next turn of its loop.
@@ -18,8 +19,9 @@ _SEND_BUFFER = 1024 * 1024
 class AgentChannel:
     """One agent process, as its supervisor sees it. Nothing here blocks.
 
-    `eof` becomes true when the agent has closed its end: it is dead or about to be. `exited` is proof: then the
-    process is gone. `pid` and `pidfd` are None until the zygote has answered.
+    `eof` becomes true when the agent has closed its end, or when its process is gone and all that it has said is read:
+    a child of its bot may hold the other end open. `exited` is proof: the process is gone. `pid` and `pidfd` are None
+    until the zygote has answered.
     """
 
     def __init__(self, uuid: str, control: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -94,11 +96,14 @@ class AgentChannel:
     def receive(self) -> list[Message]:
         """The messages that have arrived; sets `eof`. Raises ProtocolError on what is no message."""
         self.flush()
+        gone = self.exited  # asked before reading: its last words are in the socket by then
         messages: list[Message] = []
         for _ in range(_READ_AT_ONCE // 65536):
             try:
                 data = self._control.recv(65536)
             except (BlockingIOError, InterruptedError):
+                if gone:
+                    self._hang_up()
                 break
             except OSError:  # ECONNRESET: the agent died with something of ours unread
                 data = b""
@@ -146,9 +151,12 @@ class AgentChannel:
 
     def _reap(self) -> None:
         """Take its status if it is our child: spawned by us, or left to us, a subreaper, by a dead zygote."""
-        if self.pidfd is None:
+        if self.pidfd is None or self.pid is None:
             return
         try:
+            if os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return
+            end_group(self.pid)
             result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
         except ChildProcessError:
             return  # the zygote's child: it reaps it and tells us

@@ -22,6 +22,7 @@ from typing import Any
 from pools.logs import log_format
 from pools.logs.redaction import Redactor
 
+THREAD = "session-log"
 MAX_LINE = 4096  # bytes with prefix and newline: as much as a pipe takes from one writer in one piece (PIPE_BUF)
 LINES_PER_SECOND = 200
 BURST_LINES = 1000
@@ -44,7 +45,7 @@ class SessionLog:
         os.dup2(write_end, 1)
         os.dup2(write_end, 2)
         os.close(write_end)
-        self._thread = threading.Thread(target=self._drain, args=(read_end,), name="session-log", daemon=True)
+        self._thread = threading.Thread(target=self._drain, args=(read_end,), name=THREAD, daemon=True)
         self._thread.start()
 
     def _drain(self, read_end: int) -> None:

@@ -12,10 +12,13 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from typing import NoReturn, cast
 
+from pools.agent import afterwork
 from pools.agent.config import AgentConfig
+from pools.agent.descendants import become_subreaper
 from pools.agent.idle import Idle
 from pools.agent.logs import SessionLog
 from pools.agent.session import Session
@@ -59,11 +62,14 @@ class Agent(asyncio.Protocol):
         self._drained.set()
         self._start: Start | None = None
         self._go_until = 0.0
+        self._seconds_for_afterwork = 0.0
         self._log: SessionLog | None = None
         self._session: Session | None = None
         self._spool: SpoolFile | None = None
         self._redactor = process_redactor()
         self._idle = Idle(agent, bot.warm_up)
+        self.over = False  # the report is handed in, and the bot has had its time
+        self._leave_until = 0.0
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------
 
@@ -173,6 +179,7 @@ class Agent(asyncio.Protocol):
         # The kernel's own clock, for a bot that blocks the loop in a process without a supervisor.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._session_limit = start.session_limit
+        self._seconds_for_afterwork = start.afterwork
         if not start.prejoin:
             self._limit(start.session_limit)
         if self._config.spool_dir is None:
@@ -189,7 +196,13 @@ class Agent(asyncio.Protocol):
     async def _run(self, session: Session) -> None:
         try:
             await self._hand_in(await session.run())
-            self._exit(0)
+            if seconds := self._seconds_for_afterwork:
+                self._leave_until = time.monotonic() + seconds
+                await afterwork.finish(seconds)
+                self.over = True
+                self._loop.stop()
+            else:
+                self._exit(0)
         except BaseException:
             logger.exception("agent=%.8s failed", self._agent)
             self._exit(1)
@@ -208,6 +221,15 @@ class Agent(asyncio.Protocol):
                 await self._drained.wait()
         except TimeoutError:
             logger.error("session=%s the supervisor did not take the report", ended.session)
+
+    def leave(self) -> NoReturn:
+        """The session is over and the loop has stopped: what the bot wants done at exit is done, if there is time."""
+        left = max(0.0, self._leave_until - time.monotonic())
+        watchdog = threading.Timer(left, self._exit, [0])
+        watchdog.daemon = True
+        watchdog.start()
+        afterwork.run_exit_handlers()
+        self._exit(0)
 
     def _send(self, message: Message) -> None:
         if self._supervised:
@@ -240,10 +262,12 @@ def after_fork() -> None:
     """What a child must not share with its siblings."""
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # `random` and `ssl` reseed themselves
+    afterwork.leave_to_the_zygote()
 
 
 def main(agent: str, config: AgentConfig, control: socket.socket, bot: WarmBot) -> NoReturn:
     """Be the agent named `agent`, over `control`, until the process ends."""
+    become_subreaper()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     control.setblocking(False)
@@ -254,8 +278,10 @@ def main(agent: str, config: AgentConfig, control: socket.socket, bot: WarmBot) 
         _, protocol = await loop.create_unix_connection(lambda: Agent(agent, config, bot), sock=control)
 
     loop.run_until_complete(connect())
-    while True:
+    us = cast(Agent, protocol)
+    while not us.over:  # a bot that stops the loop has stopped it for one turn
         try:
-            loop.run_forever()  # until os._exit; a bot that stops the loop has stopped it for one turn
+            loop.run_forever()
         except (SystemExit, KeyboardInterrupt) as error:
-            cast(Agent, protocol).loop_interrupted(error)
+            us.loop_interrupted(error)
+    us.leave()

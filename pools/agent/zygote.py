@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from pools.agent import process
 from pools.agent.config import AgentConfig
+from pools.agent.descendants import end_group
 from pools.agent.hugepages import collapse_heap
 from pools.agent.logs import log_to_stderr
 from pools.agent.output import redact_output
@@ -127,6 +128,7 @@ class ForkServer:
         agent, pid = self._children.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
+        end_group(pid)
         _, status = os.waitpid(pid, 0)
         self._send(AgentExited(agent=agent, pid=pid, status=os.waitstatus_to_exitcode(status)))
 

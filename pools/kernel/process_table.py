@@ -79,17 +79,32 @@ class PodsProcess:
         return False
 
 
+def children_of_pod(pod: str) -> Iterator[int]:
+    """Our children that live and have the environment of that pod's agents, whatever program they run."""
+    for pid in _own_pids():
+        with suppress(*GONE):
+            state, parent, *_ = _stat(pid)
+            if int(parent) != os.getpid() or state in "ZX" or _is_output(Path(f"/proc/{pid}")):
+                continue
+            found = ITS_POD.search(Path(f"/proc/{pid}/environ").read_bytes())
+            if found and found[1].decode() == pod:
+                yield pid
+
+
 def pods_processes() -> Iterator[PodsProcess]:
+    for pid in _own_pids():
+        if found := PodsProcess.at(pid):
+            yield found
+
+
+def _own_pids() -> Iterator[int]:
+    """Of our user's processes."""
     user = os.geteuid()
     with os.scandir("/proc") as entries:
         for entry in entries:
             with suppress(OSError):
-                if (
-                    entry.name.isdecimal()
-                    and entry.stat().st_uid == user
-                    and (found := PodsProcess.at(int(entry.name)))
-                ):
-                    yield found
+                if entry.name.isdecimal() and entry.stat().st_uid == user:
+                    yield int(entry.name)
 
 
 def _is_output(place: Path) -> bool:

@@ -1,15 +1,26 @@
-"""Processes that come to us without having been started by us: a subreaper buries them, and no zombies stay."""
+"""Processes that come to us without having been started by us: a subreaper ends and buries them."""
 
-import ctypes
+import logging
 import os
+import signal
 
-PR_SET_CHILD_SUBREAPER = 36
+from pools.kernel import process_table
+
+logger = logging.getLogger(__name__)
 
 
-def become_subreaper() -> None:
-    """Agents whose zygote has died become our children, and we see their end (prctl(2))."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+def end_strays(pod: str, known: set[int]) -> int:
+    """Kill what dead agents of this pod have left running: it has become our child. Returns how many there were.
+
+    It is known by its environment, which says whose agent has started it.
+    """
+    killed = 0
+    for pid in process_table.children_of_pod(pod):
+        if pid not in known:
+            logger.info("event=stray_killed pid=%d", pid)
+            os.kill(pid, signal.SIGKILL)  # our child: nobody else can have its number before we have waited for it
+            killed += 1
+    return killed
 
 
 def reap_strays(known: set[int]) -> None:

@@ -35,7 +35,7 @@ events = logging.getLogger("pools.events")
 
 PRECEDENCE_S = 0.02  # how long an unanswered Start keeps the loop free for its answer
 STOP_S = 5.0  # what a bot gets to say goodbye when its session is to end
-LAST_WORDS_S = 5.0  # from Ended to the exit of the process
+LAST_WORDS_S = 5.0  # from Ended, or the end of the time for afterwork, to the exit of the process
 OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
 PROGRESS: dict[type[Message], str] = {
     Joined: "bot_joined_at",
@@ -107,10 +107,11 @@ class HandOffs:
                     "event=not_acknowledged session=%s lead=%s %s within_s=%g", handoff.uuid, handoff.lead, agent, limit
                 )
                 agent.condemn("did not acknowledge its session")
+            elif handoff.final:
+                if now - handoff.final_since > self._config.afterwork + LAST_WORDS_S:
+                    agent.condemn("did not exit after its session")
             elif handoff.stop is not None and now - handoff.stop > STOP_S + LAST_WORDS_S:
                 agent.condemn("did not stop")
-            elif handoff.final and now - handoff.final_since > LAST_WORDS_S:
-                agent.condemn("did not exit after its session")
             elif handoff.unclaimed:
                 continue
             elif handoff.go is not None and now - handoff.go > self._config.session_limit + OVERTIME_S:
@@ -261,6 +262,7 @@ class HandOffs:
             join_timeout=config.join_timeout,
             caller_timeout=config.phone_timeout if session.outbound else config.caller_timeout,
             idle_timeout=config.idle_timeout,
+            afterwork=config.afterwork,
             phone=session.outbound,
             reference=handoff.lead,
             prejoin=session.unclaimed,

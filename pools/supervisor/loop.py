@@ -15,12 +15,13 @@ from typing import Any
 
 from django.db import connection
 
+from pools.agent.descendants import become_subreaper
 from pools.chores import reaper
 from pools.chores.fleet_chores import Chores
 from pools.daily import refusals
 from pools.daily.client import DailyClient
 from pools.http_calls import HttpCalls
-from pools.kernel.strays import become_subreaper, reap_strays
+from pools.kernel.strays import end_strays, reap_strays
 from pools.processes import spooled
 from pools.processes.agent_pool import STOPPED, AgentPool
 from pools.processes.handoff import HandOffs
@@ -81,6 +82,7 @@ class Supervisor:
         self._calls = HttpCalls()
         self._woken = True
         self._level_owed = False
+        self._strays_likely = False
         self._poll_due = self._check_due = self._leftovers_due = 0.0
         self._database_away = False
 
@@ -225,7 +227,7 @@ class Supervisor:
             self._watching.forget_agent(agent)
             self.handoffs.bury(agent, now)
             self.agents.bury(agent, now)
-            changed = True
+            changed = self._strays_likely = True
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
         changed |= self._companions.record(now)
@@ -328,7 +330,11 @@ class Supervisor:
         if now >= self._check_due:
             self._check_due = now + CHECK_LISTENER_S
             self._ear.check()
-        reap_strays(self._known_pids())
+        known = self._known_pids()
+        if self._strays_likely:
+            self._strays_likely = False
+            end_strays(str(self.pod.uuid), known)
+        reap_strays(known)
         self._gauges.note(self.pod, self.agents, self.rooms)
 
     def _judge(self, now: float) -> None:

@@ -42,11 +42,18 @@ class Watching:
         for agent in pool.agents.values():
             if agent.channel.eof:
                 self.forget_agent(agent)
-            elif agent.channel.fileno() not in self._agents:
-                self._agents[agent.channel.fileno()] = agent
-                self.add(agent.channel, partial(pool.read, agent))
+                continue
+            pidfd = agent.channel.pidfd
+            if pidfd is not None and pidfd not in self._agents:
+                self._watch(pool, agent, pidfd)  # readable when the process is gone
+            if agent.channel.fileno() not in self._agents:
+                self._watch(pool, agent, agent.channel.fileno())
             else:
                 self._level_writing(agent)
+
+    def _watch(self, pool: AgentPool, agent: Agent, descriptor: int) -> None:
+        self._agents[descriptor] = agent
+        self.add(descriptor, partial(pool.read, agent))
 
     def _level_zygote(self, pool: AgentPool, zygote_spoke: Heard) -> None:
         zygote = (pool.zygote.pid, pool.zygote.fileno())
@@ -61,12 +68,12 @@ class Watching:
     def _level_writing(self, agent: Agent) -> None:
         """A large session goes out in pieces, as its process reads."""
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if agent.channel.unsent else 0)
-        key = self._selector.get_key(agent.channel)
+        key = self._selector.get_key(agent.channel.fileno())
         if key.events != wanted:
-            self._selector.modify(agent.channel, wanted, key.data)
+            self._selector.modify(agent.channel.fileno(), wanted, key.data)
 
     def forget_agent(self, agent: Agent) -> None:
-        descriptor = agent.channel.fileno()
-        if self._agents.get(descriptor) is agent:
-            del self._agents[descriptor]
-            self.forget(descriptor)
+        for descriptor in (agent.channel.fileno(), agent.channel.pidfd):
+            if descriptor is not None and self._agents.get(descriptor) is agent:
+                del self._agents[descriptor]
+                self.forget(descriptor)

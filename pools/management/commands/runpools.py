@@ -185,6 +185,7 @@ def supervisor_config(options: dict[str, Any]) -> SupervisorConfig:
         hit_rate=settings.POOL_HIT_RATE,
         warmup_timeout=settings.VOICE_AGENT_WARMUP_TIMEOUT,
         max_idle=settings.VOICE_AGENT_MAX_IDLE,
+        afterwork=settings.VOICE_AGENT_AFTERWORK_S,
         memory_limit=settings.VOICE_AGENT_MEMORY_LIMIT,
         join_timeout=settings.BOT_JOIN_TIMEOUT,
         caller_timeout=settings.CALLER_JOIN_TIMEOUT,
