@@ -9,14 +9,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
 from breezebuddy import id_search
+from breezebuddy.admin_lists import ListAdmin
 from breezebuddy.durations import NONE
 from breezebuddy.masking import masked
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(ListAdmin):
     """Rows that the service writes: people look. Every shown field is listed, so that a new one is not shown unseen."""
 
     search_ids: Sequence[str] = ()  # with these, the search is by the beginning of ids and names

@@ -1,12 +1,16 @@
 """The admin site: its front page is the dashboard, which asks for news at `live.json`."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
+from breezebuddy.admin_lists import OfferedAutocomplete
 from cockpit.dashboard import live
 from cockpit.login_form import LoginForm
 from cockpit.order_view import OrderView
@@ -39,6 +43,20 @@ class CockpitSite(UnfoldAdminSite):
             response.status_code, response["Retry-After"] = 429, str(form.retry_after)
         return response
 
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        """Refuses a NUL in any address: PostgreSQL takes none, and Django looks for it in forms only."""
+
+        @wraps(view)
+        def without_nul(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if "\0" in request.path or any("\0" in f"{name}{value}" for name, value in _asked(request)):
+                raise BadRequest("An address cannot have a NUL.")
+            return view(request, *args, **kwargs)
+
+        return super().admin_view(without_nul, cacheable)
+
+    def autocomplete_view(self, request: HttpRequest) -> Any:
+        return OfferedAutocomplete.as_view(admin_site=self)(request)
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         if not may_see_dashboard(request):
             return super().index(request, extra_context)
@@ -54,3 +72,7 @@ class CockpitSite(UnfoldAdminSite):
         answer = JsonResponse(live(request.user, span_named(request.GET.get("span")), known_sample=known))
         answer["Cache-Control"] = "no-store"
         return answer
+
+
+def _asked(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(name, value) for name, values in request.GET.lists() for value in values]

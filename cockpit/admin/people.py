@@ -3,19 +3,20 @@
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from breezebuddy.admin_lists import ListAdmin
 
 admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class CockpitUserAdmin(UserAdmin, ModelAdmin):
+class CockpitUserAdmin(UserAdmin, ListAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
 
 @admin.register(Group)
-class CockpitGroupAdmin(GroupAdmin, ModelAdmin):
+class CockpitGroupAdmin(GroupAdmin, ListAdmin):
     pass

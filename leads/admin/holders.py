@@ -8,9 +8,9 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from breezebuddy.admin_lists import ListAdmin
 from breezebuddy.durations import since
 from leads.models import ApiToken, Holder, Profile, Role
 
@@ -54,7 +54,7 @@ class ApiTokenForm(forms.ModelForm):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ModelAdmin):
+class ApiTokenAdmin(ListAdmin):
     """A token is made and revoked, never changed: who holds it must be able to rely on what it is."""
 
     form = ApiTokenForm
@@ -118,7 +118,7 @@ class ProfileForm(forms.ModelForm):
 
 
 @admin.register(Profile)
-class ProfileAdmin(ModelAdmin):
+class ProfileAdmin(ListAdmin):
     form = ProfileForm
     list_display = ["user", "role", "scope"]
     list_filter = ["role"]

@@ -8,11 +8,11 @@ from django.contrib import admin
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from breezebuddy import strict_json
 from breezebuddy.admin_columns import search_link
+from breezebuddy.admin_lists import ListAdmin
 from breezebuddy.errors import ShapeError
 from leads.models import Template
 from leads.payload_schema import BadSchema, PayloadSchema
@@ -88,7 +88,7 @@ class TemplateForm(forms.ModelForm):
 
 
 @admin.register(Template)
-class TemplateAdmin(ModelAdmin):
+class TemplateAdmin(ListAdmin):
     form = TemplateForm
     list_display = ["name", "reseller_id", "merchant_id", "active", "updated_at", "see_leads"]
     list_filter = ["active", "reseller_id"]
