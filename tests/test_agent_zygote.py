@@ -41,6 +41,7 @@ def warmup_failure(method: str, config: AgentConfig) -> str:
         ("exits_at_import_after_words", "does not import: SystemExit: 1: Set MY_LICENCE first"),
         ("raises_at_import", "does not import: RuntimeError: the provider refused"),
         ("not_async", "has no `async def bot(runner_args)`"),
+        ("telephony_only", "can join no Daily room, it only knows twilio, webrtc: give create_transport"),
         ("tests.waiting", "has no `async def bot(runner_args)`"),
     ],
 )

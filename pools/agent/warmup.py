@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pools.agent import idle, observe, prejoin, tls
+from pools.agent import idle, observe, prejoin, tls, transports
 from pools.agent.config import AgentConfig
 from pools.agent.environment import is_forbidden
 from pools.agent.output import last_words
@@ -43,11 +43,13 @@ def warm_up(config: AgentConfig) -> WarmBot:
     """Import the bot and everything that its first session would import or load. Raises WarmupError."""
     started = time.monotonic()
     _enter(config)
+    before = set(sys.modules)
     run = _import_bot(config.bot)
     imported = time.monotonic()
     _forget_secrets()
     facts: dict[str, Any] = {"import_ms": _milliseconds(imported - started), "prejoin": _may_prejoin(config.bot)}
     if "pipecat" in sys.modules:
+        _refuse_without_daily(config.bot, transports.known_to(config.bot, before))
         facts |= _warm_pipecat()
     preload()
     tls.prepare()
@@ -87,6 +89,15 @@ def _import_bot(name: str) -> Bot:
 def _is_not_there(bot: str, error: BaseException) -> bool:
     """The bot's own module, or a package above it: not one that it imports."""
     return isinstance(error, ModuleNotFoundError) and f"{bot}.".startswith(f"{error.name}.")
+
+
+def _refuse_without_daily(bot: str, known: set[str]) -> None:
+    """Told once, before the first call, instead of in each."""
+    if known and transports.DAILY not in known:
+        raise WarmupError(
+            f"bot module {bot} can join no Daily room, it only knows {', '.join(sorted(known))}: "
+            'give create_transport a "daily" entry, or use DailyTransport(runner_args.room_url, runner_args.token, ...)'
+        )
 
 
 def _may_prejoin(name: str) -> bool:
