@@ -9,6 +9,7 @@ the room, or by nobody.
 import logging
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from pools.daily.errors import (
     RoomNotFound,
 )
 from pools.decisions import planner
+from pools.guards import Guards, one_by_one
 from pools.http_calls import HttpCalls
 from pools.models import Pod
 from pools.sessions.ending import ask_to_end
@@ -92,23 +94,23 @@ class Dialler:
             return
         self._looked, self._asked = turn.now, False
         self._due_by_time = inf
-        self._dial(turn.pod, turn.now)
+        self._dial(turn.pod, turn.now, turn.guards)
         if not turn.draining and not turn.pod.draining:
-            self._take_leads(turn.now)
+            self._take_leads(turn.now, turn.guards)
 
     def close(self) -> None:
         self._calls.close()
 
     # --- taking leads -------------------------------------------------------------------------------------
 
-    def _take_leads(self, now: float) -> None:
-        begun, wait = dialling.begin_calls(self._config)
+    def _take_leads(self, now: float, guards: Guards) -> None:
+        begun, wait = dialling.begin_calls(self._config, guards)
         self._due_by_time = min(self._due_by_time, now + wait)
         self._asked |= begun > 0
 
     # --- dialling -----------------------------------------------------------------------------------------
 
-    def _dial(self, pod: Pod, now: float) -> None:
+    def _dial(self, pod: Pod, now: float, guards: Guards) -> None:
         """Those of our sessions whose bots have come, first come first dialled, as far as Daily's limit goes."""
         if not self._backoff.allows(now):
             self._due_by_time = self._backoff.until
@@ -118,7 +120,7 @@ class Dialler:
             if not budget.take(budget.Group.DIAL, budget.Priority.ON_DEMAND):
                 self._due_by_time = now + BUDGET_S
                 return
-            self._dial_one(lead)
+            guards.run(f"dialling lead {lead.uuid}", partial(self._dial_one, lead))
 
     def _dial_one(self, lead: Lead) -> None:
         session = lead.voice_session
@@ -158,9 +160,7 @@ class Dialler:
     def record(self, now: float) -> bool:
         """Write down what Daily has answered; whether it has."""
         answered = bool(self._answers)
-        while self._answers:
-            self._write_down(self._answers[0], now)
-            self._answers.popleft()
+        one_by_one(self._answers, lambda answer: self._write_down(answer, now), "writing down a dial")
         self._asked |= answered
         return answered
 

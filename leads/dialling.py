@@ -9,8 +9,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -20,9 +20,12 @@ from leads.calling_window import CallingWindow
 from leads.connect import bot_body
 from leads.dialling_plan import Plan, Queue, Reserve, Stock, plan
 from leads.models import Lead, LeadStatus
+from leads.time_zones import time_zone
 from leads.webhooks import outbox
 from pools import notifications
 from pools.daily.account import DailyAccess
+from pools.database_away import DATABASE_AWAY
+from pools.guards import Guards, told
 from pools.models import HANDOFF_LEASE
 from pools.phone_numbers import is_number
 from pools.sessions.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
@@ -30,6 +33,7 @@ from pools.sessions.claims import PoolExhausted, RoomNeeded, SessionRequest, cla
 logger = logging.getLogger(__name__)
 
 UNCALLABLE_AT_ONCE = 100
+PUT_OFF = timedelta(minutes=5)  # a lead that cannot be dialled for a reason that is no word of ours
 # The templates that have a lead to dial (a walk over the index, one step a template), and for each when the first of
 # them is due, how many are (not more than matter), and its calls under way. The conditions are those of the partial
 # indexes, word by word, or these would not be used.
@@ -90,15 +94,15 @@ class DiallingConfig:
     caller_id: str = ""
 
 
-def begin_calls(config: DiallingConfig) -> tuple[int, float]:
+def begin_calls(config: DiallingConfig, guards: Guards) -> tuple[int, float]:
     """Take the leads whose turn it is; how many, and the seconds until time alone lets another call begin."""
-    first_look = look(config)
+    first_look = look(config, guards)
     if not first_look.turns:
         return 0, first_look.wait
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('dialling'))")
-        decided = look(config)
+        decided = look(config, guards)
         begun = begin(decided.turns, config)
     if begun:
         notifications.wake_supervisors()
@@ -111,10 +115,12 @@ def begin(turns: Iterable[int], config: DiallingConfig) -> int:
     return sum(_begin(template, config, stored_tokens=stored_tokens) for template in turns)
 
 
-def look(config: DiallingConfig) -> Plan:
+def look(config: DiallingConfig, guards: Guards) -> Plan:
+    """A template that cannot be understood (its time zone is unknown) costs its own calls, not those of others."""
     with connection.cursor() as cursor:
         cursor.execute(QUEUES, [config.at_once])
-        queues = [_queue(*row) for row in cursor.fetchall()]
+        read = [guards.run(f"dialling for template {row[0]}", partial(_queue, *row)) for row in cursor.fetchall()]
+        queues = [queue for queue in read if queue]
         if not queues:
             return plan([], Stock(0, 0, 0), config.reserve, 0)
         cursor.execute(STOCK, {"lease": HANDOFF_LEASE.total_seconds(), "life": config.session_life.total_seconds()})
@@ -127,7 +133,7 @@ def _queue(
 ) -> Queue:
     opens_in = 0.0
     if start is not None:
-        opens_in = (CallingWindow(start, end, ZoneInfo(zone)).opens_at(now) - now).total_seconds()
+        opens_in = (CallingWindow(start, end, time_zone(zone)).opens_at(now) - now).total_seconds()
     return Queue(template, due, float(due_in), opens_in, running, limit)
 
 
@@ -136,6 +142,21 @@ def _begin(template: int, config: DiallingConfig, *, stored_tokens: bool) -> boo
     lead = _take_callable(template)
     if lead is None:
         return False
+    try:
+        with transaction.atomic():
+            _give_session(lead, config, stored_tokens=stored_tokens)
+    except (PoolExhausted, RoomNeeded):  # a web caller was faster
+        return False
+    except DATABASE_AWAY:
+        raise
+    except Exception as error:  # of this lead: the others go on
+        Lead.objects.filter(pk=lead.pk).update(next_attempt_at=Now() + PUT_OFF)
+        logger.error('event=lead_put_off lead=%s problem="%s"', lead.uuid, told(error))
+        return False
+    return True
+
+
+def _give_session(lead: Lead, config: DiallingConfig, *, stored_tokens: bool) -> None:
     request = SessionRequest(
         body=bot_body(lead),
         life=config.session_life,
@@ -143,15 +164,10 @@ def _begin(template: int, config: DiallingConfig, *, stored_tokens: bool) -> boo
         stored_tokens=stored_tokens,
         outbound=True,
     )
-    try:
-        with transaction.atomic():
-            session = claim(request)
-    except (PoolExhausted, RoomNeeded):  # a web caller was faster
-        return False
+    session = claim(request)
     Lead.objects.filter(pk=lead.pk).update(
         status=LeadStatus.PROCESSING, voice_session=session, call_id=session.room.name, updated_at=Now()
     )
-    return True
 
 
 def _take_callable(template: int) -> Lead | None:

@@ -60,7 +60,10 @@ class HttpCalls:
         while not self._results.empty():
             done, result, error = self._results.get()
             collected += 1
-            done(result, error)
+            try:
+                done(result, error)
+            except Exception:  # a bug of ours, in the work of one call
+                logger.exception("event=daily_job_failed")
         return collected
 
     def close(self) -> None:

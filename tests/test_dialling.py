@@ -2,7 +2,7 @@
 
 import json
 import threading
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from leads.dialling import QUEUES, DiallingConfig, begin, begin_calls
 from leads.dialling_plan import Reserve
 from leads.models import ExecutionMode, Lead, LeadStatus, Template, WebhookDelivery
 from leads.outcomes import session_ended
+from pools.guards import Guards
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.ending import NOT_STARTED, Result, end_session
 from tests.make import (
@@ -71,7 +72,7 @@ class TestTaking:
     def test_a_due_lead_gets_a_warm_pair_and_its_bot_is_told_the_lead(self, mode):
         make_stock(1)
         lead = make_call(execution_mode=mode)
-        assert begin_calls(CONFIG)[0] == 1
+        assert begin_calls(CONFIG, Guards())[0] == 1
         lead.refresh_from_db()
         session = lead.voice_session
         assert session is not None and session.outbound
@@ -86,17 +87,17 @@ class TestTaking:
         now = timezone.now()
         later = make_call(template, next_attempt_at=now + timedelta(seconds=30))
         second, first = (make_call(template, next_attempt_at=now - timedelta(seconds=s)) for s in (10, 20))
-        assert begin_calls(CONFIG)[0] == 1
+        assert begin_calls(CONFIG, Guards())[0] == 1
         statuses = [Lead.objects.get(pk=lead.pk).status for lead in (first, second, later)]
         assert statuses == ["PROCESSING", "BACKLOG", "BACKLOG"]
         Lead.objects.filter(pk=second.pk).delete()
-        assert begin_calls(CONFIG)[1] == pytest.approx(30, abs=5)
+        assert begin_calls(CONFIG, Guards())[1] == pytest.approx(30, abs=5)
 
     def test_web_leads_and_inactive_templates_are_left_alone(self):
         make_stock(2)
         make_call(execution_mode=ExecutionMode.DAILY)
         make_call(make_template(active=False))
-        assert begin_calls(CONFIG) == (0, float("inf"))
+        assert begin_calls(CONFIG, Guards()) == (0, float("inf"))
 
     def test_a_closed_window_is_waited_for(self):
         make_stock(1)
@@ -104,25 +105,47 @@ class TestTaking:
         start, stop = ((now + timedelta(hours=hours)).time().replace(microsecond=0) for hours in (1, 2))
         template = make_template(calling_window_start=start, calling_window_end=stop, time_zone="Asia/Kolkata")
         make_call(template)
-        begun, wait = begin_calls(CONFIG)
+        begun, wait = begin_calls(CONFIG, Guards())
         assert begun == 0 and wait == pytest.approx(3600, abs=10)
         Template.objects.update(calling_window_start=stop, calling_window_end=start)
-        assert begin_calls(CONFIG)[0] == 1
+        assert begin_calls(CONFIG, Guards())[0] == 1
+
+    @pytest.mark.parametrize("zone", ["Asia/Nowhere", "localtime", "right/Asia/Kolkata"])
+    def test_a_template_whose_time_zone_nobody_knows_costs_only_its_own_calls(self, zone):
+        make_stock(3)
+        start, stop = time(0), time(23, 59, 59)
+        unknown = make_template(calling_window_start=start, calling_window_end=stop, time_zone=zone)
+        make_call(unknown)
+        good = make_call(make_template(calling_window_start=start, calling_window_end=stop, time_zone="Asia/Calcutta"))
+        guards = Guards()
+        assert begin_calls(CONFIG, guards)[0] == 1
+        assert Lead.objects.get(status=LeadStatus.PROCESSING) == good
+        assert guards.trouble.startswith(f"dialling for template {unknown.pk} fails: UnknownTimeZone")
+
+    def test_a_lead_that_cannot_be_given_to_a_bot_is_put_off_and_the_next_one_is_called(self, caplog):
+        make_stock(3)
+        bad = make_call(make_template(configurations=["not", "an", "object"]))
+        good = make_call()
+        assert begin_calls(CONFIG, Guards())[0] == 1
+        bad.refresh_from_db()
+        assert (bad.status, bad.next_attempt_at > timezone.now()) == (LeadStatus.BACKLOG, True)
+        assert Lead.objects.get(status=LeadStatus.PROCESSING) == good and "event=lead_put_off" in caplog.text
+        assert VoiceSession.objects.count() == 1, "the pair is not taken"
 
     def test_a_template_has_no_more_calls_than_it_allows(self):
         make_stock(5)
         small, large = make_template(max_concurrent_calls=1), make_template()
         for template in (small, small, large, large):
             make_call(template)
-        assert begin_calls(CONFIG)[0] == 3
+        assert begin_calls(CONFIG, Guards())[0] == 3
         assert Lead.objects.filter(template=small, status=LeadStatus.PROCESSING).count() == 1
-        assert begin_calls(CONFIG)[0] == 0
+        assert begin_calls(CONFIG, Guards())[0] == 0
 
     def test_without_a_warm_pair_nothing_is_taken_and_nobody_waits(self):
         make_stock(0)
         make_call()
         make_agent_process(make_pod())
-        assert begin_calls(CONFIG)[0] == 0
+        assert begin_calls(CONFIG, Guards())[0] == 0
         assert not VoiceSession.objects.exists()
 
     def test_a_pair_that_a_web_caller_has_taken_meanwhile_is_nobodys_fault(self):
@@ -138,9 +161,9 @@ class TestTaking:
         make_stock(3, max_processes=10)
         for _ in range(5):
             make_call()
-        assert begin_calls(DiallingConfig(Reserve(pairs=2, slots=0), 20, CONFIG.session_life))[0] == 1
-        assert begin_calls(DiallingConfig(Reserve(pairs=2, slots=0), 20, CONFIG.session_life))[0] == 0
-        assert begin_calls(DiallingConfig(Reserve(pairs=0, slots=8), 20, CONFIG.session_life))[0] == 1
+        assert begin_calls(DiallingConfig(Reserve(pairs=2, slots=0), 20, CONFIG.session_life), Guards())[0] == 1
+        assert begin_calls(DiallingConfig(Reserve(pairs=2, slots=0), 20, CONFIG.session_life), Guards())[0] == 0
+        assert begin_calls(DiallingConfig(Reserve(pairs=0, slots=8), 20, CONFIG.session_life), Guards())[0] == 1
         assert in_calls() == 2
 
     def test_no_more_are_taken_than_can_be_dialled_soon(self):
@@ -148,9 +171,9 @@ class TestTaking:
         for _ in range(5):
             make_call()
         few = DiallingConfig(Reserve(0, 0), at_once=2, session_life=CONFIG.session_life)
-        assert (begin_calls(few)[0], begin_calls(few)[0]) == (2, 0)
+        assert (begin_calls(few, Guards())[0], begin_calls(few, Guards())[0]) == (2, 0)
         dialled(Lead.objects.filter(status=LeadStatus.PROCESSING).first())  # type: ignore[arg-type]
-        assert begin_calls(few)[0] == 1
+        assert begin_calls(few, Guards())[0] == 1
 
 
 class TestNumbers:
@@ -159,7 +182,7 @@ class TestNumbers:
         template = make_template()
         without = make_call(template, payload={"customer_name": "Asha"})
         good = make_call(template)
-        assert begin_calls(CONFIG)[0] == 1
+        assert begin_calls(CONFIG, Guards())[0] == 1
         without.refresh_from_db()
         assert (without.status, without.platform_status, without.platform_reason) == (
             "BACKLOG",
@@ -175,7 +198,7 @@ class TestNumbers:
         lead = make_call(
             payload={"customer_mobile_number": number}, reporting_webhook_url="https://hooks.example.com/lead"
         )
-        assert begin_calls(CONFIG)[0] == 0
+        assert begin_calls(CONFIG, Guards())[0] == 0
         lead.refresh_from_db()
         assert (lead.status, lead.outcome, lead.platform_status) == ("FINISHED", "INVALID_PHONE", "NOT_INITIATED")
         assert "98765" not in caplog.text
@@ -187,7 +210,7 @@ class TestEnds:
     def call(self, **template: Any) -> Lead:
         make_stock(1)
         lead = make_call(make_template(**template), request_id="order-7")
-        assert begin_calls(CONFIG)[0] == 1
+        assert begin_calls(CONFIG, Guards())[0] == 1
         return lead
 
     def test_an_answered_call_has_the_bots_word(self):
@@ -212,7 +235,7 @@ class TestEnds:
         make_agent_process(make_pod())
         make_room()
         Lead.objects.filter(pk=again.pk).update(next_attempt_at=timezone.now())
-        assert begin_calls(CONFIG)[0] == 1
+        assert begin_calls(CONFIG, Guards())[0] == 1
         end_busy(again)
         assert Lead.objects.count() == 2, "two attempts are allowed"
 
@@ -274,7 +297,7 @@ def test_pods_that_take_leads_at_once_keep_every_limit_together():
     def pod() -> None:
         barrier.wait(10)
         try:
-            begin_calls(config)
+            begin_calls(config, Guards())
         finally:
             connection.close()
 

@@ -18,6 +18,7 @@ from leads.connect import LeadNotConnectable, connect
 from leads.models import Lead, LeadStatus
 from pools.chores import reaper
 from pools.daily.account import daily_client
+from pools.guards import Guards
 from pools.models import Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.processes import spooled
 from pools.rooms import on_demand
@@ -269,7 +270,7 @@ class Lifecycle(Promises):
         pod.beat()
         if pod.reaped or not pod.config.agent.spool_dir:
             return
-        spooled.take_in(pod.config.agent.spool_dir, pod.handoffs.sessions(), self.ended)
+        spooled.take_in(pod.config.agent.spool_dir, pod.handoffs.sessions(), self.ended, Guards())
         reaper.take_back_unacknowledged(self.ended)
         reaper.reap_lost_pods(self.ended, but=pod.row)
         reaper.reap_reserved_rooms()

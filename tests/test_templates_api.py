@@ -78,6 +78,10 @@ def test_what_is_not_given_has_its_default():
             {"call_execution_config": {"calling_window": {"start": "09:00", "end": "10:00", "time_zone": "../etc"}}},
             ["call_execution_config", "calling_window", "time_zone"],
         ),
+        (
+            {"call_execution_config": {"calling_window": {"start": "09:00", "end": "10:00", "time_zone": "localtime"}}},
+            ["call_execution_config", "calling_window", "time_zone"],
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(values, where):

@@ -15,6 +15,7 @@ from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import signing
 from leads.webhooks.addresses import Destinations
 from leads.webhooks.sender import PER_HOST, SenderConfig, WebhookSender, forget_old
+from pools.guards import Guards
 from pools.models import Pod
 from pools.supervisor.companions import Turn
 from tests.http_receiver import Answer, Receiver, running_receiver
@@ -41,7 +42,7 @@ class Driven:
         now = time.monotonic()
         self.sender.hear(now)
         self.sender.record(now)
-        self.sender.look(Turn(Pod(), now, woken=False, draining=False))
+        self.sender.look(Turn(Pod(), now, woken=False, draining=False, guards=Guards()))
 
     def until(self, condition: Callable[[], object]) -> None:
         def so() -> object:

@@ -52,6 +52,7 @@ class PodAdmin(SteeredAdmin):
         "max_processes",
         "free_slots",
         "agent_trouble",
+        "task_trouble",
         "see_also",
     ]
 

@@ -1,7 +1,6 @@
 """What a lead is made from: what its payload must be, what the bot is told, when and how often it is dialled."""
 
 import uuid
-from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -9,14 +8,16 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from leads.time_zones import UnknownTimeZone, time_zone
+
 WEEK_S = 7 * 86_400
 
 
 def check_time_zone(name: str) -> None:
     """Raises ValidationError for what is no name of the IANA database, such as Asia/Kolkata."""
     try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):  # a path, a directory, no such zone
+        time_zone(name)
+    except UnknownTimeZone:
         raise ValidationError("must be a time zone of the IANA database, such as Asia/Kolkata") from None
 
 

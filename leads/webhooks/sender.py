@@ -7,10 +7,11 @@ leaves a row that is due again when the lease is over. So an event arrives at le
 import logging
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -22,6 +23,7 @@ from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import retries, signing
 from leads.webhooks.addresses import Destinations
 from leads.webhooks.post import Posted, post
+from pools.guards import one_by_one
 from pools.http_calls import HttpCalls
 from pools.supervisor.companions import Turn
 
@@ -55,7 +57,7 @@ class WebhookSender:
         self._draw = draw
         self._calls = HttpCalls(THREADS, name="webhook")
         self._sending: dict[int, str] = {}  # host by delivery
-        self._answers: list[tuple[WebhookDelivery, Posted]] = []
+        self._answers: deque[tuple[WebhookDelivery, Posted]] = deque()
         self._look_due = self._tidy_due = 0.0
 
     @property
@@ -72,9 +74,7 @@ class WebhookSender:
     def record(self, now: float) -> bool:
         """Write what has come of the tries that are over; whether there was anything."""
         changed = bool(self._answers)
-        while self._answers:
-            self._record(*self._answers[0])
-            self._answers.pop(0)
+        one_by_one(self._answers, lambda answer: self._record(*answer), "writing down a webhook")
         if changed:
             self._look_due = 0.0
         return changed
@@ -85,7 +85,7 @@ class WebhookSender:
             return
         self._look_due = now + LOOK_S
         for delivery in self._take():
-            self._send(delivery)
+            turn.guards.run(f"sending webhook {delivery.event_id}", partial(self._send, delivery))
         if now >= self._tidy_due:
             self._tidy_due = now + TIDY_S
             if forget_old(self._config.retention_days) == BATCH:

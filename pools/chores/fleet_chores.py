@@ -5,9 +5,11 @@ comes last in Daily's budget.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
@@ -21,6 +23,7 @@ from pools.chores.room_deletion import RoomDeletion
 from pools.daily import budget, refusals
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyError
+from pools.guards import Guards, one_by_one
 from pools.http_calls import HttpCalls
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
 from pools.rooms.names import is_ours
@@ -59,7 +62,9 @@ class Chores:
         client: DailyClient,
         calls: HttpCalls,
         on_session_ended: OnSessionEnded,
+        guards: Guards | None = None,
     ) -> None:
+        self._guards = guards or Guards()
         self._config = config
         self._pod = pod
         self._client = client
@@ -68,7 +73,7 @@ class Chores:
         self.pods = 1  # alive, as of the last look
         self.are_ours = False  # as of the last look
         self._oldest: tuple[int, str] | None = None  # that we know of
-        self._results: list[Callable[[], None]] = []  # database work that a finished call leaves
+        self._results: deque[Callable[[], None]] = deque()  # database work that a finished call leaves
         self._presence_due, self._tidy_due = Due(), Due()
         self._sample_due = Due()
         self._reconcile_due: Due | None = None
@@ -85,29 +90,39 @@ class Chores:
         if not self.are_ours:
             self._tell_the_oldest(live)
             return
-        if steady > HANDOFF_LEASE.total_seconds():
-            reaper.take_back_unacknowledged(self._on_session_ended)
-        if steady > REAP_LEASE.total_seconds():
-            reaper.reap_lost_pods(self._on_session_ended, but=self._pod)
-        reaper.reap_reserved_rooms()
-        reaper.end_overdue_waiting(self._config.waiting_timeout, self._on_session_ended)
-        daily_events.end_left_alone(self._config.caller_return_timeout, self._on_session_ended)
+        self._reap(steady)
         if self._sample_due.take(now, sampling.INTERVAL_S):
-            sampling.take_sample()
+            self._guards.run("taking samples", sampling.take_sample)
         if self._tidy_due.take(now, TIDY_S):
-            budget.forget_old_slots()
-            daily_events.forget_old()
-            sampling.forget_old()
-            refusals.forget_old()
-            reaper.release_rooms(Pod.objects.exclude(ended_at=None))  # written by one that did not know it was reaped
-            self._retire_unowned()
-            if retention.delete_ended(self._config.retention_days):
-                self._tidy_due.at = now  # there is more
+            self._tidy(now)
         if daily_works:
-            self._deletion.tend(now)
-            self._look_after_abandoned_calls(now)
-            self._reconcile(now)
-            self._webhook.tend(now)
+            self._guards.run("deleting rooms", partial(self._deletion.tend, now))
+            self._guards.run("looking after abandoned calls", partial(self._look_after_abandoned_calls, now))
+            self._guards.run("reconciling with Daily", partial(self._reconcile, now))
+            self._guards.run("looking after Daily's webhook", partial(self._webhook.tend, now))
+
+    def _reap(self, steady: float) -> None:
+        ended, run = self._on_session_ended, self._guards.run
+        if steady > HANDOFF_LEASE.total_seconds():
+            run("taking back sessions", partial(reaper.take_back_unacknowledged, ended))
+        if steady > REAP_LEASE.total_seconds():
+            run("reaping pods", partial(reaper.reap_lost_pods, ended, but=self._pod))
+        run("reaping reserved rooms", reaper.reap_reserved_rooms)
+        run("ending overdue sessions", partial(reaper.end_overdue_waiting, self._config.waiting_timeout, ended))
+        left_alone = partial(daily_events.end_left_alone, self._config.caller_return_timeout, ended)
+        run("ending bots that were left alone", left_alone)
+
+    def _tidy(self, now: float) -> None:
+        run = self._guards.run
+        run("forgetting old calls to Daily", budget.forget_old_slots)
+        run("forgetting old events of Daily", daily_events.forget_old)
+        run("forgetting old samples", sampling.forget_old)
+        run("forgetting old refusals", refusals.forget_old)
+        reaped = Pod.objects.exclude(ended_at=None)  # what was written by one that did not know it was reaped
+        run("releasing rooms", partial(reaper.release_rooms, reaped))
+        run("retiring surplus rooms", self._retire_unowned)
+        if run("deleting ended rows", partial(retention.delete_ended, self._config.retention_days)):
+            self._tidy_due.at = now  # there is more
 
     def _tell_the_oldest(self, live: list[tuple[int, str]]) -> None:
         """In a large fleet it looks seldom, and may not know yet that the one before it has gone."""
@@ -117,11 +132,9 @@ class Chores:
 
     def record(self) -> None:
         """The database's part of what has come back from Daily."""
-        while self._results:
-            self._results[0]()
-            self._results.pop(0)
-        self._deletion.record()
-        self._webhook.record()
+        one_by_one(self._results, lambda write: write(), "writing down what Daily has answered")
+        self._guards.run("writing down deletions", self._deletion.record)
+        self._guards.run("writing down the state of Daily's webhook", self._webhook.record)
 
     def _retire_unowned(self) -> None:
         """Rooms that no pod has wanted to adopt since the last look, because all are full."""

@@ -22,5 +22,5 @@ TURN_SECONDS = Histogram(
 LOOP_AGE = Gauge("breeze_buddy_loop_age_seconds", "How long ago the supervisor's loop has turned.")
 LATE = Counter("breeze_buddy_loop_late", "Turns that were so late that nobody was judged by a deadline.")
 FAILURES = Counter("breeze_buddy_failures", "What failed and is tried again after a pause.", ["of"])
-for of in ("daily", "agents", "zygote"):  # there as 0 from the beginning: the first one must be a rise
+for of in ("daily", "agents", "zygote", "task"):  # there as 0 from the beginning: the first one must be a rise
     FAILURES.labels(of)

@@ -75,6 +75,10 @@ class Pod(models.Model):
     start_method = models.CharField(max_length=20, blank=True)
     agent_trouble = models.TextField(blank=True, help_text="Why agent processes do not become ready, if they don't.")
 
+    task_trouble = models.TextField(
+        blank=True, default="", db_default="", help_text="What it does beside the calls and what fails of it."
+    )
+
     objects = PodQuerySet.as_manager()
 
     class Meta:
@@ -110,6 +114,11 @@ class Pod(models.Model):
             .update(heartbeat_at=Now(), free_slots=free_slots, start_method=start_method, agent_trouble=agent_trouble)
         )
         return changed == 1
+
+    def tell_task_trouble(self, trouble: str) -> None:
+        """If it is another than we have told last."""
+        if trouble != self.task_trouble and Pod.objects.filter(pk=self.pk).update(task_trouble=trouble):
+            self.task_trouble = trouble
 
     def aim(self, agents: Target, rooms: Target) -> bool:
         """What it keeps in stock from now on, and why."""

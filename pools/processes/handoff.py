@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -18,6 +19,7 @@ from django.db.models.functions import Now
 from pools.agent import spool
 from pools.daily.tokens import TokenSigner
 from pools.decisions import planner
+from pools.guards import Guards
 from pools.metrics.pod import HANDOFF_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
 from pools.processes import handoff_rows
@@ -54,7 +56,9 @@ class HandOffs:
         pool: AgentPool,
         signer: Callable[[], TokenSigner | None],
         on_session_ended: OnSessionEnded,
+        guards: Guards | None = None,
     ) -> None:
+        self._guards = guards or Guards()
         self._config = config
         self._pod = pod
         self._pool = pool
@@ -133,7 +137,7 @@ class HandOffs:
                 VoiceSession.objects.active().filter(pk=handoff.pk, attempt=handoff.attempt).update(**handoff.news)
                 handoff.news = {}
             if handoff and handoff.final and not handoff.settled:
-                self._settle(handoff)
+                self._guards.run(f"the end of session {handoff.uuid}", partial(self._settle, handoff))
                 changed = True
         return changed
 
@@ -211,7 +215,8 @@ class HandOffs:
             if session.agent_process_id is None:
                 continue
             if session.status == SessionStatus.ASSIGNED:
-                self._bind(session, session.agent_process_id, now)
+                bind = partial(self._bind, session, session.agent_process_id, now)
+                self._guards.run(f"the hand-off of session {session.uuid}", bind)
             elif agent := self._pool.agents.get(session.agent_process_id):
                 self._stop(agent, session.stop_reason, STOP_S, now)
         waiting = [session for session in sessions if session.status == SessionStatus.WAITING]

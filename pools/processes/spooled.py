@@ -1,19 +1,22 @@
 """Reports of calls whose supervisor has died: taken in by the next one on the same host."""
 
 import logging
+import uuid
 from collections.abc import Set
+from functools import partial
 from pathlib import Path
 
 from django.db import transaction
 
 from pools.agent import spool
+from pools.guards import Guards
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.ending import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
 
 logger = logging.getLogger(__name__)
 
 
-def take_in(directory: Path | None, own: Set[str], on_session_ended: OnSessionEnded) -> int:
+def take_in(directory: Path | None, own: Set[str], on_session_ended: OnSessionEnded, guards: Guards) -> int:
     """Store the reports of sessions whose pod is gone; returns how many such calls still run on this host.
 
     `own`: sessions in the hands of this pod, which hears of their end from the processes themselves.
@@ -22,25 +25,30 @@ def take_in(directory: Path | None, own: Set[str], on_session_ended: OnSessionEn
     if directory is None:
         return running
     for report in spool.spooled_reports(directory):
-        if report.session in own:
-            continue
-        session = (
-            VoiceSession.objects.select_related("agent_process__pod").filter(uuid=report.session).first()
-            if _is_uuid(report.session)
-            else None
-        )
-        process = session.agent_process if session else None
-        if process and process.pod.ended_at is None:
-            continue  # its supervisor lives and is told by the process itself
-        if report.running:
-            running += 1
-            continue
-        if session and session.attempt == report.attempt:
-            _store(session, report, on_session_ended)
-            if process:
-                process.end("session over")
-        report.path.unlink(missing_ok=True)
+        if report.session not in own:
+            taking = partial(_take_in_one, report, on_session_ended)
+            running += bool(guards.run(f"taking in report {report.path.name}", taking))
     return running
+
+
+def _take_in_one(report: spool.SpooledReport, on_session_ended: OnSessionEnded) -> bool:
+    """Whether its call still runs, without a supervisor."""
+    session = (
+        VoiceSession.objects.select_related("agent_process__pod").filter(uuid=report.session).first()
+        if _is_uuid(report.session)
+        else None
+    )
+    process = session.agent_process if session else None
+    if process and process.pod.ended_at is None:
+        return False  # its supervisor lives and is told by the process itself
+    if report.running:
+        return True
+    if session and session.attempt == report.attempt:
+        _store(session, report, on_session_ended)
+        if process:
+            process.end("session over")
+    report.path.unlink(missing_ok=True)
+    return False
 
 
 def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended: OnSessionEnded) -> None:
@@ -68,4 +76,7 @@ def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended:
 
 
 def _is_uuid(text: str) -> bool:
-    return len(text) == 36
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

@@ -228,4 +228,4 @@ def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded
         events.info("event=session_ended session=%s lead=%s reason=%s start=%s", *ids, result.reason, kind)
         traces.send(pk)
 
-    transaction.on_commit(tell)
+    transaction.on_commit(tell, robust=True)  # the session is over, whatever the log and the traces say

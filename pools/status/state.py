@@ -137,6 +137,8 @@ class PoolState:
                 yield f"pod {state.pod.name} is silent: no heartbeat for {state.heartbeat_age:.0f} s"
             elif state.pod.agent_trouble:
                 yield f"pod {state.pod.name}: {state.pod.agent_trouble}"
+            if state.live and state.pod.task_trouble:
+                yield f"pod {state.pod.name}: {state.pod.task_trouble}"
             if state.taking and state.pod.agent_paused:
                 yield f"pod {state.pod.name}: the pool of agent processes is {state.pod.agent_target_why}"
             if state.taking and state.pod.room_paused:

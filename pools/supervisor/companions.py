@@ -6,21 +6,25 @@ They come last in a turn: web callers and the pools go first.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Protocol
 
+from pools.guards import Guards
 from pools.models import Pod
 from pools.supervisor.watching import Watching
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Of the loop. `now`: on the supervisor's clock; `woken`: something has changed; `draining`: begin nothing new."""
+    """Of the loop. `now`: on the supervisor's clock; `woken`: something has changed; `draining`: begin nothing new;
+    `guards`: for what is done for one row, so that it ends nothing else if it raises."""
 
     pod: Pod
     now: float
     woken: bool
     draining: bool
+    guards: Guards
 
 
 class Companion(Protocol):
@@ -45,8 +49,9 @@ class Companion(Protocol):
 
 
 class Companions:
-    def __init__(self, members: Sequence[Companion]) -> None:
+    def __init__(self, members: Sequence[Companion], guards: Guards) -> None:
         self._members = members
+        self._guards = guards
         self._woken = False
 
     @property
@@ -60,7 +65,7 @@ class Companions:
     def record(self, now: float) -> bool:
         changed = False
         for member in self._members:
-            changed |= member.record(now)
+            changed |= bool(self._guards.run(f"{_name(member)}'s records", partial(member.record, now)))
         return changed
 
     def wake(self) -> None:
@@ -68,11 +73,15 @@ class Companions:
         self._woken = True
 
     def look(self, pod: Pod, now: float, *, draining: bool) -> None:
-        turn = Turn(pod, now, self._woken, draining)
+        turn = Turn(pod, now, self._woken, draining, self._guards)
         for member in self._members:
-            member.look(turn)
+            self._guards.run(_name(member), partial(member.look, turn))
         self._woken = False
 
     def close(self) -> None:
         for member in self._members:
             member.close()
+
+
+def _name(member: Companion) -> str:
+    return type(member).__name__

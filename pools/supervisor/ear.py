@@ -5,9 +5,9 @@ Nothing would ever be heard on a connection that has gone silent without closing
 
 import logging
 
+from pools.database_away import DATABASE_AWAY
 from pools.models import Pod
 from pools.notifications import CHORES, ORDERS, Listener
-from pools.supervisor.database_away import DATABASE_AWAY
 from pools.supervisor.pod_identity import hold_name
 from pools.supervisor.watching import Watching
 from pools.supervisor_config import SupervisorConfig

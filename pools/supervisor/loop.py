@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -20,9 +21,12 @@ from pools.chores import reaper
 from pools.chores.fleet_chores import Chores
 from pools.daily import refusals
 from pools.daily.client import DailyClient
+from pools.database_away import DATABASE_AWAY
+from pools.guards import Guards
 from pools.http_calls import HttpCalls
 from pools.kernel.strays import end_strays, reap_strays
 from pools.processes import spooled
+from pools.processes.agent_in_hand import Agent
 from pools.processes.agent_pool import STOPPED, AgentPool
 from pools.processes.handoff import HandOffs
 from pools.processes.hot_pairs import HotPairs
@@ -30,7 +34,6 @@ from pools.processes.leftovers import end_leftovers
 from pools.rooms.room_pool import RoomPool
 from pools.sessions.ending import OnSessionEnded
 from pools.supervisor.companions import Companion, Companions
-from pools.supervisor.database_away import DATABASE_AWAY
 from pools.supervisor.drain import DEVELOPMENT_DRAIN_S, Drain
 from pools.supervisor.ear import Ear
 from pools.supervisor.gauges import PodGauges
@@ -75,7 +78,8 @@ class Supervisor:
         self._probes = probes
         self._gauges = gauges or PodGauges()
         self._readiness = readiness
-        self._companions = Companions(companions)
+        self.guards = Guards()
+        self._companions = Companions(companions, self.guards)
         self._watching = Watching()
         self._signals = SignalNotes()
         self._ear = Ear(config, self._watching)
@@ -96,9 +100,9 @@ class Supervisor:
         self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
         self.targets = PodTargets(self._config, self.pod, self.agents, self.rooms)
         about_sessions = self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended
-        self.handoffs = HandOffs(*about_sessions)
+        self.handoffs = HandOffs(*about_sessions, guards=self.guards)
         self.hot = HotPairs(*about_sessions)
-        self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended)
+        self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended, self.guards)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
         self._lateness = Lateness(self.agents.pings, self.heartbeat)
         self._glances = Glances(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
@@ -225,9 +229,8 @@ class Supervisor:
         refusals.write()
         for agent in self.agents.graves():
             self._watching.forget_agent(agent)
-            self.handoffs.bury(agent, now)
-            self.agents.bury(agent, now)
-            changed = self._strays_likely = True
+            if self.guards.run(f"the end of {agent}", partial(self._bury, agent, now)):
+                changed = self._strays_likely = True
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
         changed |= self._companions.record(now)
@@ -270,6 +273,11 @@ class Supervisor:
             logger.info("event=database_back pod=%s", self.pod.name)
             self._database_away = False
 
+    def _bury(self, agent: Agent, now: float) -> bool:
+        self.handoffs.bury(agent, now)
+        self.agents.bury(agent, now)
+        return True
+
     def _glance_does(self, now: float) -> bool:
         """A large fleet's poll: prove life, and see that there is nothing to look for. False: look, if it is time."""
         if now < min(self._poll_due, self.heartbeat.due) or now >= self._companions.due:
@@ -309,7 +317,7 @@ class Supervisor:
 
     def _poll(self, now: float) -> None:
         self.agents.orphans = spooled.take_in(
-            self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended
+            self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended, self.guards
         )
         self.chores.record()  # after the reports: they know more than the presence of a bot
         # Where Daily only refuses to make a room (there are too many), deleting is what helps.
@@ -320,7 +328,7 @@ class Supervisor:
         self.agents.recycle(now)
         if now >= self._leftovers_due:
             self._leftovers_due = now + LEFTOVERS_S
-            end_leftovers(self.pod)
+            self.guards.run("ending what other pods have left on this host", partial(end_leftovers, self.pod))
         self._tidy(now)
         if self._probes and self._readiness:
             self._probes.judged(*self._readiness())
@@ -336,6 +344,7 @@ class Supervisor:
             end_strays(str(self.pod.uuid), known)
         reap_strays(known)
         self._gauges.note(self.pod, self.agents, self.rooms)
+        self.pod.tell_task_trouble(self.guards.trouble)
 
     def _judge(self, now: float) -> None:
         """Who hangs, who is overdue: decided in memory, whether or not there is a database. `now`: when all were last

@@ -24,10 +24,10 @@ from leads.outcomes import session_ended
 from leads.webhooks.sender import SenderConfig, WebhookSender
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily.account import daily_client
+from pools.database_away import DATABASE_AWAY
 from pools.logs import log_format
 from pools.models import Pod
 from pools.supervisor.companions import Companion
-from pools.supervisor.database_away import DATABASE_AWAY
 from pools.supervisor.gauges import PodGauges
 from pools.supervisor.loop import Supervisor
 from pools.supervisor.pod_identity import PodNameTaken
