@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -105,6 +106,22 @@ def pool_sizes(size: str, cap: str, default: int) -> tuple[int, int]:
     if target > ceiling:
         refuse(size, target, f"at most {cap}, which is {ceiling}; raise {cap} or lower {size}")
     return target, ceiling
+
+
+def module_and_folder(module: str, folder: str, default: str, default_folder: Path) -> tuple[str, Path]:
+    """A Python module and the folder in which it is looked for first. The module may be given as a file's path: below
+    the folder, or, if that is not set, anywhere; then the folder is the file's own, as for `python FILE`."""
+    name, place = text(module, default), text(folder, "")
+    if not name.endswith(".py"):
+        return name, Path(place or default_folder).absolute()
+    if not place:
+        file = Path(name).absolute()
+        return file.stem, file.parent
+    root = Path(place).absolute()
+    file = Path(os.path.normpath(root / name))
+    if not file.is_relative_to(root):
+        refuse(module, name, f"a module, or a file below {folder}, which is {root}")
+    return ".".join(file.relative_to(root).with_suffix("").parts), root
 
 
 def database_url(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from breezebuddy import configuration as conf
 from breezebuddy import dev_secret_key, embedded_postgres
 from cockpit import theme
-from pools.agent.launcher import PROVIDER_KEYS, PROVIDERS
+from pools.agent.launcher import PROVIDERS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 if (BASE_DIR / ".env").exists():  # each process of a container would log that it is not
@@ -31,11 +31,12 @@ if VOICE_AGENT_MAX_POOL_SIZE > VOICE_AGENT_MAX_PROCESSES:
 
 # --- agent processes ---------------------------------------------------------------------------------------
 VOICE_AGENT_PREJOIN = conf.whole_number("VOICE_AGENT_PREJOIN", 0, minimum=0, maximum=VOICE_AGENT_MAX_PROCESSES)
-VOICE_AGENT_BOT = conf.text("VOICE_AGENT_BOT", "pools.agent.bots.default")
-VOICE_AGENT_BOT_DIR = Path(conf.text("VOICE_AGENT_BOT_DIR", str(BASE_DIR))).absolute()
+VOICE_AGENT_BOT, VOICE_AGENT_BOT_DIR = conf.module_and_folder(
+    "VOICE_AGENT_BOT", "VOICE_AGENT_BOT_DIR", "pools.agent.bots.default", BASE_DIR
+)
 VOICE_AGENT_VERSION = conf.text("VOICE_AGENT_VERSION", "")
 VOICE_AGENT_START_METHOD = conf.choice("VOICE_AGENT_START_METHOD", "zygote", ("zygote", "spawn"))
-VOICE_AGENT_ENV = conf.names("VOICE_AGENT_ENV", ",".join(PROVIDER_KEYS))
+VOICE_AGENT_ENV = conf.names("VOICE_AGENT_ENV", "")
 VOICE_AGENT_STT = conf.choice("VOICE_AGENT_STT", "", ("", *PROVIDERS["VOICE_AGENT_STT"]))
 VOICE_AGENT_LLM = conf.choice("VOICE_AGENT_LLM", "", ("", *PROVIDERS["VOICE_AGENT_LLM"]))
 VOICE_AGENT_TTS = conf.choice("VOICE_AGENT_TTS", "", ("", *PROVIDERS["VOICE_AGENT_TTS"]))

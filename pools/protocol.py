@@ -178,12 +178,13 @@ class Stop(Message):
 
 @dataclass(frozen=True)
 class ZygoteReady(Message):
-    """The zygote has imported the bot and loaded the models. `threads` is 1, or it will not fork."""
+    """The zygote has imported the bot and loaded the models. It will not fork if that is `unsafe`, for this reason."""
 
     type: ClassVar[str] = "zygote_ready"
     pid: int
     version: str
     threads: int
+    unsafe: str = ""
     warm: dict[str, Any] = field(default_factory=dict)
 
 
@@ -206,7 +207,7 @@ class Forked(Message):
 
 @dataclass(frozen=True)
 class ForkRefused(Message):
-    """No agent was made: the zygote has more than one thread, or fork failed."""
+    """No agent was made: forking is not safe (threads, shared connections), or fork failed."""
 
     type: ClassVar[str] = "fork_refused"
     agent: str

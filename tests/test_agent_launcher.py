@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pools.agent.env_file import find, read
+from pools.agent.environment import names_for_bots, withheld_names
 from pools.agent.launcher import AgentChannel, Zygote, ZygoteUnavailable, agent_environment
 from pools.protocol import (
     AgentExited,
@@ -29,7 +31,7 @@ from pools.protocol import (
     ZygoteReady,
     encode_frame,
 )
-from tests.agents import BOTS, PROVIDER_KEY, START_METHODS, TOKEN, Agents, Conversation, config, running_agents
+from tests.agents import BOTS, PROJECT, PROVIDER_KEY, START_METHODS, TOKEN, Agents, Conversation, config, running_agents
 from tests.programs import is_running
 from tests.waiting import wait_until
 
@@ -298,6 +300,40 @@ def test_a_flood_of_messages_is_taken_in_pieces_so_that_others_get_their_turn() 
 def test_a_secret_of_the_service_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         agent_environment({name: "x"}, ["OPENAI_API_KEY", name])
+
+
+def test_what_is_named_is_added_to_the_providers_keys_and_what_is_struck_out_is_taken_away() -> None:
+    changes = ["CRM_URL", "!OPENAI_API_KEY", "!HTTP_PROXY"]
+    environ = dict.fromkeys(
+        ["CRM_URL", "OPENAI_API_KEY", "DEEPGRAM_API_KEY", "HTTP_PROXY", "HTTPS_PROXY", "OTHER"], "x"
+    )
+    environment = agent_environment(environ, names_for_bots(changes), withheld_names(changes))
+    assert environment.keys() & environ.keys() == {"CRM_URL", "DEEPGRAM_API_KEY", "HTTPS_PROXY"}
+
+
+def test_of_a_bots_own_env_file_all_is_taken_but_our_secrets_and_what_was_taken_away(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "DAILY_API_KEY=daily\nDATABASE_URL=postgres://secret\nCRM_URL=https://crm\nSTAGE=test\n"
+        "GREETING='Hello ${STAGE} of ${DATABASE_URL}'\nOPENAI_API_KEY=of-the-file\nPATH=/own\n"
+    )
+    found = read(tmp_path / ".env", {"PATH": "/bin", "STAGE": "live"}, {"OPENAI_API_KEY"})
+    assert found.values == {"CRM_URL": "https://crm", "GREETING": "Hello live of "}
+    assert found.left_out == ["DAILY_API_KEY", "DATABASE_URL", "OPENAI_API_KEY"]
+    assert "https://crm" not in repr(found)
+
+
+def test_a_bots_env_file_is_the_nearest_one_and_never_the_services_own(tmp_path: Path) -> None:
+    bots = tmp_path / "project" / "bots"
+    (bots / "voice").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "project"):
+        (folder / ".env").touch()
+    assert find("voice.sales", bots, PROJECT) is None
+    assert find("bots.voice.sales", tmp_path / "project", tmp_path / "project") is None
+    (bots / ".env").touch()
+    assert find("voice.sales", bots, PROJECT) == find("bot", bots, PROJECT) == bots / ".env"
+    assert find("bots.voice.sales", tmp_path / "project", tmp_path / "project") == bots / ".env"
+    (bots / "voice" / ".env").touch()
+    assert find("voice.sales", bots, PROJECT) == bots / "voice" / ".env"
 
 
 def test_an_agents_environment_holds_what_is_listed_and_what_forking_needs() -> None:

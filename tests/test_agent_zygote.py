@@ -1,6 +1,7 @@
 """Warming up, and refusing to fork where that is not safe."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,9 @@ def test_a_zygote_with_a_second_thread_refuses_to_fork_and_the_bot_can_still_be_
     with running_agents("zygote", config("starts_a_thread")) as agents:
         assert agents.zygote_ready.threads == 2
         agent = agents.start_unready()
-        assert "2 threads" in agents.zygote_says.expect(ForkRefused).reason
+        refused = agents.zygote_says.expect(ForkRefused).reason
+        assert refused == "it has 2 threads after its import, besides the main one: the-bots-own"
+        assert agents.zygote_ready.unsafe == refused
         agent.expect_eof()
         agent.peer.close()
         assert agents.zygote.alive
@@ -80,6 +83,23 @@ def test_a_zygote_with_a_second_thread_refuses_to_fork_and_the_bot_can_still_be_
         agent = agents.start()
         agent.go()
         assert agent.expect(Ended).reason == "bot_ended"
+
+
+def test_a_zygote_that_is_connected_since_its_import_refuses_to_fork_and_says_to_whom() -> None:
+    with running_agents("zygote", config("connects_at_import")) as agents:
+        assert re.fullmatch(
+            r"it is connected to 127\.0\.0\.1:\d+, 127\.0\.0\.1:\d+ since its import", agents.zygote_ready.unsafe
+        )
+        agent = agents.start_unready()
+        assert agents.zygote_says.expect(ForkRefused).reason == agents.zygote_ready.unsafe
+        agent.expect_eof()
+        agent.peer.close()
+
+
+def test_sockets_that_are_no_connections_do_not_keep_a_zygote_from_forking() -> None:
+    with running_agents("zygote", config("opens_sockets_at_import")) as agents:
+        assert agents.zygote_ready.unsafe == ""
+        agents.start()
 
 
 def test_a_zygote_exits_when_its_supervisor_is_gone() -> None:

@@ -63,6 +63,22 @@ def test_the_example_as_it_stands_is_what_nothing_set_gives(settings_under):
 
 
 @pytest.mark.parametrize(
+    ("bot", "folder", "module", "found"),
+    [
+        ("voice.sales", "/srv/bots", "voice.sales", "/srv/bots"),
+        ("voice.sales", "", "voice.sales", str(ROOT)),
+        ("/srv/bots/bot.py", "", "bot", "/srv/bots"),
+        ("bot.py", "/srv/bots", "bot", "/srv/bots"),
+        ("./voice/sales.py", "/srv/bots", "voice.sales", "/srv/bots"),
+        ("/srv/bots/voice/sales.py", "/srv/bots", "voice.sales", "/srv/bots"),
+    ],
+)
+def test_a_bot_may_be_named_by_its_file(settings_under, bot, folder, module, found):
+    settings = settings_under({"VOICE_AGENT_BOT": bot, "VOICE_AGENT_BOT_DIR": folder})
+    assert (settings["VOICE_AGENT_BOT"], str(settings["VOICE_AGENT_BOT_DIR"])) == (module, found)
+
+
+@pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
         ("VOICE_AGENT_POOL_SIZE", "many", "a whole number from 0 to 10000"),

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from pools.management.commands.runpools import bot_environment
 from pools.models import AgentProcess, Pod, Room
 from tests.programs import Program, running_runpools, service_environment
 from tests.waiting import wait_until
@@ -70,6 +71,16 @@ def test_a_secret_of_ours_is_not_given_to_a_bot(settings):
     settings.VOICE_AGENT_ENV = ["OPENAI_API_KEY", "DAILY_API_KEY"]
     with pytest.raises(CommandError, match="VOICE_AGENT_ENV: DAILY_API_KEY is a secret"):
         call_command("runpools", "--health-port", "0")
+
+
+def test_the_env_file_beside_the_bot_is_read_for_it_and_what_was_taken_is_said(settings, tmp_path, caplog):
+    (tmp_path / ".env").write_text("CRM_URL=https://crm\nDAILY_API_KEY=the-key-of-daily\n")
+    settings.VOICE_AGENT_BOT, settings.VOICE_AGENT_BOT_DIR, settings.VOICE_AGENT_ENV = "bot", tmp_path, ["!PATH"]
+    environment = bot_environment()
+    assert environment["CRM_URL"] == "https://crm"
+    assert not {"DAILY_API_KEY", "PATH"} & environment.keys()
+    assert f"event=bot_env_file file={tmp_path}/.env taken='CRM_URL' left_out='DAILY_API_KEY'" in caplog.text
+    assert "the-key-of-daily" not in caplog.text
 
 
 @pytest.mark.parametrize(

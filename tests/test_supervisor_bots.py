@@ -99,10 +99,14 @@ def test_a_bot_that_is_mended_starts_by_itself(pods, sandbox, write_bot):
     run_until(pod, connect_lead(sandbox).bot_has_joined)
 
 
-def test_a_bot_that_starts_threads_when_imported_is_spawned_instead_of_forked(pods, sandbox, caplog):
-    pod = pods.start_full(bot="starts_a_thread", bot_dir=BOTS)
+@pytest.mark.parametrize(
+    ("bot", "named"), [("starts_a_thread", "the-bots-own"), ("connects_at_import", "connected to 127.0.0.1:")]
+)
+def test_a_bot_whose_import_leaves_what_must_not_be_shared_is_spawned_instead(pods, sandbox, caplog, bot, named):
+    pod = pods.start_full(bot=bot, bot_dir=BOTS)
     assert set(AgentProcess.objects.available().values_list("start_method", flat=True)) == {"spawn"}
-    assert "fork_refused" in caplog.text
+    (said,) = {record.message for record in caplog.records if "fork_refused" in record.message}
+    assert named in said
     call = connect_lead(sandbox)
     run_until(pod, call.is_over)
     assert call.session.end_reason == "bot_ended"

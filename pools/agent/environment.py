@@ -1,7 +1,7 @@
 """The environment of an agent process: allow-listed, because the bot and its libraries can read whatever is in it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 # What any program needs to find its files, its time zone, its certificates and its way out of the network; and what
 # the default bot is told about its providers.
@@ -41,7 +41,8 @@ PROVIDERS = {
     "VOICE_AGENT_TTS": ("cartesia", "deepgram", "openai"),
 }
 
-# Default of VOICE_AGENT_ENV: the keys of the speech and language providers that Pipecat knows.
+# What bots are given besides, unless VOICE_AGENT_ENV takes it away: the keys of the speech and language providers that
+# Pipecat knows.
 PROVIDER_KEYS = (
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
@@ -99,8 +100,21 @@ def is_forbidden(name: str) -> bool:
     return _FORBIDDEN.fullmatch(name) is not None
 
 
-def agent_environment(environ: Mapping[str, str], names: Iterable[str] = PROVIDER_KEYS) -> dict[str, str]:
-    """What an agent gets of `environ`: the basics, the variables in `names`, and the settings that forking needs.
+def names_for_bots(changes: Iterable[str]) -> tuple[str, ...]:
+    """The variables that bots may see: the known providers' keys, and what VOICE_AGENT_ENV adds (`NAME`)."""
+    return tuple(dict.fromkeys((*PROVIDER_KEYS, *(name for name in changes if not name.startswith("!")))))
+
+
+def withheld_names(changes: Iterable[str]) -> frozenset[str]:
+    """What VOICE_AGENT_ENV takes away (`!NAME`)."""
+    return frozenset(name[1:].strip() for name in changes if name.startswith("!"))
+
+
+def agent_environment(
+    environ: Mapping[str, str], names: Iterable[str] = PROVIDER_KEYS, withheld: Container[str] = ()
+) -> dict[str, str]:
+    """What an agent gets of `environ`: the basics and the variables in `names`, without those that are `withheld`, and
+    the settings that forking needs.
 
     Raises ValueError naming the first of `names` that is forbidden.
     """
@@ -108,6 +122,6 @@ def agent_environment(environ: Mapping[str, str], names: Iterable[str] = PROVIDE
     for name in names:
         if is_forbidden(name):
             raise ValueError(f"VOICE_AGENT_ENV: {name} is a secret of the service and is never given to a bot")
-    environment = {name: environ[name] for name in (*BASICS, *names) if name in environ}
+    environment = {name: environ[name] for name in (*BASICS, *names) if name in environ and name not in withheld}
     environment.setdefault("LOGURU_LEVEL", "INFO")  # Pipecat's own default is DEBUG, which logs what callers say
     return {**environment, **_ALWAYS}

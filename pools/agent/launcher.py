@@ -12,12 +12,11 @@ import weakref
 
 from pools.agent.channel import AgentChannel
 from pools.agent.config import AgentConfig
-from pools.agent.environment import PROVIDER_KEYS, PROVIDERS, agent_environment
+from pools.agent.environment import PROVIDERS, agent_environment
 from pools.protocol import AgentExited, Fork, Forked, Message, ZygoteReady, decode, encode
 
 __all__ = [
     "PROVIDERS",
-    "PROVIDER_KEYS",
     "AgentChannel",
     "AgentConfig",
     "Zygote",

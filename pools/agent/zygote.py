@@ -18,6 +18,7 @@ from typing import NoReturn
 from pools.agent import process
 from pools.agent.config import AgentConfig
 from pools.agent.descendants import end_group
+from pools.agent.fork_safety import connection_problem, connections, thread_count, thread_problem
 from pools.agent.hugepages import collapse_heap
 from pools.agent.logs import log_to_stderr
 from pools.agent.output import redact_output
@@ -45,7 +46,9 @@ _FD_BYTES = array.array("i").itemsize
 class ForkServer:
     """Forks an agent for every Fork message, reaps the dead, and is gone when its supervisor is."""
 
-    def __init__(self, control: socket.socket, config: AgentConfig, bot: WarmBot) -> None:
+    def __init__(self, control: socket.socket, config: AgentConfig, bot: WarmBot, connected: str) -> None:
+        """`connected`: why forks would share connections; empty if they would not."""
+        self._connected = connected
         self._control = control
         self._config = config
         self._bot = bot
@@ -55,7 +58,13 @@ class ForkServer:
 
     def serve(self) -> None:
         """Until the supervisor closes its end."""
-        ready = ZygoteReady(pid=os.getpid(), version=self._config.version, threads=_threads(), warm=self._bot.facts)
+        ready = ZygoteReady(
+            pid=os.getpid(),
+            version=self._config.version,
+            threads=thread_count(),
+            unsafe=self._problem(),
+            warm=self._bot.facts,
+        )
         if not self._send(ready):
             return
         while True:
@@ -92,10 +101,9 @@ class ForkServer:
 
     def _fork(self, agent: str, descriptor: int) -> bool:
         control = socket.socket(fileno=descriptor)
-        threads = _threads()
-        if threads != 1:
+        if problem := self._problem():
             control.close()
-            return self._send(ForkRefused(agent=agent, reason=f"the zygote has {threads} threads; forking is not safe"))
+            return self._send(ForkRefused(agent=agent, reason=problem))
         try:
             pid = os.fork()
         except OSError as error:
@@ -109,6 +117,10 @@ class ForkServer:
         self._children[pidfd] = (agent, pid)
         self._poll.register(pidfd, select.POLLIN)
         return self._send(Forked(agent=agent, pid=pid), pidfd)
+
+    def _problem(self) -> str:
+        """Why forking is not safe."""
+        return thread_problem() or self._connected
 
     def _become_agent(self, agent: str, control: socket.socket) -> NoReturn:
         """In the child: give up what is the zygote's, and be an agent. What the bot opened at import stays open."""
@@ -144,10 +156,6 @@ class ForkServer:
         return True
 
 
-def _threads() -> int:
-    return len(os.listdir("/proc/self/task"))
-
-
 def _rehearse_pipeline() -> None:
     """If it uses Pipecat: sessions are only slower without."""
     if "pools.agent.local_daily" not in sys.modules:
@@ -166,6 +174,7 @@ def main() -> None:
     redact_output({"zygote": os.getpid()})
     log_to_stderr()
     config = AgentConfig.from_environment()
+    before = connections()
     try:
         bot = warm_up(config)
         process.set_signals()  # a bot's import may have set others; with SIGCHLD ignored nobody could be waited for
@@ -181,7 +190,7 @@ def main() -> None:
     gc.freeze()
     collapse_heap()
     logger.info("zygote ready pid=%d bot=%s total_ms=%s", os.getpid(), config.bot, bot.facts["total_ms"])
-    ForkServer(control, config, bot).serve()
+    ForkServer(control, config, bot, connection_problem(before)).serve()
     os._exit(0)  # interpreter teardown with native libraries loaded takes longer than everything we did
 
 

@@ -1,7 +1,7 @@
 """Keeps one zygote alive, or says that agents must be spawned instead.
 
 Spawned agents take the place of forked ones while a zygote cannot be had: for good when forking is not safe (the bot's
-imports have started threads), for the time being after two zygotes in a row have died without a word.
+imports have started threads or opened connections), for the time being after two zygotes in a row have died silently.
 """
 
 import logging
@@ -112,8 +112,8 @@ class ZygoteKeeper:
         )
         self._ready = True
         self.trouble = ""
-        if message.threads != 1:
-            self._refused(f"it has {message.threads} threads after warming")
+        if message.unsafe:
+            self._refused(message.unsafe)
 
     def _refused(self, reason: str) -> None:
         """Forking is not safe with this bot: spawn from now on."""

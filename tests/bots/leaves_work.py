@@ -10,7 +10,7 @@ from pathlib import Path
 
 SHARED = tempfile.TemporaryDirectory()
 _folder = Path()
-_tasks = []
+_tasks: list[asyncio.Task[None]] = []
 
 
 def _done(name):

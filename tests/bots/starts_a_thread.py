@@ -1,6 +1,6 @@
 import threading
 
-threading.Thread(target=threading.Event().wait, daemon=True).start()
+threading.Thread(target=threading.Event().wait, name="the-bots-own", daemon=True).start()
 
 
 async def bot(runner_args):

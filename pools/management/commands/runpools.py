@@ -22,6 +22,8 @@ from leads.dialling import DiallingConfig
 from leads.dialling_plan import Reserve
 from leads.outcomes import session_ended
 from leads.webhooks.sender import SenderConfig, WebhookSender
+from pools.agent import env_file
+from pools.agent.environment import names_for_bots, withheld_names
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily.account import daily_client
 from pools.database_away import DATABASE_AWAY
@@ -35,6 +37,7 @@ from pools.supervisor.probes import Probes
 from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
+events = logging.getLogger("pools.events")
 
 RETRY_S = 2.0
 DATABASE_ANSWER_S = 5.0
@@ -161,10 +164,7 @@ def supervisor_config(options: dict[str, Any]) -> SupervisorConfig:
         )
     if options["once"]:
         agents = 0
-    try:
-        environment = agent_environment(os.environ, settings.VOICE_AGENT_ENV)
-    except ValueError as error:
-        raise CommandError(str(error)) from None
+    environment = bot_environment()
     return SupervisorConfig(
         pod_name=options["pod_name"],
         host=socket.gethostname(),
@@ -206,6 +206,26 @@ def supervisor_config(options: dict[str, Any]) -> SupervisorConfig:
         caller_return_timeout=settings.CALLER_RETURN_TIMEOUT,
         database=listener_parameters(),
     )
+
+
+def bot_environment() -> dict[str, str]:
+    """Of this process's, of the `.env` beside the bot, and nothing that is not for bots. Raises CommandError."""
+    changes = settings.VOICE_AGENT_ENV
+    withheld = withheld_names(changes)
+    try:
+        environment = agent_environment(os.environ, names_for_bots(changes), withheld)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    path = env_file.find(settings.VOICE_AGENT_BOT, settings.VOICE_AGENT_BOT_DIR, settings.BASE_DIR)
+    if path is None:
+        return environment
+    try:
+        own = env_file.read(path, environment, withheld)
+    except (OSError, UnicodeError) as error:
+        raise CommandError(f"{path}, which is for the bot, cannot be read: {type(error).__name__}") from None
+    taken, left_out = ", ".join(own.values) or "nothing", ", ".join(own.left_out) or "nothing"
+    events.info("event=bot_env_file file=%s taken=%r left_out=%r", path, taken, left_out)
+    return {**own.values, **environment}
 
 
 def companions_of(config: SupervisorConfig, *, dialling: bool) -> list[Companion]:
