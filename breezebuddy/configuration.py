@@ -94,6 +94,14 @@ def pem(name: str) -> str:
     return text(name, "").replace("\\n", "\n")
 
 
+def secret(name: str) -> str:
+    """A key that signs; empty: unset. One that can be guessed offline from what it has signed is refused."""
+    value = text(name, "")
+    if value and (len(value.encode()) < 32 or len(set(value)) < 8):
+        refuse(name, "(not shown)", "a random value of at least 32 bytes, such as `openssl rand -hex 32` prints")
+    return value
+
+
 def names(name: str, default: str) -> list[str]:
     """A comma-separated list."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]

@@ -5,6 +5,7 @@ A handful of short queries over live rows, samples and ranges of the primary key
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
@@ -23,6 +24,8 @@ from pools.sessions.end_reasons import OUR_FAULT
 from pools.status.sampling import Mark
 from pools.status.state import PodState, PoolState, Stock, read_state
 
+OPEN_TALK_PAGE = "TALK_PAGE is on: anybody who reaches /talk can start calls, without a token. It is for development."
+
 
 def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
     """For a user, who is offered the verbs that he may use. Without the charts if he has the latest sample."""
@@ -33,6 +36,7 @@ def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
         "at": timezone.now(),
         "sample": sample,
         "span": span.name,
+        "warning": OPEN_TALK_PAGE if settings.TALK_PAGE and settings.DATABASE_URL else "",
         "verdict": _verdict(state),
         "agents": _tile(state, Pool.AGENTS),
         "rooms": _tile(state, Pool.ROOMS),

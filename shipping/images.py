@@ -9,7 +9,11 @@ from pathlib import Path
 from shipping.engine import Engine, limits
 
 # Settings are read at the import: a container without them says so and stops.
-SETTINGS = ("DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/none", "SECRET_KEY=for-this", "DAILY_API_KEY=for-this")
+SETTINGS = (
+    "DATABASE_URL=postgres://nobody:nothing@127.0.0.1:1/none",
+    "SECRET_KEY=for-this-look-at-an-image-0123456789",
+    "DAILY_API_KEY=for-this",
+)
 RUN = ("run", "--rm", "--network=none", "--no-healthcheck")
 TRIES = {
     "api": [

@@ -34,7 +34,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             raise pytest.UsageError(str(exc)) from exc
         early_config.stash[SERVER] = server
         os.environ["DATABASE_URL"] = server.url
-        os.environ.setdefault("SECRET_KEY", "for-tests-only")
+        os.environ.setdefault("SECRET_KEY", "for-tests-only-0123456789abcdef-and-so-much-longer")
         os.environ[TEMPLATE] = _migrated_database(server.url, early_config.rootpath)
     return (yield)
 

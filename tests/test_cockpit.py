@@ -38,6 +38,16 @@ def test_full_pools_are_warm(admin_client):
     assert answer["verdict"]["sentence"].startswith("The next start gets")
 
 
+def test_an_open_talk_page_is_told_where_the_database_is_no_development_one(admin_client, settings):
+    for talk_page, database, told in (
+        (True, "postgres://u@h/d", True),
+        (True, "", False),
+        (False, "postgres://u@h/d", False),
+    ):
+        settings.TALK_PAGE, settings.DATABASE_URL = talk_page, database
+        assert ("anybody who reaches /talk can start calls" in admin_client.get("/admin/").content.decode()) is told
+
+
 def test_an_empty_pool_is_cold_and_no_pod_is_down(admin_client):
     assert live(admin_client)["verdict"]["word"] == "Down"
     make_agent_process(make_pod())

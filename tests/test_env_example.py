@@ -1,7 +1,10 @@
 """`.env.example` is the documentation of the settings: it names each variable that is read, with the real default."""
 
+import os
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,8 @@ def test_each_variable_that_the_settings_read_is_documented():
     source = (ROOT / "breezebuddy" / "settings.py").read_text()
     read = set(
         re.findall(
-            r"conf\.(?:text|whole_number|seconds|switch|choice|names|networks|rate|pem)\(\s*\"([A-Z_0-9]+)\"", source
+            r"conf\.(?:text|whole_number|seconds|switch|choice|names|networks|rate|pem|secret)\(\s*\"([A-Z_0-9]+)\"",
+            source,
         )
     )
     read |= set(re.findall(r"\"([A-Z_]+_POOL_SIZE)\"", source))
@@ -109,6 +113,60 @@ def test_a_wrong_value_stops_the_start_and_names_variable_value_and_what_is_allo
         assert f"{name}={value}" in message
 
 
+DATABASE = "postgres://u@h/d"
+STRONG = "0123456789abcdef" * 4  # as long as what `openssl rand -hex 32` prints
+
+
 def test_production_needs_a_secret_key(settings_under):
     with pytest.raises(ImproperlyConfigured, match="SECRET_KEY"):
-        settings_under({"DATABASE_URL": "postgres://u@h/d"})
+        settings_under({"DATABASE_URL": DATABASE})
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SECRET_KEY"])
+@pytest.mark.parametrize("weak", ["changeme", "x" * 100, "changeme" * 8, "a-word-of-31-characters-only..."])
+def test_a_key_that_can_be_guessed_is_refused_and_not_shown(settings_under, name, weak):
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}=.not shown. is not allowed: a random value") as refused:
+        settings_under({"DATABASE_URL": DATABASE, "SECRET_KEY": STRONG, name: weak})
+    assert weak not in str(refused.value)
+    assert settings_under({"DATABASE_URL": DATABASE, "SECRET_KEY": STRONG, name: STRONG})[name] == STRONG
+
+
+def test_production_refuses_debug_pages(settings_under):
+    with pytest.raises(ImproperlyConfigured, match="DEBUG=on is not allowed: off where DATABASE_URL is set"):
+        settings_under({"DATABASE_URL": DATABASE, "SECRET_KEY": STRONG, "DEBUG": "on"})
+    assert settings_under({"DEBUG": "on"})["DEBUG"]
+
+
+def recommended() -> dict[str, str]:
+    """The settings of docs/deploy.md for an API that the internet reaches."""
+    block = (ROOT / "docs" / "deploy.md").read_text().split("### Reached from the internet")[1].split("```")[1]
+    return dict(line.split("=", 1) for line in block.strip().splitlines())
+
+
+def checked(**environment: str) -> str:
+    """What `manage.py check --deploy` says in this environment."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy"],
+        cwd=ROOT,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_check_deploy_is_silent_with_the_recommended_settings_and_not_without_https():
+    environment = recommended() | {"DATABASE_URL": DATABASE, "SECRET_KEY": STRONG, "DAILY_API_KEY": "key"}
+    said = checked(**environment)
+    assert "WARNINGS" not in said and said.startswith("System check identified no issues"), said
+    said = checked(**environment | {"PUBLIC_URL": "http://pools.example.com"})
+    assert "security.W012" in said and "security.W016" in said
+
+
+def test_cookies_are_secure_where_the_service_is_reached_over_https(settings_under):
+    for url, secure in (("https://pools.example.com", True), ("http://127.0.0.1:8000", False), ("", False)):
+        read = settings_under({"PUBLIC_URL": url})
+        assert (read["SESSION_COOKIE_SECURE"], read["CSRF_COOKIE_SECURE"]) == (secure, secure)

@@ -97,7 +97,7 @@ def test_without_a_database_everything_but_health_is_unavailable_and_says_so(cas
         "DJANGO_SETTINGS_MODULE": "breezebuddy.settings",
         "DATABASE_URL": f"postgres://somebody:database-password@/nothing?host={tmp_path}",
         "DATABASE_POOL_SIZE": pool_size,
-        "SECRET_KEY": "for-tests-only",
+        "SECRET_KEY": "for-tests-only-0123456789abcdef-0123456789",
         "DEBUG": "off",
         "ALLOWED_HOSTS": "testserver",
     }

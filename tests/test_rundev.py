@@ -201,7 +201,7 @@ def test_data_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_absent_database_is_waited_for(tmp_path: Path) -> None:
     environment = clean_environment(
         DATABASE_URL="postgres://nobody@127.0.0.1:1/nothing",
-        SECRET_KEY="for-tests-only",
+        SECRET_KEY="for-tests-only-0123456789abcdef-0123",
         DATA_DIR=str(tmp_path),
         PORT=str(free_port()),
     )
@@ -234,7 +234,9 @@ def test_command_without_database_says_how_to_start_it(tmp_path: Path) -> None:
     [("foo", "foo"), ("postgres://me:hush@db:many/x", "(not shown)"), ("mysql://me:hush@db/x", "(not shown)")],
 )
 def test_wrong_database_url_is_one_line_without_its_password(tmp_path: Path, value: str, shown: str) -> None:
-    refused = manage("check", DATA_DIR=str(tmp_path), DATABASE_URL=value, SECRET_KEY="for-tests-only")
+    refused = manage(
+        "check", DATA_DIR=str(tmp_path), DATABASE_URL=value, SECRET_KEY="for-tests-only-0123456789abcdef-0123"
+    )
     assert refused.returncode == 2 and "hush" not in refused.stderr
     assert refused.stderr.splitlines() == [
         f"manage.py: configuration error: DATABASE_URL={shown} is not allowed: postgres://user:password@host:port/name"

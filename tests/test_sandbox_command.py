@@ -25,7 +25,7 @@ KEY = "a-key-of-this-test-only-0123456789abcdef"
 ENVIRONMENT = {
     **os.environ,
     "DATABASE_URL": "postgres://nobody:nothing@127.0.0.1:1/none",  # must not matter
-    "SECRET_KEY": "of-this-test-only",
+    "SECRET_KEY": "secret-key-of-this-test-only-0123456789",
     "DAILY_SANDBOX_API_KEY": KEY,
 }
 

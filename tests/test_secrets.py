@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("transactional_db")
 
 PHONE = "+919876543210"
 PROVIDER_KEY = "sk-provider-key-of-the-test"
-SIGNING_KEY = "signing-key-of-the-secrets-test"
+SIGNING_KEY = "signing-key-of-the-secrets-test-0123456789"
 ANY_MEETING_TOKEN = re.compile(r"eyJ[\w-]{10,}\.[\w-]+\.[\w-]+")
 TALKATIVE_BOT = """
 import os
