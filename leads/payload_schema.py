@@ -1,21 +1,23 @@
 """JSON Schema of payloads: what a template expects, and every way in which a payload is not that.
 
 jsonschema-rs instead of jsonschema, because schemas come from tenants: its patterns take linear time (one `(a+)+$`
-would hold a worker for ever), it asks nothing of the network for `$ref`, and it is a hundred times as fast.
+would hold a worker for ever), it asks nothing of the network for `$ref`, and it is a hundred times as fast. It cannot
+be stopped, though, and collects all that is wrong before it names the first: so the work is counted before.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
-MAX_STEPS = 10_000  # of one validation, references followed: a few lines can be written that would take years
+from leads import schema_subset
+from leads.schema_subset import BadSchema
+from leads.schema_work import Work, WorkCount
+
 MAX_VIOLATIONS = 100  # that are listed
-PATTERN_SIZE = 1_000_000  # bytes of a compiled pattern
-
-
-class BadSchema(Exception):
-    """The text is for who wrote the schema."""
+MAX_LISTED_WORK = 2500  # steps: beyond it, only the first violation is named
+MAX_TEXT = 500  # characters of a violation: the library quotes the schema
 
 
 @dataclass(frozen=True)
@@ -26,72 +28,59 @@ class Violation:
 
 
 class PayloadSchema:
-    """A compiled schema. Raises BadSchema if it is none."""
+    """A compiled schema. Raises BadSchema if it cannot be used; `work` is what a request may still take."""
 
-    def __init__(self, schema: dict[str, Any]) -> None:
-        _check_steps(schema)
+    def __init__(self, schema: dict[str, Any], work: Work | None = None) -> None:
+        steps = schema_subset.check(schema)
+        if work:
+            work.spend(steps)
         try:
             self._validator = jsonschema_rs.validator_for(
                 schema,
                 offline=True,
                 mask="the value",
                 validate_formats=True,
-                pattern_options=jsonschema_rs.RegexOptions(size_limit=PATTERN_SIZE),
+                pattern_options=jsonschema_rs.RegexOptions(size_limit=schema_subset.LARGE_PATTERN),
             )
         except (ValueError, TypeError) as error:
             where = "/".join(str(step) for step in getattr(error, "instance_path", []))
             text = str(error).partition("\n")[0]
             raise BadSchema(f"{where}: {text}" if where else text) from None
+        self._work = WorkCount(schema)
+        self._has_alternatives = _has_alternatives(schema)
 
-    def violations(self, payload: dict[str, Any]) -> list[Violation]:
-        """All of them, up to a hundred; their texts do not repeat the payload's values."""
-        found = []
-        for error in self._validator.iter_errors(payload):
-            found.append(Violation(list(error.instance_path), error.message, str(error.schema_path[-1])))
-            if len(found) == MAX_VIOLATIONS:
-                break
-        return found
+    def violations(self, payload: dict[str, Any], work: Work | None = None) -> list[Violation]:
+        """All of them, up to a hundred; of a payload that is much work to check, the first. Their texts do not repeat
+        the payload's values. Raises TooMuchWork (400)."""
+        steps = self._work.count(payload)
+        if work:
+            work.spend(steps)
+        if self._validator.is_valid(payload):
+            return []
+        if steps <= MAX_LISTED_WORK:
+            return [_violation(error) for error in islice(self._validator.iter_errors(payload), MAX_VIOLATIONS)]
+        if self._has_alternatives:  # the error would hold what is wrong with each of them
+            return [Violation([], "is not what the schema describes, and too large to say where", "schema")]
+        try:
+            self._validator.validate(payload)
+        except jsonschema_rs.ValidationError as error:
+            return [_violation(error)]
+        return []
 
 
-def _check_steps(schema: dict[str, Any]) -> None:
-    """Count what is in a schema as often as references lead there. Raises BadSchema beyond MAX_STEPS."""
-    counted: dict[str, int] = {}
+def _violation(error: jsonschema_rs.ValidationError) -> Violation:
+    return Violation(list(error.instance_path), error.message[:MAX_TEXT], str(error.schema_path[-1]))
 
-    def steps(node: Any) -> int:
-        if isinstance(node, list):
-            return sum(map(steps, node))
+
+def _has_alternatives(schema: dict[str, Any]) -> bool:
+    todo: list[Any] = [schema]
+    while todo:
+        node = todo.pop()
         if not isinstance(node, dict):
-            return 1
-        total = 1
-        for key, inner in node.items():
-            if key in ("$ref", "$dynamicRef", "$recursiveRef") and isinstance(inner, str):
-                total += steps_of(inner)
-            elif key not in ("$defs", "definitions"):  # counted where they are used
-                total += steps(inner)
-            if total > MAX_STEPS:
-                raise BadSchema(f"too large: more than {MAX_STEPS} steps for one payload, references followed")
-        return total
-
-    def steps_of(reference: str) -> int:
-        if reference not in counted:
-            counted[reference] = 1  # a cycle: each turn consumes a level of the payload
-            counted[reference] = steps(_target(schema, reference))
-        return counted[reference]
-
-    steps(schema)
-
-
-def _target(schema: dict[str, Any], reference: str) -> Any:
-    """What a local reference names; None if it names nothing here, which compiling will find out."""
-    if not reference.startswith("#/"):
-        return None
-    node: Any = schema
-    for step in reference[2:].split("/"):
-        step = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list) and step.isdecimal() and int(step) < len(node):
-            node = node[int(step)]
-        elif isinstance(node, dict):
-            node = node.get(step)
-        else:
-            return None
-    return node
+            continue
+        if "anyOf" in node or "oneOf" in node:
+            return True
+        todo.extend(schema_subset.subschemas(node))
+        for prefix in schema_subset.DEFINITIONS:
+            todo.extend(schema_subset.as_dict(node.get(prefix)).values())
+    return False

@@ -15,7 +15,9 @@ from rest_framework.exceptions import APIException, NotFound
 from breezebuddy.errors import Conflict, PayloadError, StateError
 from leads.auth import Scope
 from leads.models import TELEPHONY_MODES, Lead, Template
-from leads.payload_schema import BadSchema, PayloadSchema
+from leads.payload_schema import PayloadSchema
+from leads.schema_subset import BadSchema
+from leads.schema_work import MAX_WORK_OF_A_REQUEST, Work
 from leads.start import request_key
 from pools import notifications
 
@@ -73,6 +75,7 @@ class Preparation:
         self._scope = scope
         self._templates = self._candidates(items)
         self._schemas: dict[int, PayloadSchema | None] = {}
+        self._work = Work(MAX_WORK_OF_A_REQUEST)
 
     def lead(self, values: Values, push_key: str | None) -> Lead:
         """Raises what `push` raises."""
@@ -126,17 +129,17 @@ class Preparation:
 
     def _check_payload(self, template: Template, payload: dict[str, Any]) -> None:
         if template.pk not in self._schemas:
-            self._schemas[template.pk] = _compiled(template)
+            self._schemas[template.pk] = _compiled(template, self._work)
         schema = self._schemas[template.pk]
-        if schema and (violations := schema.violations(payload)):
+        if schema and (violations := schema.violations(payload, self._work)):
             raise PayloadError(violations)
 
 
-def _compiled(template: Template) -> PayloadSchema | None:
+def _compiled(template: Template, work: Work) -> PayloadSchema | None:
     if template.expected_payload_schema is None:
         return None
     try:
-        return PayloadSchema(template.expected_payload_schema)
+        return PayloadSchema(template.expected_payload_schema, work)
     except BadSchema as problem:  # it was checked when it was written: this is for what was written otherwise
         raise StateError(f"The template's expected_payload_schema cannot be used: {problem}") from None
 

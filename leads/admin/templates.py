@@ -15,7 +15,8 @@ from breezebuddy.admin_columns import search_link
 from breezebuddy.admin_lists import ListAdmin
 from breezebuddy.errors import ShapeError
 from leads.models import Template
-from leads.payload_schema import BadSchema, PayloadSchema
+from leads.payload_schema import PayloadSchema
+from leads.schema_subset import BadSchema
 
 CALL_EXECUTION = (
     "initial_offset",
@@ -70,7 +71,8 @@ class PayloadSchemaField(ObjectField):
 
 class TemplateForm(forms.ModelForm):
     expected_payload_schema = PayloadSchemaField(
-        required=False, help_text="JSON Schema; a push that violates it is refused. Empty: any object will do."
+        required=False,
+        help_text="JSON Schema, see docs/api.md; a push that violates it is refused. Empty: any object will do.",
     )
     configurations = ObjectField(required=False, help_text="Given to the bot with the payload.")
 

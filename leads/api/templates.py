@@ -22,7 +22,8 @@ from leads.api.request import as_uuid, checked
 from leads.auth import READ_ONLY, MayChange, scope_of
 from leads.models import Template
 from leads.models.template import WEEK_S, check_time_zone
-from leads.payload_schema import BadSchema, PayloadSchema
+from leads.payload_schema import PayloadSchema
+from leads.schema_subset import BadSchema
 
 MONTH_S = 4 * WEEK_S
 
@@ -65,7 +66,9 @@ class TemplateSerializer(serializers.Serializer[Any]):
         max_length=100, required=False, allow_null=True, help_text="null: for all merchants of the reseller."
     )
     expected_payload_schema = ObjectField(
-        required=False, allow_null=True, help_text="JSON Schema. A push that violates it is a 400 that lists each."
+        required=False,
+        allow_null=True,
+        help_text="JSON Schema (a subset, see docs/api.md). A push that violates it is a 400 that lists each.",
     )
     configurations = ObjectField(required=False, help_text="Given to the bot with the payload.")
     call_execution_config = CallExecutionConfigSerializer(required=False)
