@@ -19,9 +19,8 @@ _WORDS = re.compile(
     r"|(?P<phone>(?<![0-9A-Za-z.])\+?\(?\d(?:[ ().\-]{0,2}\d){8,14}(?![0-9A-Za-z]))",
     re.I,
 )
-_ADDRESS = re.compile(
-    r"\b[a-z][a-z0-9+.\-]*://(?:(?P<login>[^\s/?#@]*)@)?[^\s?#\"'<>]*(?P<query>[?#][^\s\"'<>]*)?", re.I
-)
+# From the :// on: a pattern that began with the scheme would look for one at each letter, in quadratic time.
+_ADDRESS = re.compile(r"(?<=[a-z0-9+.\-])://(?:(?P<login>[^\s/?#@]*)@)?[^\s?#\"'<>]*(?P<query>[?#][^\s\"'<>]*)?", re.I)
 
 
 def masked(value: Any) -> Any:
