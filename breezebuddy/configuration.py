@@ -6,7 +6,7 @@ Each reader raises ImproperlyConfigured naming the variable, the value that it h
 import os
 import re
 from collections.abc import Collection
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
@@ -146,6 +146,15 @@ def database_url(name: str) -> str:
         shown = value if re.fullmatch(r"[\w./-]{1,40}", value) else "(not shown)"
         refuse(name, shown, "postgres://user:password@host:port/name (special characters percent-encoded)")
     return value
+
+
+def address(name: str, default: str) -> str:
+    """An IP address, of either version, or empty."""
+    value = text(name, default)
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError:
+        refuse(name, value, "an address such as 127.0.0.1 or ::1")
 
 
 def networks(name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:

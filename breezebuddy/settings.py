@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from breezebuddy import configuration as conf
 from breezebuddy import dev_secret_key, embedded_postgres
@@ -95,6 +96,7 @@ REPORTING_WEBHOOK_NETWORKS = conf.networks("REPORTING_WEBHOOK_NETWORKS", "")
 # --- one pod -----------------------------------------------------------------------------------------------
 POD_NAME = conf.text("POD_NAME", socket.gethostname())
 RUNPOOLS_HEALTH_PORT = conf.whole_number("RUNPOOLS_HEALTH_PORT", 8001, minimum=0, maximum=65_535)
+RUNPOOLS_HEALTH_HOST = conf.address("RUNPOOLS_HEALTH_HOST", "" if conf.database_url("DATABASE_URL") else "127.0.0.1")
 
 # --- Django ------------------------------------------------------------------------------------------------
 DEBUG = conf.switch("DEBUG", False)
@@ -104,7 +106,10 @@ if PUBLIC_URL and not PUBLIC_URL.startswith(("https://", "http://")):
 DATABASE_URL = conf.database_url("DATABASE_URL")
 if DEBUG and DATABASE_URL:
     conf.refuse("DEBUG", "on", "off where DATABASE_URL is set; its pages show settings, payloads and source code")
-ALLOWED_HOSTS = conf.names("ALLOWED_HOSTS", "*" if DEBUG or not DATABASE_URL else "localhost,127.0.0.1,[::1]")
+# In development too: a page of another name that leads to 127.0.0.1 would otherwise act here as one of ours.
+ALLOWED_HOSTS = conf.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+if PUBLIC_HOST := urlsplit(PUBLIC_URL).hostname:
+    ALLOWED_HOSTS.append(PUBLIC_HOST)
 CSRF_TRUSTED_ORIGINS = conf.names("CSRF_TRUSTED_ORIGINS", "")
 TALK_PAGE = conf.switch("TALK_PAGE", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")

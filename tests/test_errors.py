@@ -12,6 +12,7 @@ from django.test import Client
 from breezebuddy.errors import NOT_FOUND
 from tests.api import CONNECT, LEADS, POOL_STATUS, ROOM_POOL_STATUS, check_problem, get
 from tests.make import bearer
+from tests.programs import PROJECT
 
 UNKNOWN = ["/nothing", "/agent/voice/breeze-buddy/", LEADS + "/", "/health/", "/%00", "/\u202e", "/" + "x" * 5000]
 METHODS = {
@@ -59,6 +60,16 @@ def test_a_host_that_we_do_not_serve_is_refused_in_json(settings):
     response = Client(raise_request_exception=False).get("/nothing", headers={"Host": "evil.test"})
     assert response.status_code in (400, 404)
     assert json.loads(response.content)["detail"]
+
+
+@pytest.mark.parametrize("variables", [{}, {"DEBUG": "on"}, {"PUBLIC_URL": "https://pools.example.com/x"}])
+def test_in_development_too_only_our_own_hosts_are_served(variables):
+    """A page whose name leads to 127.0.0.1 is no page of ours (DNS rebinding)."""
+    program = "from breezebuddy import settings; print(*settings.ALLOWED_HOSTS)"
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | variables
+    hosts = subprocess.check_output([sys.executable, "-c", program], env=environment, cwd=PROJECT, text=True).split()
+    ours = ["pools.example.com"] if "PUBLIC_URL" in variables else []
+    assert hosts == ["localhost", "127.0.0.1", "[::1]", *ours]
 
 
 ASK = """

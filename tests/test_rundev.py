@@ -1,6 +1,7 @@
 """`make run`: everything under one command, and nothing left of it."""
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 
 from breezebuddy import embedded_postgres
 from breezebuddy.log_follower import tail
@@ -118,6 +120,17 @@ def everything(run: Run) -> set[SeenProcess]:
     return seen
 
 
+def assert_only_for_this_machine(run: Run) -> None:
+    """What listens on all addresses would be reached by this one; and a page of another name is none of ours."""
+    api, probes, sandbox = run.port, run.port + 1, run.port + 2
+    for port in (api, probes, sandbox):
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.2", port)) == errno.ECONNREFUSED
+    elsewhere = {"Host": f"evil.example:{api}"}
+    assert requests.post(f"{run.url}/talk", headers=elsewhere, timeout=10).status_code == 400
+    assert requests.get(f"http://127.0.0.1:{sandbox}/v1", headers=elsewhere, timeout=10).status_code == 403
+
+
 def test_run_serves_calls_and_ctrl_c_leaves_nothing(data_dir: Path) -> None:
     with running(data_dir) as run:
         file = data_dir / "dev.json"
@@ -125,6 +138,7 @@ def test_run_serves_calls_and_ctrl_c_leaves_nothing(data_dir: Path) -> None:
         dev = json.loads(file.read_text())
         assert dev.keys() == {"base_url", "token", "admin_user", "admin_password", "sandbox_url"}
         assert dev["base_url"] == run.url
+        assert_only_for_this_machine(run)
         for what in (f"{run.url}/docs", f"{run.url}/admin/", "1 of 1 ready", "runpools.log"):
             assert what in run.output
 

@@ -36,6 +36,28 @@ def test_a_missing_or_malformed_header_is_400_and_a_wrong_key_401(module_sandbox
     assert (answer.status_code, answer.json()) == (status, body)
 
 
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("localhost:8002", True),
+        ("sandbox:8002", True),
+        ("dev.localhost", True),
+        ("127.0.0.1", True),
+        ("[::1]:8002", True),
+        ("evil.example", False),
+        ("evil.example:8002", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example", False),
+        ("[::1", False),
+    ],
+)
+def test_a_page_of_another_name_is_refused(module_sandbox, host, is_ours):
+    """Whose name leads here: to a browser the sandbox would be its own site, and the key is published."""
+    headers = {"Authorization": f"Bearer {SANDBOX_API_KEY}", "Host": host}
+    for path in ("/v1/rooms", "/sandbox/counters", "/a-room"):
+        assert (module_sandbox.raw("GET", path, headers=headers).status_code in (400, 403)) is not is_ours
+
+
 # --- addresses and bodies ----------------------------------------------------------------------------------
 
 

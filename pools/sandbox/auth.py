@@ -1,6 +1,8 @@
-"""Daily's Bearer check, with its two different refusals."""
+"""Who may ask: Daily's Bearer check, with its two different refusals, and the names that the sandbox answers to."""
 
 import hmac
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from pools.sandbox.errors import DailyError
 
@@ -20,3 +22,16 @@ def same(secret: str, given: str) -> bool:
 def check_key(authorization: str, api_key: str) -> None:
     if not same(api_key, bearer(authorization)):
         raise DailyError(401, "authentication-error")
+
+
+def check_host(host: str) -> None:
+    """Raises DailyError unless it is an address or a name of this network, such as `localhost` or that of a container.
+
+    The page of a site whose name leads here would otherwise be one of ours to a browser, and the key is published.
+    """
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        ip_address(name)
+    except ValueError:
+        if "." in name.removesuffix(".localhost"):
+            raise DailyError(403, "invalid-request-error", f"the sandbox has no such name: {name:.100}") from None

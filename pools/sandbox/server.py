@@ -11,7 +11,7 @@ from weakref import WeakSet
 from aiohttp import web
 
 from pools.sandbox import api, callers, control, recordings_api
-from pools.sandbox.auth import check_key
+from pools.sandbox.auth import check_host, check_key
 from pools.sandbox.errors import DailyError, JoinRefused, rate_limited
 from pools.sandbox.pages import hint_page, page_file, room_page
 from pools.sandbox.rooms import NAME
@@ -89,6 +89,10 @@ class SandboxServer:
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         segments = normalised(request.rel_url.raw_path)
+        try:
+            check_host(request.host)
+        except (DailyError, ValueError) as error:
+            return _error(error if isinstance(error, DailyError) else DailyError(400, "invalid-request-error"))
         try:
             return await self._serve(request, segments)
         except ConnectionError:  # the client went away in the middle of its request

@@ -4,65 +4,32 @@ for it.
 The thread touches no database. A loop that has not turned for a while is not alive, whatever the process says.
 """
 
-import json
-import logging
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pools.metrics import access
 from pools.metrics.pod import LOOP_AGE
-
-logger = logging.getLogger(__name__)
+from pools.supervisor.probe_server import Answer, ProbeServer, listener
 
 STUCK_S = 30.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    content: bytes
-    content_type: str
-
-    @classmethod
-    def json(cls, status: int, body: dict[str, Any]) -> Self:
-        return cls(status, json.dumps(body).encode(), "application/json")
 
 
 class Probes:
     """`turned()` at each turn of the loop, `judged()` with what readiness is."""
 
     def __init__(self, host: str, port: int, metrics: Callable[[], bytes], metrics_token: str) -> None:
-        """`metrics` is called in a thread of the server. Raises OSError if the port is taken."""
+        """`metrics` is called in the server's thread. Raises OSError if the port is taken. `host`: as of `listener`."""
         self._metrics = metrics
         self._metrics_token = metrics_token
         self._last_turn = time.monotonic()
         self._readiness: tuple[int, dict[str, Any]] = (HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "starting"})
         self._short = "starting"  # of what, until the pools have once been full
-        probes = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                answer = probes.answer(self.path, self.headers.get("Authorization"))
-                self.send_response(answer.status)
-                self.send_header("Content-Type", answer.content_type)
-                self.send_header("Content-Length", str(len(answer.content)))
-                self.end_headers()
-                self.wfile.write(answer.content)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Probes come every few seconds: no line each."""
-
-        self._server = ThreadingHTTPServer((host, port), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, name="probes", daemon=True).start()
+        self._server = ProbeServer(listener(host, port), self.answer)
+        self.port = self._server.port
 
     def turned(self) -> None:
         self._last_turn = time.monotonic()
@@ -99,5 +66,4 @@ class Probes:
         return Answer.json(HTTPStatus.NOT_FOUND, {"detail": "Not found."})
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()

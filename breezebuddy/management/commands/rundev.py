@@ -169,6 +169,7 @@ class Command(BaseCommand):
             "DATA_DIR": str(settings.DATA_DIR),
             "PORT": str(self.port),
             "RUNPOOLS_HEALTH_PORT": str(self.health_port),
+            "RUNPOOLS_HEALTH_HOST": "127.0.0.1",
             "SECRET_KEY": settings.SECRET_KEY,
             "PYTHONUNBUFFERED": "1",
             "LOG_FORMAT": "text",  # people read it, and we show parts of it

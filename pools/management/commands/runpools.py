@@ -124,7 +124,7 @@ class Command(BaseCommand):
 
     def _probes(self, port: int, gauges: PodGauges) -> Probes:
         try:
-            probes = Probes("0.0.0.0", port, gauges.exposition, settings.METRICS_TOKEN)  # noqa: S104 (probes come from outside the container)
+            probes = Probes(settings.RUNPOOLS_HEALTH_HOST, port, gauges.exposition, settings.METRICS_TOKEN)
         except (OSError, OverflowError) as error:
             raise CommandError(
                 f"port {port} for probes cannot be used ({error}); choose another --health-port"
