@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,14 +17,18 @@ class CannotStart(Exception):
 
 
 def make_directories(data_dir: Path) -> Path:
-    """The data directory with what a run needs in it; returns the one for logs. Raises CannotStart."""
+    """The data directory with what a run needs in it; returns the private one for logs. Raises CannotStart."""
     logs = data_dir / "logs"
     try:
-        logs.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True)
+        logs.mkdir(exist_ok=True)
+        logs.chmod(0o700)
+        with tempfile.TemporaryFile(dir=logs):
+            pass
         _lock_file(data_dir).touch(mode=0o600)
     except OSError as exc:
         raise CannotStart(
-            f"{exc.filename} is not writable ({exc.strerror}): fix that, or set DATA_DIR to another directory"
+            f"{exc.filename or logs} is not writable ({exc.strerror}): fix that, or set DATA_DIR to another directory"
         ) from exc
     return logs
 

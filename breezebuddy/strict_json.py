@@ -65,7 +65,7 @@ def loads(body: bytes) -> Any:
         raise ShapeError(["body"], f"not JSON: {error}", "json_invalid") from None
     except ValueError:  # an integer of more than 4,300 digits
         raise ShapeError(["body"], "a number has too many digits", "number_too_long") from None
-    _refuse_unstorable(value)
+    refuse_unstorable(value)
     return value
 
 
@@ -83,8 +83,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ShapeError(["body"], f"{name} is not a JSON number", "json_invalid")
 
 
-def _refuse_unstorable(value: Any) -> None:
-    """Walks without recursion; `loc` is built only for what is refused."""
+def refuse_unstorable(value: Any) -> None:
+    """Raises ShapeError. Walks without recursion; `loc` is built only for what is refused."""
     for path, leaf in _leaves(value):
         if isinstance(leaf, str):
             _refuse_bad_text(leaf, path)

@@ -118,7 +118,9 @@ class Scope:
             raise PermissionDenied(f"Access denied to merchant {merchant_id}")
 
     def check_merchant(self, merchant_id: str) -> None:
-        """May something be made for this merchant, whichever reseller it is of? Raises PermissionDenied (403)."""
+        """May something be made for this merchant, of a reseller that is not named? Raises PermissionDenied (403)."""
+        if self.role == Role.RESELLER and ALL not in self.reseller_ids:
+            raise PermissionDenied(f"Access denied to merchant {merchant_id} without its reseller")
         if self.role == Role.MERCHANT and not self._holds(merchant_id, self.merchant_ids):
             raise PermissionDenied(f"Access denied to merchant {merchant_id}")
 

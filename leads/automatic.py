@@ -1,7 +1,8 @@
-"""start_automatic(): a voice session without a lead. What its caller sent is what its bot gets."""
+"""start_automatic(): a voice session without a lead. Its bot gets what its caller sent."""
 
 from typing import Any
 
+from leads import bot_body
 from leads.auth import Scope
 from leads.start import IdempotencyConflict, Started, one_attempt, request_key, session_life, start
 from pools.daily.account import DailyAccess
@@ -22,7 +23,11 @@ def start_automatic(
 
     def claim_once(access: DailyAccess, made: OnDemandRoom | None) -> VoiceSession:
         request = SessionRequest(
-            body=body, life=session_life(), request_key=key, stored_tokens=access.signer is None, arrived=arrived
+            body=bot_body.of_caller(body),
+            life=session_life(),
+            request_key=key,
+            stored_tokens=access.signer is None,
+            arrived=arrived,
         )
         try:
             with one_attempt("session"):

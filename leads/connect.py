@@ -2,12 +2,12 @@
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
 
 from breezebuddy.postgresql.prepared import prepared_cursor
+from leads import bot_body
 from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus
 from leads.start import NotStarted, one_attempt, request_key, session_life, start
 from pools.daily.account import DailyAccess
@@ -67,7 +67,7 @@ def _claim_for_lead(
             return existing
         _check_connectable(lead)
         request = SessionRequest(
-            body=bot_body(lead),
+            body=bot_body.of_lead(lead),
             life=session_life(),
             reference=lead.uuid,
             request_key=key,
@@ -98,21 +98,3 @@ def _check_connectable(lead: Lead) -> None:
         raise LeadNotConnectable(f"Lead is not a Daily lead. execution_mode: {lead.execution_mode}")
     if lead.status != LeadStatus.BACKLOG:
         raise LeadNotConnectable(f"Lead already processed. status: {lead.status}")
-
-
-def bot_body(lead: Lead) -> dict[str, Any]:
-    """What the bot is given as `runner_args.body`."""
-    template = lead.template
-    override = lead.configurations_override if lead.is_playground else None
-    return {
-        "lead_id": str(lead.uuid),
-        "request_id": lead.request_id,
-        "reseller_id": lead.reseller_id,
-        "merchant_id": lead.merchant_id,
-        "execution_mode": lead.execution_mode,
-        "template": template.name,
-        "template_id": str(template.uuid),
-        "configurations": {**template.configurations, **(override or {})},
-        "payload": lead.payload,
-        **({"flow_override": lead.flow_override} if lead.flow_override is not None else {}),
-    }

@@ -15,9 +15,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from leads import phone_calls
+from leads import bot_body, phone_calls
 from leads.calling_window import CallingWindow
-from leads.connect import bot_body
 from leads.dialling_plan import Plan, Queue, Reserve, Stock, plan
 from leads.models import Lead, LeadStatus
 from leads.time_zones import time_zone
@@ -158,7 +157,7 @@ def _begin(template: int, config: DiallingConfig, *, stored_tokens: bool) -> boo
 
 def _give_session(lead: Lead, config: DiallingConfig, *, stored_tokens: bool) -> None:
     request = SessionRequest(
-        body=bot_body(lead),
+        body=bot_body.of_lead(lead),
         life=config.session_life,
         reference=lead.uuid,
         stored_tokens=stored_tokens,

@@ -15,6 +15,8 @@ import jwt
 from django.conf import settings
 from django.contrib.auth.models import User
 
+from breezebuddy.errors import ShapeError
+from breezebuddy.strict_json import refuse_unstorable
 from leads.auth import Scope, claims_of
 from leads.models import Role
 
@@ -57,11 +59,15 @@ def verified(token: str) -> dict[str, Any]:
     try:
         unverified = jwt.decode(token, options={"verify_signature": False, "verify_exp": False})
         key, algorithm = _key_of(unverified.get("iss"))
-        return jwt.decode(token, key, algorithms=[algorithm], options={"require": ["exp"]}, leeway=CLOCKS_DIFFER_S)
+        claims = jwt.decode(token, key, algorithms=[algorithm], options={"require": ["exp"]}, leeway=CLOCKS_DIFFER_S)
+        refuse_unstorable(claims)
     except jwt.ExpiredSignatureError:
         raise BadToken("Token has expired") from None
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except (jwt.PyJWTError, ShapeError, ValueError, RecursionError):
         raise BadToken("Could not validate credentials") from None
+    if "aud" in claims:  # for somebody else, whoever that is: an empty one too, which PyJWT takes
+        raise BadToken("Could not validate credentials")
+    return claims
 
 
 def scope_of_claims(claims: dict[str, Any]) -> Scope:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import jwt
 import pytest
 
+from leads import bot_body
 from leads.auth import Scope
 from leads.automatic import start_automatic
 from leads.models import Lead
@@ -15,7 +16,7 @@ from pools.metrics.claims import CONNECTS_REFUSED
 from pools.models import VoiceSession
 from pools.sessions.claims import SessionRequest, claim
 from tests.api import AUTOMATIC, check_problem, post, rows
-from tests.make import bearer, make_agent_process, make_daily_account, make_room, make_token
+from tests.make import bearer, make_agent_process, make_daily_account, make_lead, make_room, make_token
 from tests.test_lifecycle_races import in_the_background, is_blocked, uncommitted
 from tests.waiting import wait_until
 
@@ -54,6 +55,17 @@ def test_the_answer_is_the_published_one_and_the_bot_gets_the_whole_body(pair):
     assert session.reference is None and not Lead.objects.exists()
 
 
+def test_a_caller_cannot_say_to_the_bot_what_only_we_say(pair):
+    body = {"lead_id": "of another", "reseller_id": "other", "template": "x", "payload": {"a": 1}, "resellerId": "acme"}
+    holder = bearer("reseller", reseller_ids=["acme"])
+    assert post(AUTOMATIC, body, holder).status_code == 200
+    assert VoiceSession.objects.get().body == {"resellerId": "acme", "reseller_id": "acme"}
+
+
+def test_what_bots_are_told_of_a_lead_has_names_of_our_own():
+    assert bot_body.of_lead(make_lead(flow_override={})).keys() == bot_body.OURS
+
+
 def test_an_empty_body_will_do(pair):
     assert post(AUTOMATIC, {}, bearer()).status_code == 200
 
@@ -84,6 +96,8 @@ def test_a_body_of_another_shape_is_refused_and_takes_nothing(pair, body):
         ({"role": "reseller", "reseller_ids": ["acme"]}, {}, 200),
         ({"role": "reseller", "reseller_ids": ["acme"]}, {"resellerId": "acme", "merchantId": "m1"}, 200),
         ({"role": "reseller", "reseller_ids": ["acme"]}, {"resellerId": "other"}, 403),
+        ({"role": "reseller", "reseller_ids": ["acme"]}, {"merchantId": "m1"}, 403),
+        ({"role": "reseller", "reseller_ids": ["*"]}, {"merchantId": "m1"}, 200),
         ({"role": "merchant", "merchant_ids": ["m1"]}, {"merchantId": "m1"}, 200),
         ({"role": "merchant", "merchant_ids": ["m1"]}, {"merchantId": "m2"}, 403),
         ({"role": "merchant", "reseller_ids": ["acme"], "merchant_ids": ["m1"]}, {"resellerId": "acme"}, 200),

@@ -94,6 +94,12 @@ def test_its_claims_say_what_it_may_see(shared, values, seen):
         {"sub": "legacy_admin"},
         {"nbf": time.time() + 86_400},
         {"aud": "another service"},
+        {"aud": ""},
+        {"aud": []},
+        {"reseller_ids": ["\ud800"]},
+        {"merchant_ids": ["m\x00"]},
+        {"username": "\udfff"},
+        {"anything": [{"\ud800": 1}]},
         {"iss": "breeze-buddy-pools"},  # ours say who they are, and are asked for
         {"iss": "breeze-buddy-pools", "sub": "9" * 100},
     ],

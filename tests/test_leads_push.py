@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from leads.connect import bot_body
+from leads import bot_body
 from leads.models import ExecutionMode, Lead, LeadStatus
 from tests.api import LEADS, check_problem, lead_body, post
 from tests.make import bearer, make_template
@@ -97,7 +97,7 @@ def test_a_flow_override_is_for_the_playground_alone():
     assert "is_playground" in check_problem(post(LEADS, body, headers), 400)
     assert post(LEADS, body | {"is_playground": True}, headers).status_code == 201
     lead = Lead.objects.get()
-    assert bot_body(lead)["flow_override"] == {"start": "hello"}
+    assert bot_body.of_lead(lead)["flow_override"] == {"start": "hello"}
 
 
 def test_configurations_override_counts_only_in_the_playground():

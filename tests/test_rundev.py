@@ -113,6 +113,15 @@ def data_dir() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+def files_for_others(data_dir: Path) -> list[str]:
+    """Files that others can read, in directories that they can enter."""
+    found: list[str] = []
+    for place, directories, files in os.walk(data_dir):
+        directories[:] = [name for name in directories if Path(place, name).stat().st_mode & 0o001]
+        found += [name for name in files if Path(place, name).stat().st_mode & 0o004]
+    return found
+
+
 def everything(run: Run) -> set[SeenProcess]:
     """The programs, their children, PostgreSQL."""
     seen = descendants(run.process.pid)
@@ -135,6 +144,7 @@ def test_run_serves_calls_and_ctrl_c_leaves_nothing(data_dir: Path) -> None:
     with running(data_dir) as run:
         file = data_dir / "dev.json"
         assert file.stat().st_mode & 0o777 == 0o600
+        assert files_for_others(data_dir) == ["output"], "this test's own"
         dev = json.loads(file.read_text())
         assert dev.keys() == {"base_url", "token", "admin_user", "admin_password", "sandbox_url"}
         assert dev["base_url"] == run.url
@@ -207,6 +217,14 @@ def test_wrong_port_is_a_configuration_error(data_dir: Path) -> None:
 def test_data_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     refused = manage("rundev", DATA_DIR=str(tmp_path / "file" / ".data"))
+    assert refused.returncode == 1
+    assert "is not writable" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_logs_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    (tmp_path / "logs").symlink_to("/proc/self/fdinfo")  # where not even root can
+    refused = manage("rundev", DATA_DIR=str(tmp_path))
     assert refused.returncode == 1
     assert "is not writable" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1

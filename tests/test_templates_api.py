@@ -71,6 +71,14 @@ def test_what_is_not_given_has_its_default():
             ["call_execution_config", "calling_window", "start"],
         ),
         (
+            {"call_execution_config": {"calling_window": {"start": "09:00+05:30", "end": "21:00"}}},
+            ["call_execution_config", "calling_window", "start"],
+        ),
+        (
+            {"call_execution_config": {"calling_window": {"start": "09:00", "end": "21:00:00Z"}}},
+            ["call_execution_config", "calling_window", "end"],
+        ),
+        (
             {"call_execution_config": {"calling_window": {"start": "09:00", "end": "09:00"}}},
             ["call_execution_config", "calling_window"],
         ),

@@ -29,7 +29,10 @@ class TtsServiceSerializer(serializers.Serializer[Any]):
 
 
 class AutomaticSerializer(serializers.Serializer[Any]):
-    """All optional. The bot gets the whole body as it came, fields that are not named here too."""
+    """All optional. The bot gets the body as it came, with fields that are not named here, but without those by which
+    we tell bots of a lead (`lead_id`, `reseller_id`, `merchant_id`, `template`, `payload` ...): they are ignored.
+    `resellerId` and `merchantId`, which are checked, reach the bot as `reseller_id` and `merchant_id` too.
+    """
 
     sessionId = TextField(
         max_length=200, required=False, allow_null=True, help_text="The client's own id; the session gets another."

@@ -26,11 +26,12 @@ from leads.payload_schema import PayloadSchema
 from leads.schema_subset import BadSchema
 
 MONTH_S = 4 * WEEK_S
+TIMES = ["%H:%M", "%H:%M:%S", "%H:%M:%S.%f"]  # ISO 8601's offsets would be read and forgotten
 
 
 class CallingWindowSerializer(serializers.Serializer[Any]):
-    start = serializers.TimeField(help_text="On the clocks of `time_zone`.")
-    end = serializers.TimeField(help_text="Earlier than `start`: on the next day.")
+    start = serializers.TimeField(input_formats=TIMES, help_text="On the clocks of `time_zone`.")
+    end = serializers.TimeField(input_formats=TIMES, help_text="Earlier than `start`: on the next day.")
     time_zone = TextField(max_length=64, default="UTC", help_text="Of the IANA database, such as Asia/Kolkata.")
 
     def validate_time_zone(self, name: str) -> str:

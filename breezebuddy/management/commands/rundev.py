@@ -50,6 +50,7 @@ class Command(BaseCommand):
         self.with_sandbox = not settings.DAILY_API_KEY
         try:
             logs = preflight.make_directories(settings.DATA_DIR)
+            os.umask(0o077)  # what we and our programs write from now on is for its owner only
             with preflight.only_run(settings.DATA_DIR, self._say) as lock:
                 preflight.check_ports(
                     self._ports(), f"Stop what uses it, or choose another: make run PORT={self.port + 100}"
