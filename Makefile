@@ -41,7 +41,7 @@ bench-scale: setup ## a hundred pods on one database: a quarter of an hour (ARGS
 hosts: setup ## several hosts on this machine: cables pulled, a slow one, a rolling restart; needs root, cleans up after itself
 	@exec $(PY) -m hosts $(ARGS)
 
-chaos: setup ## break everything on purpose and count what is lost: a quarter of an hour; prints findings, writes JSON
+chaos: setup ## break everything on purpose and count what is lost: a quarter of an hour (ARGS=--busy occupies the cores too); prints findings, writes JSON
 	@exec $(PY) -m chaos chaos $(ARGS)
 
 soak: setup ## three pods under load and faults for 10 minutes (ARGS="--minutes 60"), then an audit

@@ -16,6 +16,7 @@ from pools.daily.errors import DailyError
 logger = logging.getLogger(__name__)
 
 Done = Callable[[Any, DailyError | None], None]
+Submit = Callable[[Callable[[], Any], Done], None]  # a job, and what is called with its result
 
 
 class HttpCalls:
@@ -23,6 +24,8 @@ class HttpCalls:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Done]] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[Done, Any, DailyError | None]] = queue.SimpleQueue()
         self._closed = False
+        self._threads = threads
+        self._under_way = 0  # submitted and not yet collected
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         for number in range(threads):  # daemons: a call that Daily does not answer must not keep us from exiting
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
@@ -30,8 +33,15 @@ class HttpCalls:
     def fileno(self) -> int:
         return self._wakeup
 
+    @property
+    def free(self) -> int:
+        """Threads that would begin with a job at once. One that waits in the queue would make its call in another
+        window of Daily's limits than the one whose budget it was given."""
+        return max(0, self._threads - self._under_way)
+
     def submit(self, job: Callable[[], Any], done: Done) -> None:
         """Run `job()` in a thread; later, in the loop, `done(result, None)` or `done(None, error)`."""
+        self._under_way += 1
         self._jobs.put((job, done))
 
     def _work(self) -> None:
@@ -60,6 +70,7 @@ class HttpCalls:
         while not self._results.empty():
             done, result, error = self._results.get()
             collected += 1
+            self._under_way -= 1
             try:
                 done(result, error)
             except Exception:  # a bug of ours, in the work of one call

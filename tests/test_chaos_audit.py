@@ -6,6 +6,7 @@ from uuid import uuid4
 from chaos.accounts import settle
 from chaos.audit import AtDaily, Database, compare
 from chaos.callers import Answer
+from chaos.findings import times
 from chaos.tables import Session
 
 DATABASE = Database(sessions={"s1": "used"}, rooms={"stock", "used"}, fading={"old"}, pids={1, 2})
@@ -75,3 +76,13 @@ def test_a_process_for_two_sessions_a_room_for_two_and_a_bot_put_out_are_doubles
     said = [("s1", "agent"), ("s2", "agent"), ("s2", "agent")]
     accounts = settle(answers, sessions, said, {"rate_limited": 0, "ejected": {"duplicate-user-id": 1}})
     assert accounts.double == 3
+
+
+def test_a_time_is_held_to_its_limit_on_an_idle_machine_and_to_its_bound_on_a_starved_one():
+    late = times(5, "reaped", [9.0, 16.0], limit=15.0, starved=60.0)
+    assert not late.judged(idle=True).holds
+    assert late.judged(idle=False).holds and late.verdict == "1 of 2 LATE"
+    for idle in (True, False):
+        assert times(5, "reaped", [9.0], limit=15.0).judged(idle=idle).verdict == "holds"
+        assert not times(5, "reaped", [61.0], limit=15.0, starved=60.0).judged(idle=idle).holds
+        assert not times(5, "reaped", [], limit=15.0).judged(idle=idle).holds, "no sample proves nothing"

@@ -28,7 +28,9 @@ BEATS = 8
 @pytest.fixture
 def pod(pods: Pods) -> Supervisor:
     """The youngest of many, full, and past its first looks."""
-    for number in range(OTHERS):
+    nothing = {"agent_target": 0, "agent_cap": 0, "room_target": 0, "room_cap": 0, "max_processes": 0, "free_slots": 0}
+    make_pod("does-the-chores", can_do_chores=True, **nothing)
+    for number in range(OTHERS - 1):
         make_pod(f"other-{number}", draining=True)
     pod = pods.start_full(agent_target=1, room_target=2)
     run_until(pod, lambda: looks_of_turns(pod, 1) == 0)

@@ -12,7 +12,7 @@ from pools.operators import steering
 from pools.sessions.claims import PoolExhausted
 from tests.daily_sandbox import SandboxRefused
 from tests.make import make_lead
-from tests.service import call_in_progress, connect_lead, is_full, run_until
+from tests.service import call_in_progress, connect_lead, is_full, run_until, together
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -52,14 +52,18 @@ def test_the_key_is_changed_without_cutting_a_call_or_losing_a_lead(pods, sandbo
 
     old.run_once(0)
     assert call.is_active() and len(call.people()) == 2
+    second.hang_up()
+    gone = together(lambda: second.session.room.deleted_at is not None, old)
+    run_until(new, gone)  # the pod that has the key does it, though the older one, which has not, still drains
+    assert second.room_name not in sandbox.rooms() and call.is_active()
     call.hang_up()
     run_until(old, call.is_over)
     assert call.session.end_reason == "caller_left"
+    run_until(new, together(lambda: call.session.room.deleted_at is not None, old))
+    assert call.room_name not in sandbox.rooms()
     old.drain(5)
     run_until(old, lambda: old.finished)
     pods.close(old)
-    run_until(new, lambda: call.session.room.deleted_at)  # by the pod that has the key
-    assert call.room_name not in sandbox.rooms()
 
 
 def test_an_api_that_has_the_new_key_before_the_pods_makes_tokens_that_admit(pods, sandbox, settings):

@@ -15,8 +15,9 @@ from leads.dialler import Dialler
 from leads.models import ExecutionMode, Lead, LeadStatus
 from leads.outcomes import session_ended
 from pools.chores import reaper
-from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.sessions.claims import SessionRequest, claim
+from pools.sessions.daily_events import end_left_alone
 from pools.sessions.ending import Result, end_session
 from tests.make import make_agent_process, make_lead, make_pod, make_room, make_session
 from tests.waiting import wait_until
@@ -88,7 +89,7 @@ def test_a_claim_that_commits_while_its_pod_is_reaped_is_handed_back():
 
 def test_a_session_in_the_hands_of_an_ended_pod_is_taken_back():
     session = make_session("assigned", pod=make_pod(ended_at="2026-01-01T00:00Z"))
-    assert reaper.take_back_unacknowledged(session_ended) == 1
+    assert reaper.take_back_unacknowledged(Pod.objects.ended(), session_ended) == 1
     session.refresh_from_db()
     assert session.status == SessionStatus.WAITING
 
@@ -103,11 +104,14 @@ def test_a_session_that_is_acknowledged_at_the_last_moment_is_left_to_its_bot(ho
         if how == "reaped":
             reaper.reap_pod(pod, "no heartbeat", session_ended)
         else:
-            reaper.take_back_unacknowledged(session_ended)
+            reaper.take_back_unacknowledged(Pod.objects.silent(), session_ended)
 
     with uncommitted(lambda: acknowledge(session)) as commit, ThreadPoolExecutor(1) as pool:
         acting = in_the_background(pool, act)
-        wait_until(is_blocked)
+        if how == "reaped":
+            wait_until(is_blocked)
+        else:
+            acting.result(20)  # it waits for no lock
         commit.set()
         acting.result(20)
     session.refresh_from_db()
@@ -123,13 +127,62 @@ def test_a_room_that_is_made_while_its_pod_goes_is_not_ended_as_if_it_were_not()
     def made() -> None:
         assert room.become_available(url="https://test.daily.co/made", expires_at=room.expires_at)
 
-    with uncommitted(made) as commit, ThreadPoolExecutor(1) as pool:
-        released = in_the_background(pool, lambda: reaper.release_rooms(Pod.objects.exclude(ended_at=None)))
-        wait_until(is_blocked)
-        commit.set()
-        released.result(20)
+    ended = Pod.objects.exclude(ended_at=None)
+    with uncommitted(made):
+        reaper.release_rooms(ended)
     room.refresh_from_db()
     assert room.status == StockStatus.AVAILABLE
+    reaper.release_rooms(ended)
+    room.refresh_from_db()
+    assert (room.status, room.pod) == (StockStatus.AVAILABLE, None)
+
+
+def test_a_locked_row_of_one_lost_pod_holds_up_nobody(caplog):
+    locked, other = make_pod(silent_for=60), make_pod(silent_for=60)
+    make_agent_process(locked), make_agent_process(other)
+
+    def lock() -> None:
+        Pod.objects.select_for_update().get(pk=locked.pk)
+
+    with uncommitted(lock):
+        assert reaper.reap_lost_pods(Pod.objects.lost(), session_ended) == 1
+        assert list(Pod.objects.current()) == [locked]
+        assert [line for line in caplog.messages if "pod_reaped" in line and locked.name in line] == []
+    assert reaper.reap_lost_pods(Pod.objects.lost(), session_ended) == 1
+    assert not AgentProcess.objects.current().exists()
+
+
+def test_locked_rows_hold_up_no_chore():
+    gone = make_pod(ended_at="2026-01-01T00:00Z")
+    assigned, active = make_session("assigned", pod=gone), make_session("active", pod=gone)
+    room, reserved = make_room(pod=gone), make_room("warming", reserved=True, created_at="2026-01-01T00:00Z")
+    make_session("active", caller_left_at="2026-01-01T00:00Z")
+    overdue = make_session("waiting", created_at="2026-01-01T00:00Z")
+
+    def lock() -> None:
+        for model in (VoiceSession, AgentProcess, Room):
+            assert list(model.objects.select_for_update())
+
+    def chores() -> None:
+        reaper.take_back_unacknowledged(Pod.objects.ended(), session_ended)
+        reaper.settle_ended_pods(session_ended)
+        reaper.reap_reserved_rooms()
+        reaper.end_overdue_waiting(3600, session_ended)
+        end_left_alone(0, session_ended)
+        reaper.end_abandoned_calls([active], set(), 0, session_ended)
+
+    def after() -> list[object]:
+        for row in (assigned, active, room, reserved, overdue):
+            row.refresh_from_db()
+        return [assigned.status, active.status, room.pod, reserved.status, overdue.status]
+
+    before = after()
+    with uncommitted(lock):
+        chores()
+        assert after() == before
+    chores()
+    assert after() == ["waiting", "waiting", None, "ended", "ended"]
+    assert VoiceSession.objects.filter(stop_reason="caller_left").count() == 1
 
 
 def test_a_telephone_is_not_dialled_for_a_session_that_ends_meanwhile():

@@ -19,7 +19,7 @@ from leads.models import Lead, LeadStatus
 from pools.chores import reaper
 from pools.daily.account import daily_client
 from pools.guards import Guards
-from pools.models import Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.processes import spooled
 from pools.rooms import on_demand
 from pools.sessions.claims import PoolExhausted
@@ -271,8 +271,11 @@ class Lifecycle(Promises):
         if pod.reaped or not pod.config.agent.spool_dir:
             return
         spooled.take_in(pod.config.agent.spool_dir, pod.handoffs.sessions(), self.ended, Guards())
-        reaper.take_back_unacknowledged(self.ended)
-        reaper.reap_lost_pods(self.ended, but=pod.row)
+        others = Pod.objects.exclude(pk=pod.row.pk)
+        reaper.take_back_unacknowledged(others.silent(), self.ended)
+        reaper.take_back_unacknowledged(others.ended(), self.ended)
+        reaper.reap_lost_pods(others.lost(), self.ended)
+        reaper.settle_ended_pods(self.ended)
         reaper.reap_reserved_rooms()
         reaper.end_overdue_waiting(pod.config.waiting_timeout, self.ended)
         abandoned = reaper.abandoned_calls()
@@ -308,6 +311,9 @@ class Lifecycle(Promises):
         assert not VoiceSession.objects.current().exists(), "a session that never ends"
         assert not Lead.objects.filter(status=LeadStatus.PROCESSING).exists()
         assert not Room.objects.in_use().exists()
+        self.time_passes_and_a_pod_does_the_chores(0, seconds=0)
+        left = AgentProcess.objects.current().filter(pod__ended_at__isnull=False)
+        assert not left.exists(), "a process of a pod that has ended, for ever"
 
 
 @pytest.mark.timeout(400)  # some seconds of one core, which a busy machine may not have to give

@@ -222,7 +222,7 @@ def test_a_room_made_on_demand_has_tokens_too(pods, sandbox):
 def reconcile(pod):
     """The chore that comes round every few minutes, now."""
     for later in (1_000, 2_000):
-        pod.chores.run(time.monotonic() + later, steady=0.0, daily_works=True)
+        pod.chores.run(time.monotonic() + later, daily_works=True)
 
 
 def test_rooms_of_ours_that_nobody_knows_are_deleted_and_other_peoples_are_not(pods, sandbox):

@@ -24,4 +24,5 @@ SCENARIOS: dict[int, tuple[str, Scenario]] = {
     14: ("all pods full", capacity.full),
     15: ("nobody comes, somebody leaves, the bot never joins", people.absent),
     16: ("a connect retried", people.retried),
+    17: ("a host lost, with Daily's webhooks", supervisors.host_lost),
 }

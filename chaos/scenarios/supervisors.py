@@ -43,8 +43,8 @@ def killed(world: World) -> Iterator[Finding]:
     world.pause(4.0)
     world.callers.pause()
     yield from _taken_by_others(world, 5, at)
-    world.wait_for("its row reaped", lambda: not world.tables.number(REAPED, [victim.name]), 40)
-    yield times(5, "supervisor killed to its rows reaped", [time.monotonic() - began], 15.0)
+    world.wait_for("its row reaped", lambda: not world.tables.number(REAPED, [victim.name]), 80)
+    yield times(5, "supervisor killed to its rows reaped", [time.monotonic() - began], 15.0, starved=60.0)
     adopted = not world.tables.number(ROOMS_OF, [victim.name]) and len(rooms & world.daily.rooms()) >= len(calls)
     yield fact(5, "its rooms are adopted", adopted)
     world.pause(16.0)  # presence is looked at every 15 s: whoever would cut a call has done so by now
@@ -94,6 +94,43 @@ def paused(world: World) -> Iterator[Finding]:
         world.wait_until_over(call)
     world.wait_for("its end", lambda: not victim.runs, 30)
     yield fact(12, "it stops when its calls are over", victim.process.returncode == 0, victim.process.returncode)
+    line.close()
+    world.wait_until_level()
+
+
+LEFT = """
+    SELECT count(*) FROM pools_agentprocess a JOIN pools_pod p ON p.id = a.pod_id
+     WHERE p.ended_at IS NOT NULL AND a.status <> 'ended'
+"""
+WEBHOOK = "SELECT count(*) FROM pools_dailyaccount WHERE webhook_active_at IS NOT NULL"
+PRESENCE_S = 15.0
+
+
+def host_lost(world: World) -> Iterator[Finding]:
+    """Its supervisor, and once that is reaped the calls that went on without it: only Daily's webhooks tell of them."""
+    victim, _ = world.pods(2, PUBLIC_URL=world.url)
+    world.wait_for("our webhook at Daily", lambda: world.tables.number(WEBHOOK), 60)
+    line = world.line()
+    calls = [world.call(line) for _ in range(6)]
+    its_calls = _calls_of(world, calls, victim)
+    began = time.monotonic()
+    victim.kill()
+    world.wait_for("its row reaped", lambda: not world.tables.number(REAPED, [victim.name]), 60)
+    yield times(17, "host lost to its pod's row reaped", [time.monotonic() - began], 15.0, starved=60.0)
+    at = time.time()
+    for call in its_calls:
+        processes.strike(world.session(call).pid or 0, signal.SIGKILL)
+    for call in its_calls:
+        world.wait_until_over(call, 90)
+    ends = [seconds for call in its_calls for seconds in world.session(call).ended_after(at)]
+    yield times(17, "its calls cut to their ends recorded, as Daily's webhooks tell", ends, PRESENCE_S / 3)
+    reasons = sorted({world.session(call).reason for call in its_calls})
+    yield fact(17, "they end as supervisor_lost", reasons == ["supervisor_lost"], f"{len(ends)} calls: {reasons}")
+    world.wait_for("no process of an ended pod", lambda: not world.tables.number(LEFT), 60)
+    yield times(17, "to no row of a process of the lost pod left", [time.time() - at], 15.0)
+    for call in calls:
+        if call not in its_calls:
+            world.hang_up(call)
     line.close()
     world.wait_until_level()
 

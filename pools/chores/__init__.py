@@ -1,1 +1,1 @@
-"""What is done for the whole fleet, by its oldest live pod: clean-up at Daily, reaping, retention."""
+"""What is done for the whole fleet by one of its pods: clean-up at Daily, reaping, retention."""

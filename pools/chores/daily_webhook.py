@@ -12,7 +12,7 @@ from pools.daily import budget
 from pools.daily.client import DailyClient, Webhook
 from pools.daily.errors import DailyError
 from pools.daily.webhooks import EVENT_TYPES, webhook_key
-from pools.http_calls import HttpCalls
+from pools.http_calls import Submit
 from pools.models import DailyAccount
 from pools.supervisor_config import SupervisorConfig
 
@@ -50,9 +50,9 @@ def is_right(webhook: Webhook, wanted: Wanted) -> bool:
 
 
 class WebhookKeeper:
-    def __init__(self, config: SupervisorConfig, client: DailyClient, calls: HttpCalls) -> None:
+    def __init__(self, config: SupervisorConfig, client: DailyClient, submit: Submit) -> None:
         self._client = client
-        self._calls = calls
+        self._submit = submit
         self._wanted = Wanted(config.webhook_url, webhook_key(client.api_key, config.room_prefix))
         self._due = 0.0
         self._asked = False
@@ -70,7 +70,7 @@ class WebhookKeeper:
             self._due = now + (RETRY_S if error else LOOK_S)
             self._answer = (what or "", error)
 
-        self._calls.submit(lambda: mend(self._client, self._wanted), done)
+        self._submit(lambda: mend(self._client, self._wanted), done)
 
     def record(self) -> None:
         """Write what has come of it."""

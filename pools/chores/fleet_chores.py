@@ -1,10 +1,11 @@
 """What one pod does for all: delete rooms at Daily, look for calls that have lost their pod, reconcile with Daily.
 
-The oldest live pod does it; for a moment two may, which does no harm: every step is guarded or idempotent. Clean-up
-comes last in Daily's budget.
+The oldest pod that can does it (pools/decisions/chores.py); for a moment two may, which does no harm: every step is
+guarded or idempotent, and waits for no lock of others. Reaping is any pod's. Clean-up comes last in Daily's budget.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,18 +14,22 @@ from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db.models import F
+from django.db.models.functions import Extract, Now
 from ulid import ULID
 
 from pools import notifications
 from pools.chores import reaper, retention
 from pools.chores.daily_webhook import WebhookKeeper
 from pools.chores.room_deletion import RoomDeletion
+from pools.chores.silence import Silence
+from pools.chores.unlocked import keys_of_unlocked
 from pools.daily import budget, refusals
 from pools.daily.client import DailyClient
-from pools.daily.errors import DailyError
+from pools.daily.errors import DailyError, DailyKeyRefused
+from pools.decisions.chores import PodSeen, first_for_chores
 from pools.guards import Guards, one_by_one
-from pools.http_calls import HttpCalls
+from pools.http_calls import Done, HttpCalls
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
 from pools.rooms.names import is_ours
 from pools.sessions import daily_events, tally
@@ -39,6 +44,8 @@ RECONCILE_S = 300.0
 GRACE = timedelta(minutes=10)
 RETRY_S = 5.0
 TIDY_S = 60.0
+SETTLE_S = 5.0
+KEY_REFUSED_S = 30.0  # before a pod whose key Daily has refused says again that it can do the chores
 
 
 @dataclass
@@ -72,45 +79,72 @@ class Chores:
         self._on_session_ended = on_session_ended
         self.pods = 1  # alive, as of the last look
         self.are_ours = False  # as of the last look
-        self._oldest: tuple[int, str] | None = None  # that we know of
+        self._first: int | None = None  # that we know of
+        self._silence = Silence()
+        self._key_refused_until = 0.0
         self._results: deque[Callable[[], None]] = deque()  # database work that a finished call leaves
-        self._presence_due, self._tidy_due = Due(), Due()
+        self._presence_due, self._settle_due, self._tidy_due = Due(), Due(), Due()
         self._sample_due = Due()
         self._reconcile_due: Due | None = None
         self._reconciling = False
-        self._deletion = RoomDeletion(client, calls)
-        self._webhook = WebhookKeeper(config, client, calls)
+        self._deletion = RoomDeletion(client, self._submit)
+        self._webhook = WebhookKeeper(config, client, self._submit)
 
-    def run(self, now: float, *, steady: float, daily_works: bool) -> None:
-        """One look at everything. `steady`: seconds for which our own heartbeats have been in time; others are judged
-        by a lease only after as long a time."""
-        live = list(Pod.objects.live().order_by("pk").values_list("pk", "name"))
+    @property
+    def key_works(self) -> bool:
+        """Daily has not refused our key lately: after a rotation, draining pods have the former one."""
+        return time.monotonic() >= self._key_refused_until
+
+    def run(self, now: float, *, daily_works: bool) -> None:
+        """One look at everything."""
+        pods = _pods_seen()
+        self._reap(now, [pod for pod in pods if pod.pk != self._pod.pk])
+        live = [pod for pod in pods if pod.silent < HANDOFF_LEASE.total_seconds()]
+        first = first_for_chores(live)
         self.pods = len(live)
-        self.are_ours = bool(live) and live[0][0] == self._pod.pk
-        if not self.are_ours:
-            self._tell_the_oldest(live)
+        self.are_ours = first is not None and first.pk == self._pod.pk
+        if first is None or not self.are_ours:
+            self._tell(first)
             return
-        self._reap(steady)
-        if self._sample_due.take(now, sampling.INTERVAL_S):
-            self._guards.run("taking samples", sampling.take_sample)
-        if self._tidy_due.take(now, TIDY_S):
-            self._tidy(now)
+        self._first = first.pk
+        self._keep_rows(now)
         if daily_works:
-            self._guards.run("deleting rooms", partial(self._deletion.tend, now))
-            self._guards.run("looking after abandoned calls", partial(self._look_after_abandoned_calls, now))
-            self._guards.run("reconciling with Daily", partial(self._reconcile, now))
-            self._guards.run("looking after Daily's webhook", partial(self._webhook.tend, now))
+            self._call_daily(now)
 
-    def _reap(self, steady: float) -> None:
+    def _call_daily(self, now: float) -> None:
+        for about, chore in (
+            ("deleting rooms", self._deletion.tend),
+            ("looking after abandoned calls", self._look_after_abandoned_calls),
+            ("reconciling with Daily", self._reconcile),
+            ("looking after Daily's webhook", self._webhook.tend),
+        ):
+            if self._calls.free:
+                self._guards.run(about, partial(chore, now))
+
+    def _reap(self, now: float, others: list[PodSeen]) -> None:
+        """Any pod's chore: the one that does the others may be late, or the one that is lost."""
         ended, run = self._on_session_ended, self._guards.run
-        if steady > HANDOFF_LEASE.total_seconds():
-            run("taking back sessions", partial(reaper.take_back_unacknowledged, ended))
-        if steady > REAP_LEASE.total_seconds():
-            run("reaping pods", partial(reaper.reap_lost_pods, ended, but=self._pod))
+        self._silence.look(now, others)
+        if silent := self._silence.longer_than(HANDOFF_LEASE):
+            pods = Pod.objects.silent().filter(pk__in=silent)
+            run("taking back sessions", partial(reaper.take_back_unacknowledged, pods, ended))
+        if lost := self._silence.longer_than(REAP_LEASE):
+            pods = Pod.objects.lost().filter(pk__in=lost)
+            run("reaping pods", partial(reaper.reap_lost_pods, pods, ended))
+
+    def _keep_rows(self, now: float) -> None:
+        ended, run = self._on_session_ended, self._guards.run
+        run("taking back sessions", partial(reaper.take_back_unacknowledged, Pod.objects.ended(), ended))
         run("reaping reserved rooms", reaper.reap_reserved_rooms)
         run("ending overdue sessions", partial(reaper.end_overdue_waiting, self._config.waiting_timeout, ended))
         left_alone = partial(daily_events.end_left_alone, self._config.caller_return_timeout, ended)
         run("ending bots that were left alone", left_alone)
+        if self._settle_due.take(now, SETTLE_S):
+            run("settling ended pods", partial(reaper.settle_ended_pods, ended))
+        if self._sample_due.take(now, sampling.INTERVAL_S):
+            self._guards.run("taking samples", sampling.take_sample)
+        if self._tidy_due.take(now, TIDY_S):
+            self._tidy(now)
 
     def _tidy(self, now: float) -> None:
         run = self._guards.run
@@ -118,17 +152,25 @@ class Chores:
         run("forgetting old events of Daily", daily_events.forget_old)
         run("forgetting old samples", sampling.forget_old)
         run("forgetting old refusals", refusals.forget_old)
-        reaped = Pod.objects.exclude(ended_at=None)  # what was written by one that did not know it was reaped
-        run("releasing rooms", partial(reaper.release_rooms, reaped))
         run("retiring surplus rooms", self._retire_unowned)
         if run("deleting ended rows", partial(retention.delete_ended, self._config.retention_days)):
             self._tidy_due.at = now  # there is more
 
-    def _tell_the_oldest(self, live: list[tuple[int, str]]) -> None:
+    def _tell(self, first: PodSeen | None) -> None:
         """In a large fleet it looks seldom, and may not know yet that the one before it has gone."""
-        if live and live[0] != self._oldest:
-            self._oldest = live[0]
-            notifications.hand_over_chores(live[0][1])
+        if first and first.pk != self._first:
+            self._first = first.pk
+            notifications.hand_over_chores(first.name)
+
+    def _submit(self, job: Callable[[], Any], done: Done) -> None:
+        """A call to Daily; that it refuses our key is kept, so that another pod does the chores."""
+
+        def noticed(result: Any, error: DailyError | None) -> None:
+            if isinstance(error, DailyKeyRefused):
+                self._key_refused_until = time.monotonic() + KEY_REFUSED_S
+            done(result, error)
+
+        self._calls.submit(job, noticed)
 
     def record(self) -> None:
         """The database's part of what has come back from Daily."""
@@ -142,7 +184,10 @@ class Chores:
         pods = list(Pod.objects.taking())
         stock = Room.objects.stock().filter(pod__in=pods).count()
         if pods and stock >= sum(pod.room_target for pod in pods):
-            unowned.update(status=StockStatus.ENDED, ended_at=Now(), end_reason="surplus")
+            with transaction.atomic():
+                Room.objects.filter(pk__in=keys_of_unlocked(unowned)).update(
+                    status=StockStatus.ENDED, ended_at=Now(), end_reason="surplus"
+                )
 
     # --- calls without a pod ------------------------------------------------------------------------------
 
@@ -158,7 +203,7 @@ class Chores:
             if presence is not None:
                 self._results.append(lambda: self._end_abandoned(sessions, presence))
 
-        self._calls.submit(self._client.presence, done)
+        self._submit(self._client.presence, done)
 
     def _end_abandoned(self, sessions: list[VoiceSession], presence: dict[str, list[dict[str, Any]]]) -> None:
         present = {str(person.get("userId")) for people in presence.values() for person in people}
@@ -188,7 +233,7 @@ class Chores:
                 self._results.append(lambda: self._reconciled(*result, asked_at))
 
         self._reconciling = True
-        self._calls.submit(job, done)
+        self._submit(job, done)
 
     @transaction.atomic
     def _reconciled(self, listed: set[str], occupied: set[str], asked_at: datetime) -> None:
@@ -226,6 +271,13 @@ class Chores:
             logger.warning(
                 "event=reconciled retired=%d found_unknown=%d deleted_again=%d", retired, len(strangers), again
             )
+
+
+def _pods_seen() -> list[PodSeen]:
+    seconds = Extract(Now() - F("heartbeat_at"), "epoch")
+    columns = "pk", "name", "heartbeat_at", "silent", "draining", "can_do_chores"
+    rows = Pod.objects.current().order_by("pk").annotate(silent=seconds).values_list(*columns)
+    return [PodSeen(pk, name, at, float(silent), draining, can) for pk, name, at, silent, draining, can in rows]
 
 
 def _age(name: str, now: datetime) -> timedelta:

@@ -1,6 +1,7 @@
 """End what has no owner: rows of pods that are gone, rooms reserved for nobody, sessions that wait for nothing.
 
-Any pod may reap; every step is guarded, so that two at once do no harm.
+Any pod may reap; every step is guarded, so that two at once do no harm, and leaves rows that somebody has locked for
+the next time: a lock on one pod's row must not make another pod late.
 """
 
 import logging
@@ -8,10 +9,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.chores.unlocked import keys_of_unlocked
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.models.pods import PodQuerySet
 from pools.sessions import tally
 from pools.sessions.end_reasons import HOT_PAIR_LOST
@@ -30,36 +32,72 @@ logger = logging.getLogger(__name__)
 RESERVED_LIFE = timedelta(seconds=60)
 
 
-def reap_lost_pods(on_session_ended: OnSessionEnded, *, but: Pod) -> int:
-    """Pods silent for longer than the lease: their processes and unacknowledged sessions are nobody's now."""
-    lost = list(Pod.objects.lost().exclude(pk=but.pk))
-    for pod in lost:
-        logger.warning("event=pod_reaped pod=%s host=%s former_pid=%d", pod.name, pod.host, pod.os_pid)
-        with transaction.atomic():
-            tally.count_events(tally.Event.REAPED_POD, int(pod.end("no heartbeat")))
-        reap_pod(pod, "no heartbeat", on_session_ended)
-    return len(lost)
+def reap_lost_pods(lost: PodQuerySet, on_session_ended: OnSessionEnded) -> int:
+    """Pods silent for longer than the lease: their processes and unacknowledged sessions are nobody's now. How many."""
+    reaped = sum(_end_lost(lost, pk) for pk in list(lost.values_list("pk", flat=True)))
+    if reaped:
+        settle_ended_pods(on_session_ended)
+    return reaped
 
 
-def take_back_unacknowledged(on_session_ended: OnSessionEnded) -> int:
+@transaction.atomic
+def _end_lost(lost: PodQuerySet, pk: int) -> bool:
+    """False: another has reaped it, it has proved that it lives, or somebody has locked its row."""
+    pod = lost.filter(pk=pk).select_for_update(skip_locked=True, no_key=True).first()
+    if pod is None or not pod.end("no heartbeat"):
+        return False
+    tally.count_events(tally.Event.REAPED_POD, 1)
+    logger.warning("event=pod_reaped pod=%s host=%s former_pid=%d", pod.name, pod.host, pod.os_pid)
+    return True
+
+
+def take_back_unacknowledged(silent: PodQuerySet, on_session_ended: OnSessionEnded) -> int:
     """Sessions in the hands of a pod without a lease: another takes them. Should the pod wake up, its acknowledgement
     changes no row, because the attempt is another."""
-    without_lease = Q(agent_process__pod__ended_at__isnull=False) | Q(
-        agent_process__pod__heartbeat_at__lte=Now() - HANDOFF_LEASE
-    )
-    return _hand_back(VoiceSession.objects.assigned().filter(without_lease), "its pod is silent", on_session_ended)
+    assigned = VoiceSession.objects.assigned().filter(agent_process__pod__in=silent)
+    return _hand_back(assigned, "its pod is silent", on_session_ended, skip_locked=True)
 
 
-def _hand_back(sessions: Iterable[VoiceSession], problem: str, on_session_ended: OnSessionEnded) -> int:
+def settle_ended_pods(on_session_ended: OnSessionEnded) -> None:
+    """What pods that have ended still have in their rows: whoever ended them has been stopped half-way, a claim has
+    taken something meanwhile, or a call has ended without its pod. Again and again the same, until nothing is left.
+
+    Calls under way go on without their pod: active sessions, and their processes, are left to `end_abandoned_calls`.
+    """
+    ended = Pod.objects.ended()
+    sessions = VoiceSession.objects.filter(agent_process__pod__in=ended)
+    _hand_back(sessions.assigned(), "its pod has ended", on_session_ended, skip_locked=True)
+    end_unclaimed(sessions, HOT_PAIR_LOST, on_session_ended)
+    in_session = VoiceSession.objects.current().filter(agent_process=OuterRef("pk"))
+    processes = AgentProcess.objects.current().filter(~Exists(in_session), pod__in=ended)
+    with transaction.atomic():
+        AgentProcess.objects.filter(pk__in=keys_of_unlocked(processes)).update(
+            status=StockStatus.ENDED, ended_at=Now(), end_reason="its pod has ended"
+        )
+    release_rooms(ended)
+
+
+def _hand_back(
+    sessions: Iterable[VoiceSession], problem: str, on_session_ended: OnSessionEnded, *, skip_locked: bool = False
+) -> int:
     """Those of them that are still assigned: one may be acknowledged just now, and its bot told to go."""
     return sum(
-        hand_off_failed(session.pk, session.attempt, problem, on_session_ended, was=[SessionStatus.ASSIGNED])
+        hand_off_failed(
+            session.pk,
+            session.attempt,
+            problem,
+            on_session_ended,
+            was=[SessionStatus.ASSIGNED],
+            skip_locked=skip_locked,
+        )
         for session in sessions
     )
 
 
 def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
-    """First the pod's own row ends: from then on it can acknowledge nothing. Then what it had.
+    """By the pod itself, or by its next incarnation. What cannot be done now, `settle_ended_pods` does later.
+
+    First the pod's own row ends: from then on it can acknowledge nothing. Then what it had.
 
     Its idle processes die with it by themselves. Calls under way go on without it, so that active sessions are left
     to `end_abandoned_calls`; its rooms are adopted by the others.
@@ -77,17 +115,21 @@ def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
 
 def release_rooms(pods: PodQuerySet) -> None:
     """They go: what they have is left to the others; what was being made is deleted, whether or not it was made."""
-    Room.objects.available().filter(pod__in=pods).update(pod=None)
-    Room.objects.warming().filter(pod__in=pods).update(
-        status=StockStatus.ENDED, ended_at=Now(), end_reason="its pod went while it was made"
-    )
+    with transaction.atomic():
+        theirs = keys_of_unlocked(Room.objects.available().filter(pod__in=pods))
+        Room.objects.filter(pk__in=theirs).update(pod=None)
+    with transaction.atomic():
+        unfinished = keys_of_unlocked(Room.objects.warming().filter(pod__in=pods))
+        Room.objects.filter(pk__in=unfinished).update(
+            status=StockStatus.ENDED, ended_at=Now(), end_reason="its pod went while it was made"
+        )
 
 
 def reap_reserved_rooms() -> int:
     """Made for a request that never claimed them."""
     reserved = Room.objects.warming().filter(reserved=True, created_at__lt=Now() - RESERVED_LIFE)
     with transaction.atomic():
-        reaped = reserved.update(
+        reaped = Room.objects.filter(pk__in=keys_of_unlocked(reserved)).update(
             status=StockStatus.ENDED, ended_at=Now(), end_reason="reserved and never claimed", reserved=False
         )
         tally.count_events(tally.Event.REAPED_RESERVED_ROOM, reaped)
@@ -124,17 +166,19 @@ def end_abandoned_calls(
     """
     acknowledged = VoiceSession.objects.active().filter(active_at__lt=Now() - timedelta(seconds=settled))
     absent = [session for session in sessions if not bot_user_ids(session) & present]
-    ended = 0
-    for session in absent:
-        if not acknowledged.filter(pk=session.pk).exists():
-            continue
-        if session.bot_joined_at is None:
-            hand_off_failed(session.pk, session.attempt, "its pod was lost before the bot joined", on_session_ended)
-        else:
-            with transaction.atomic():
-                over = end_session(session.pk, Result("supervisor_lost"), on_session_ended)
-                tally.count_events(tally.Event.REAPED_ABANDONED_CALL, int(over))
-        if session.agent_process:
-            session.agent_process.end("its pod was lost")
-        ended += 1
-    return ended
+    due = set(acknowledged.filter(pk__in=[session.pk for session in absent]).values_list("pk", flat=True))
+    return sum(_end_abandoned(session, on_session_ended) for session in absent if session.pk in due)
+
+
+def _end_abandoned(session: VoiceSession, on_session_ended: OnSessionEnded) -> bool:
+    if session.bot_joined_at is None:
+        problem = "its pod was lost before the bot joined"
+        over = hand_off_failed(session.pk, session.attempt, problem, on_session_ended, skip_locked=True)
+    else:
+        with transaction.atomic():
+            unlocked = keys_of_unlocked(VoiceSession.objects.active().filter(pk=session.pk))
+            over = bool(unlocked) and end_session(session.pk, Result("supervisor_lost"), on_session_ended)
+            tally.count_events(tally.Event.REAPED_ABANDONED_CALL, int(over))
+    if over and session.agent_process:
+        session.agent_process.end("its pod was lost")
+    return over

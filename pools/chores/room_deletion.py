@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from pools.daily import budget
 from pools.daily.client import MAX_BATCH, DailyClient
 from pools.daily.errors import DailyError, DailyRejected
-from pools.http_calls import HttpCalls
+from pools.http_calls import Submit
 from pools.models import Room
 
 logger = logging.getLogger(__name__)
@@ -31,9 +31,9 @@ class Outcome:
 
 
 class RoomDeletion:
-    def __init__(self, client: DailyClient, calls: HttpCalls) -> None:
+    def __init__(self, client: DailyClient, submit: Submit) -> None:
         self._client = client
-        self._calls = calls
+        self._submit = submit
         self._due = 0.0
         self._under_way = False
         self._most = MAX_BATCH  # names in the next call
@@ -51,9 +51,9 @@ class RoomDeletion:
             return
         if len(names) <= SINGLE_DELETES:
             if budget.take(budget.Group.DELETE, budget.Priority.CLEAN_UP, len(names)):
-                self._submit(names, now, one_by_one=True)
+                self._ask(names, now, one_by_one=True)
         elif budget.take(budget.Group.BATCH, budget.Priority.CLEAN_UP):
-            self._submit(names, now, one_by_one=False)
+            self._ask(names, now, one_by_one=False)
 
     def record(self) -> None:
         """Write what is gone at Daily."""
@@ -62,7 +62,7 @@ class RoomDeletion:
             logger.debug("event=rooms_deleted rooms=%d", len(self._gone))
             self._gone = []
 
-    def _submit(self, names: list[str], now: float, *, one_by_one: bool) -> None:
+    def _ask(self, names: list[str], now: float, *, one_by_one: bool) -> None:
         def done(outcome: Outcome | None, error: DailyError | None) -> None:
             self._under_way = False
             if outcome is None:
@@ -79,7 +79,7 @@ class RoomDeletion:
                 logger.warning("event=delete_rooms_rejected rooms=%s", ",".join(outcome.rejected))
 
         self._under_way = True
-        self._calls.submit(lambda: self._one_by_one(names) if one_by_one else self._together(names), done)
+        self._submit(lambda: self._one_by_one(names) if one_by_one else self._together(names), done)
 
     def _one_by_one(self, names: list[str]) -> Outcome:
         outcome = Outcome()

@@ -32,6 +32,13 @@ class PodQuerySet(models.QuerySet["Pod"]):
         """Out of service until an operator brings them back."""
         return self.filter(draining=True).exclude(drained_by="")
 
+    def ended(self) -> Self:
+        return self.exclude(ended_at=None)
+
+    def silent(self) -> Self:
+        """Without a heartbeat within the lease for hand-offs."""
+        return self.current().filter(heartbeat_at__lte=Now() - HANDOFF_LEASE)
+
     def lost(self) -> Self:
         """Silent for longer than the lease for reaping."""
         return self.current().filter(heartbeat_at__lte=Now() - REAP_LEASE)
@@ -74,6 +81,9 @@ class Pod(models.Model):
     draws_until = models.FloatField(null=True, blank=True, help_text="To here; see pools.shares.")
     start_method = models.CharField(max_length=20, blank=True)
     agent_trouble = models.TextField(blank=True, help_text="Why agent processes do not become ready, if they don't.")
+    can_do_chores = models.BooleanField(
+        default=False, db_default=False, help_text="On time, and Daily takes its key: fit for the fleet's chores."
+    )
 
     task_trouble = models.TextField(
         blank=True, default="", db_default="", help_text="What it does beside the calls and what fails of it."
@@ -83,7 +93,7 @@ class Pod(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        # The oldest of those that run: asked by every pod at every poll.
+        # Those that run: asked for by every pod at every poll.
         indexes = [models.Index(fields=["id"], condition=Q(ended_at=None), name="pod_current")]
         constraints = [
             models.UniqueConstraint(fields=["name"], condition=Q(ended_at=None), name="pod_one_current_a_name"),
@@ -106,14 +116,15 @@ class Pod(models.Model):
     def draws(self) -> Interval | None:
         return None if self.draws_from is None or self.draws_until is None else (self.draws_from, self.draws_until)
 
-    def beat(self, *, free_slots: int, start_method: str, agent_trouble: str) -> bool:
+    def beat(self, *, free_slots: int, start_method: str, agent_trouble: str = "", can_do_chores: bool = False) -> bool:
         """Prove life. False: this incarnation has been reaped and owns nothing any more."""
-        changed = (
-            Pod.objects.current()
-            .filter(pk=self.pk)
-            .update(heartbeat_at=Now(), free_slots=free_slots, start_method=start_method, agent_trouble=agent_trouble)
-        )
-        return changed == 1
+        values = {
+            "free_slots": free_slots,
+            "start_method": start_method,
+            "agent_trouble": agent_trouble,
+            "can_do_chores": can_do_chores,
+        }
+        return Pod.objects.current().filter(pk=self.pk).update(heartbeat_at=Now(), **values) == 1
 
     def tell_task_trouble(self, trouble: str) -> None:
         """If it is another than we have told last."""

@@ -185,7 +185,10 @@ class RoomPool:
         )
 
     def _ask(self) -> None:
-        """One batch for many, else a call for each, as far as the budget goes."""
+        """One batch for many, else a call for each, as far as the budget goes, and the threads that are free: one is
+        left to the fleet's chores."""
+        if self._calls.free <= 1:
+            return
         rooms = self._unasked[:MAX_AT_ONCE]
         minting = self.signer is None
         if (
@@ -197,7 +200,7 @@ class RoomPool:
             return
         calls = 3 if minting else 1
         for room in rooms:
-            if not budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, calls):
+            if self._calls.free <= 1 or not budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, calls):
                 return
             self._ask_for([room], self._make_one)
 
@@ -248,7 +251,7 @@ class RoomPool:
         fresh = Room.objects.with_fresh_tokens(self._stock.life_needed)
         stale = Room.objects.available().filter(pod=self._pod).exclude(pk__in=fresh.values("pk"))
         for room in stale.exclude(pk__in=self._renewing)[:MAX_AT_ONCE]:
-            if not budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2):
+            if self._calls.free <= 1 or not budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2):
                 return
             self._renewing.add(room.pk)
             self._submit(self._mint_job(room), self._renewal_done(room))

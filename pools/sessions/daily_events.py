@@ -138,10 +138,13 @@ def _recorded(event: DailyEvent) -> None:
 def end_left_alone(patience: float, on_session_ended: OnSessionEnded) -> int:
     """Tell bots to end whose caller has been gone for that many seconds: one may come back from a broken network."""
     gone = VoiceSession.objects.active().filter(stop_reason="", caller_left_at__lt=Now() - timedelta(seconds=patience))
-    uuids = list(gone.values_list("uuid", flat=True))
-    for uuid in uuids:
-        ask_to_end(uuid, "caller_left", on_session_ended)
-    return len(uuids)
+    told = 0
+    for pk in list(gone.values_list("pk", flat=True)):
+        with transaction.atomic():
+            if session := gone.select_for_update(skip_locked=True).filter(pk=pk).first():
+                ask_to_end(session.uuid, "caller_left", on_session_ended)
+                told += 1
+    return told
 
 
 def forget_old() -> None:

@@ -70,16 +70,18 @@ def hand_off_failed(
     *,
     hopeless: bool = False,
     was: Collection[str] = (SessionStatus.ASSIGNED, SessionStatus.ACTIVE),
+    skip_locked: bool = False,
 ) -> bool:
     """The process of this attempt is dead, or will never be told to go, and its bot never joined: the session waits
     for another process, or ends as not started. False: somebody else has settled it already.
 
     `hopeless`: no other process would get into the room. `was`: the statuses in which that is so. Without proof of the
-    process's death only ASSIGNED: an active one has been told to go.
+    process's death only ASSIGNED: an active one has been told to go. `skip_locked`: one that somebody has locked is
+    left as it is.
     """
     with transaction.atomic():
         session = (
-            VoiceSession.objects.select_for_update(of=("self",))
+            VoiceSession.objects.select_for_update(of=("self",), skip_locked=skip_locked)
             .select_related("room", "agent_process__pod")
             .annotate(age=Extract(Now() - F("created_at"), "epoch"))
             .filter(pk=pk, attempt=attempt, status__in=was)

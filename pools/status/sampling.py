@@ -1,4 +1,4 @@
-"""Samples of the pools, written every ten seconds by the oldest live pod and kept for a week.
+"""Samples of the pools, written every ten seconds by the pod with the chores and kept for a week.
 
 A sample notes the key of the latest session, so that "the sessions since then" is a range of the primary key: the busy
 table needs no index on all times. A hot pair has its key from before its claim, and is found by the time of its claim.
@@ -86,7 +86,7 @@ NO_STARTS = Starts(0, 0, 0, 0, None, None)
 
 
 def take_sample() -> bool:
-    """False: somebody else has just done it (two pods may for a moment think that they are the oldest)."""
+    """False: somebody else has just done it (two pods may for a moment think that the chores are theirs)."""
     if PoolSample.objects.filter(at__gt=Now() - timedelta(seconds=INTERVAL_S / 2)).exists():
         return False
     newest = VoiceSession.objects.aggregate(newest=Max("pk"))["newest"] or 0

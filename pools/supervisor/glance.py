@@ -24,7 +24,7 @@ from pools.supervisor.pod_targets import PodTargets
 GLANCE = """
 WITH beat AS (
     UPDATE pools_pod SET heartbeat_at = statement_timestamp(), free_slots = %(free_slots)s,
-        start_method = %(start_method)s, agent_trouble = %(agent_trouble)s
+        start_method = %(start_method)s, agent_trouble = %(agent_trouble)s, can_do_chores = %(can_do_chores)s
     WHERE id = %(pod)s AND ended_at IS NULL RETURNING draining
 ), processes AS (
     SELECT count(*) AS current, count(*) FILTER (WHERE status = 'available') AS available,
@@ -54,7 +54,9 @@ class Glance:
     sessions: bool
 
 
-def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, calls: bool) -> Glance | None:
+def glance(
+    pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, calls: bool, can_do_chores: bool = False
+) -> Glance | None:
     """Prove life and take a glance. `calls`: whether the pod has any, and what is to become of them is asked.
     None: this incarnation has been reaped."""
     values: dict[str, Any] = {
@@ -62,6 +64,7 @@ def glance(pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, 
         "free_slots": free_slots,
         "start_method": start_method,
         "agent_trouble": agent_trouble,
+        "can_do_chores": can_do_chores,
     }
     with prepared_cursor() as cursor:
         cursor.execute(STATEMENTS[calls], values)

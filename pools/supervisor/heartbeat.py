@@ -1,8 +1,9 @@
 """The pod proves that it lives, once a second, and learns whether it has been reaped."""
 
 import logging
+from collections.abc import Callable
 
-from pools.models import Pod
+from pools.models import HANDOFF_LEASE, Pod
 from pools.processes.agent_pool import AgentPool
 from pools.supervisor.glance import Glance, glance
 from pools.supervisor_config import SupervisorConfig
@@ -15,10 +16,11 @@ LATE_BEATS = 3  # a gap of so many intervals is an interruption
 class Heartbeat:
     """`reaped`: somebody has ended our row; we own nothing any more."""
 
-    def __init__(self, config: SupervisorConfig, pod: Pod, agents: AgentPool) -> None:
+    def __init__(self, config: SupervisorConfig, pod: Pod, agents: AgentPool, daily_works: Callable[[], bool]) -> None:
         self._config = config
         self._pod = pod
         self._agents = agents
+        self._daily_works = daily_works
         self._due = 0.0
         self._last = 0.0
         self._since: float | None = None  # since when it has been in time
@@ -34,9 +36,15 @@ class Heartbeat:
         """We were late: are we still somebody? Ask before anything is made or handed out."""
         return self._since is None and not self.reaped
 
-    def steady(self, now: float) -> float:
-        """Seconds for which it has been in time. Who has just been away himself judges nobody by a lease."""
-        return 0.0 if self._since is None else now - self._since
+    def _can_do_chores(self, now: float) -> bool:
+        """It has been in time for as long as others are given who are late, and Daily works."""
+        late = self._since is None or now - self._last > self._longest_gap
+        on_time = not late and now - (self._since or now) > HANDOFF_LEASE.total_seconds()
+        return on_time and self._daily_works()
+
+    @property
+    def _longest_gap(self) -> float:
+        return self._config.heartbeat_interval * LATE_BEATS
 
     def interrupt(self) -> None:
         self._since = None
@@ -49,7 +57,12 @@ class Heartbeat:
         slots = self._agents.free_slots
         if now < self._due and slots == self._reported_slots:
             return
-        alive = self._pod.beat(free_slots=slots, start_method=self._agents.zygote.method, agent_trouble=self._trouble)
+        alive = self._pod.beat(
+            free_slots=slots,
+            start_method=self._agents.zygote.method,
+            agent_trouble=self._trouble,
+            can_do_chores=self._can_do_chores(now),
+        )
         self._has_beaten(now, slots, alive=alive)
 
     def glance(self, now: float) -> Glance | None:
@@ -61,6 +74,7 @@ class Heartbeat:
             start_method=self._agents.zygote.method,
             agent_trouble=self._trouble,
             calls=bool(self._agents.busy()),
+            can_do_chores=self._can_do_chores(now),
         )
         self._has_beaten(now, slots, alive=seen is not None)
         return seen
@@ -74,7 +88,7 @@ class Heartbeat:
         if not alive:
             logger.error("event=pod_was_reaped pod=%s: finishing acknowledged calls, then stopping", self._pod.name)
             self.reaped = True
-        if self._since is None or now - self._last > self._config.heartbeat_interval * LATE_BEATS:
+        if self._since is None or now - self._last > self._longest_gap:
             self._since = now
         self._last = now
         self._due = now + self._config.heartbeat_interval

@@ -103,7 +103,7 @@ class Supervisor:
         self.handoffs = HandOffs(*about_sessions, guards=self.guards)
         self.hot = HotPairs(*about_sessions)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended, self.guards)
-        self.heartbeat = Heartbeat(self._config, self.pod, self.agents)
+        self.heartbeat = Heartbeat(self._config, self.pod, self.agents, self._daily_works)
         self._lateness = Lateness(self.agents.pings, self.heartbeat)
         self._glances = Glances(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
         self._warmth = Warmth(self.agents, self.rooms)
@@ -320,9 +320,7 @@ class Supervisor:
             self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended, self.guards
         )
         self.chores.record()  # after the reports: they know more than the presence of a bot
-        # Where Daily only refuses to make a room (there are too many), deleting is what helps.
-        daily_works = self.rooms.verified and (self.rooms.refused or not self.rooms.trouble)
-        self.chores.run(now, steady=self.heartbeat.steady(now), daily_works=daily_works)
+        self.chores.run(now, daily_works=self._daily_works())
         self._glances.looked(now)
         self.agents.agree_with_rows()
         self.agents.recycle(now)
@@ -332,6 +330,11 @@ class Supervisor:
         self._tidy(now)
         if self._probes and self._readiness:
             self._probes.judged(*self._readiness())
+
+    def _daily_works(self) -> bool:
+        """Where Daily only refuses to make a room (there are too many), deleting is what helps."""
+        rooms_can_be_had = self.rooms.verified and (self.rooms.refused or not self.rooms.trouble)
+        return rooms_can_be_had and self.chores.key_works
 
     def _tidy(self, now: float) -> None:
         """What a poll looks at besides the rows."""
