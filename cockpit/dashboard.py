@@ -41,7 +41,7 @@ def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
         "agents": _tile(state, Pool.AGENTS),
         "rooms": _tile(state, Pool.ROOMS),
         "waiting": state.waiting_sessions,
-        "hour": hour.as_json(),
+        "hour": hour.as_json() | _silent_sessions(hour.mark),
         "day": last_day().as_json(),
         "daily": _daily(state, hour.daily_spent_s),
         "pods": _pods(state, hour.mark, user),
@@ -136,10 +136,20 @@ def _order(order: PoolOrder, user: Any) -> dict[str, Any]:
     }
 
 
+def _silent_sessions(since: Mark) -> dict[str, int]:
+    """Calls in which one of the two was not heard."""
+    return VoiceSession.objects.filter(_began(since)).aggregate(
+        never_spoke=Count("pk", filter=Q(never_spoke=True)), never_heard=Count("pk", filter=Q(never_heard=True))
+    )
+
+
+def _began(since: Mark) -> Q:
+    return Q(pk__gt=since.session) | Q(start_kind=StartKind.HOT, created_at__gt=since.at)
+
+
 def _failed_sessions(since: Mark) -> dict[int, int]:
-    began_since = Q(pk__gt=since.session) | Q(start_kind=StartKind.HOT, created_at__gt=since.at)
     rows = (
-        VoiceSession.objects.filter(began_since, end_reason__in=OUR_FAULT, agent_process__isnull=False)
+        VoiceSession.objects.filter(_began(since), end_reason__in=OUR_FAULT, agent_process__isnull=False)
         .order_by()
         .values("agent_process__pod_id")
         .annotate(n=Count("pk"))

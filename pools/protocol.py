@@ -150,6 +150,10 @@ class Ended(Message):
     error: str = ""
     cause: str = ""
     phone_answered: bool = False
+    never_spoke: bool = False  # the caller came, and heard nothing of the bot
+    never_heard: bool = (
+        False  # the caller came, and the bot heard nothing of them: no words where it has speech to text
+    )
     no_room: bool = False
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.voice_caller import VoiceCaller
 from pools.protocol import CallerJoined, Ended, FirstAudio, Go
-from tests.agents import Agents, config, running_agents
+from tests.agents import PROVIDER_KEY, Agents, config, running_agents
 from tests.daily_sandbox import Sandbox, running_sandbox
 from tests.speech import speech
 from tests.voice_calls import Call
@@ -47,6 +47,7 @@ def call_without_a_page(agents: Agents, sandbox: Sandbox, body: dict[str, Any], 
 def test_it_gets_dailys_arguments_and_every_event_once(agents: Agents, sandbox: Sandbox) -> None:
     end = call_without_a_page(agents, sandbox, {"params": {"transcription_enabled": True}})
     assert (end.reason, end.error) == ("caller_left", "")
+    assert (end.never_spoke, end.never_heard) == (False, True), "the caller was spoken to, and said nothing"
     said = end.detail
     assert (said["arguments"], said["transport"]) == ("DailyRunnerArguments", "DailyTransport")
     assert said["events"] == [
@@ -103,6 +104,16 @@ def test_what_the_sandbox_cannot_do_is_refused_by_name_and_is_the_sessions_error
     assert end.detail["press"] == f"{cannot}CallClient.send_dtmf"
     assert end.detail["eject"] == f"{cannot}CallClient.eject_remote_participants"
     assert end.error == end.detail["look"]
+
+
+def test_the_first_thing_that_does_not_work_is_the_error_of_a_call_in_which_nothing_was_said(
+    agents: Agents, sandbox: Sandbox
+) -> None:
+    call = Call(agents, sandbox, {"error": f"401: {PROVIDER_KEY} is no key of ours, says +919876543210"})
+    sandbox.join(call.room, call.token)
+    end = ended(call)
+    assert (end.reason, end.never_spoke, end.never_heard) == ("bot_ended", True, True)
+    assert end.error.startswith("Ear#") and end.error.endswith(": 401: [redacted] is no key of ours, says [redacted]")
 
 
 def test_a_room_that_refuses_it_ends_the_session_and_says_why(agents: Agents, sandbox: Sandbox) -> None:

@@ -51,6 +51,7 @@ def test_a_caller_is_greeted_by_name_answered_and_hung_up_on_by_leaving(agents: 
     call.play(scenario)
     ended = call.end()
     assert (ended.reason, ended.outcome, ended.error) == ("caller_left", "completed", "")
+    assert not ended.never_spoke and not ended.never_heard
     assert "Hello Ada!" in spoken(ended, "assistant")
     assert "I listened to you for" in spoken(ended, "assistant")
     assert spoken(ended, "user").startswith("(spoke for ")

@@ -17,7 +17,7 @@ from pools.models import (
     VoiceSession,
 )
 from pools.sessions.claims import OnDemandRoom, RoomNeeded, SessionRequest, claim
-from pools.sessions.ending import hand_off_failed
+from pools.sessions.ending import Result, end_session, hand_off_failed
 from pools.sessions.misses import Cause, Circumstances, agent_cause, room_cause
 from pools.sessions.story import Story
 from tests.api import get
@@ -258,6 +258,20 @@ def test_a_handoff_that_failed_is_told_with_process_pod_and_problem():
     [failed] = story.session.failed_handoffs
     assert (failed["agent"], failed["pod"], failed["attempt"]) == (str(process.uuid), "pod-a", 1)
     assert "hand-off 1 to pod-a failed: did not acknowledge its session" in story.lines()
+
+
+def test_what_did_not_work_in_the_call_is_told_and_logged(django_capture_on_commit_callbacks, caplog):
+    session = make_session()
+    result = Result("bot_error", detail={"error": "RuntimeError: no flow"}, never_spoke=True, never_heard=True)
+    with caplog.at_level("INFO", "pools.events"), django_capture_on_commit_callbacks(execute=True):
+        end_session(session.pk, result, lambda session: None)
+    story = Story.read(session.uuid)
+    assert story.lines()[-3:] == [
+        "error: RuntimeError: no flow",
+        "the bot never spoke: the caller was there and heard nothing",
+        "the bot never heard the caller: no words, or no voice, came through to it",
+    ]
+    assert "never_spoke=true never_heard=true error='RuntimeError: no flow'" in caplog.text
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------------

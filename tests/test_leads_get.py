@@ -63,6 +63,17 @@ def test_a_finished_lead_has_its_end_and_transcript():
     assert record["metaData"] == {"transcription": [{"role": "bot", "content": "Hello"}]}
 
 
+def test_what_did_not_work_in_a_call_is_told_without_secrets():
+    detail = {"error": "AuthenticationError: +919876543210 is refused", "problem": "on pod-a"}
+    session = make_session(SessionStatus.ENDED, detail=detail, never_spoke=True)
+    lead = make_lead(LeadStatus.FINISHED, voice_session=session)
+    response = get(f"{LEADS}/{lead.uuid}", bearer())
+    shown = response.json()["session"]
+    assert shown["error"] == "AuthenticationError: [redacted] is refused"
+    assert (shown["never_spoke"], shown["never_heard"]) == (True, False)
+    assert "pod-a" not in response.content.decode()
+
+
 @pytest.mark.parametrize(
     "lead_id",
     [

@@ -106,6 +106,13 @@ def test_handoffs_beyond_the_first_are_counted_while_the_session_runs_and_after(
     assert value(scraped(), "breeze_buddy_handoffs_again_total") == 1
 
 
+def test_calls_in_which_one_of_the_two_was_not_heard_are_counted():
+    end_session(make_session().pk, Result("caller_left", never_heard=True), nothing)
+    found = scraped()
+    assert value(found, "breeze_buddy_sessions_silent_total", what="never_heard") == 1
+    assert value(found, "breeze_buddy_sessions_silent_total", what="never_spoke") == 0
+
+
 def test_what_has_not_happened_is_there_as_zero():
     found = scraped()
     assert value(found, "breeze_buddy_sessions_ended_total", reason="not_started") == 0

@@ -101,6 +101,18 @@ def test_a_call_that_came_to_nothing_is_an_event_of_the_other_form(result, outco
 
 
 @pytest.mark.django_db
+def test_a_call_in_which_the_bot_said_nothing_is_no_success_unless_it_came_to_an_outcome():
+    lead = lead_in_call()
+    end(lead, Result("caller_left", detail={"error": "401"}, never_spoke=True, never_heard=True))
+    body = said(lead)
+    assert set(body) == FAILURE | {"error", "botNeverSpoke", "botNeverHeard"}
+    assert (body["failureReason"], body["error"], body["botNeverHeard"]) == ("bot_never_spoke", "401", True)
+    other = lead_in_call()
+    end(other, Result("caller_left", "CONFIRMED", never_heard=True))
+    assert set(said(other)) == SUCCESS | {"botNeverHeard"}
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("reason", [reason for reason in END_REASONS if reason != "not_started"])
 @pytest.mark.parametrize("outbound", [False, True], ids=["web", "telephone"])
 def test_however_a_call_ends_there_is_one_event_that_says_what_the_lead_says(reason, outbound):

@@ -30,7 +30,7 @@ class VoiceSessionAdmin(SteeredAdmin):
         "lasted",
         "end_reason",
     ]
-    list_filter = ["status", "start_kind", AgentMiss, RoomMiss, EndReason, "created_at"]
+    list_filter = ["status", "start_kind", AgentMiss, RoomMiss, EndReason, "never_spoke", "never_heard", "created_at"]
     list_select_related = ["room", "agent_process__pod"]
     search_ids = ["uuid", "reference", "agent_process__uuid"]
     search_names = ["room__name"]
@@ -60,6 +60,9 @@ class VoiceSessionAdmin(SteeredAdmin):
         "ended_at",
         "lasted",
         "end_reason",
+        "error_",
+        "never_spoke",
+        "never_heard",
         "outcome",
         "given_to_the_bot",
         "transcript_",
@@ -133,6 +136,10 @@ class VoiceSessionAdmin(SteeredAdmin):
     @admin.display(description="lasted")
     def lasted(self, session: VoiceSession) -> str:
         return between(session.created_at, session.ended_at or timezone.now())
+
+    @admin.display(description="error")
+    def error_(self, session: VoiceSession) -> str:
+        return session.error or NONE
 
     @admin.display(description="given to the bot")
     def given_to_the_bot(self, session: VoiceSession) -> SafeString:

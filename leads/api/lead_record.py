@@ -20,6 +20,7 @@ class SessionSerializer(serializers.ModelSerializer[VoiceSession]):
     room_name = serializers.CharField(source="room.name")
     claimed_at = serializers.DateTimeField(source="created_at")
     acknowledged_at = serializers.DateTimeField(source="active_at")
+    error = serializers.CharField(help_text="What first did not work in the call; no secrets.")
 
     class Meta:
         model = VoiceSession
@@ -38,6 +39,9 @@ class SessionSerializer(serializers.ModelSerializer[VoiceSession]):
             "first_audio_at",
             "ended_at",
             "end_reason",
+            "error",
+            "never_spoke",
+            "never_heard",
         ]
         read_only_fields = fields
 

@@ -54,6 +54,9 @@ class TimelineSerializer(serializers.Serializer[Any]):
     lead_id = serializers.UUIDField(allow_null=True)
     status = serializers.ChoiceField(choices=["waiting", "assigned", "active", "ended"])
     end_reason = serializers.CharField(allow_blank=True)
+    error = serializers.CharField(allow_blank=True, help_text="What first did not work in the call; no secrets.")
+    never_spoke = serializers.BooleanField(help_text="The caller was there and heard nothing of the bot.")
+    never_heard = serializers.BooleanField(help_text="The caller was there and the bot heard nothing of them.")
     pod = serializers.CharField(allow_null=True, help_text="Admins only.")
     verdict = serializers.CharField(help_text="How it started and what took longest, in one sentence.")
     start = StartSerializer()
@@ -66,6 +69,9 @@ EXAMPLE = {
     "lead_id": "5f0c3c52-9d0e-4a55-8c2e-3b1f0a8f2a11",
     "status": "active",
     "end_reason": "",
+    "error": "",
+    "never_spoke": False,
+    "never_heard": False,
     "pod": "pool-7",
     "verdict": "partial start, acknowledged after 41.0 ms; longest: the session waited for a process (25.0 ms)",
     "start": {

@@ -17,6 +17,8 @@ FAULTS = frozenset(
     {"agent_lost", "bot_error", "join_failed", "room_lost", "supervisor_lost", "no_meeting_token"}
     | {"ejected", "ended_by_operator", "pod_stopped", BODY_TOO_LARGE}
 )
+# Somebody was there, and nothing was said to them.
+BOT_NEVER_SPOKE = "bot_never_spoke"
 
 
 def payload_of(lead: Lead) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def payload_of(lead: Lead) -> dict[str, Any]:
         "attemptCount": lead.attempt_count + 1,  # this one too
     }
     if reason := failure_reason(lead):
-        return {**common, "failureReason": reason}
+        return {**common, "failureReason": reason, **_what_went_wrong(lead)}
     return {
         **common,
         "callSid": lead.call_id,
@@ -36,7 +38,17 @@ def payload_of(lead: Lead) -> dict[str, Any]:
         "transcription": lead.transcription,
         "recordingUrl": recording_url(lead),
         "completedAt": lead.call_end_time.isoformat() if lead.call_end_time else None,
+        **_what_went_wrong(lead),
     }
+
+
+def _what_went_wrong(lead: Lead) -> dict[str, Any]:
+    """Nothing for a call in which all went well."""
+    session = lead.voice_session
+    if session is None:
+        return {}
+    facts = {"error": session.error, "botNeverSpoke": session.never_spoke, "botNeverHeard": session.never_heard}
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def failure_reason(lead: Lead) -> str:
@@ -45,6 +57,8 @@ def failure_reason(lead: Lead) -> str:
         return lead.abort_reason or lead.platform_reason or lead.outcome
     if lead.outcome in UNREACHED or lead.provider_status == ProviderStatus.NOT_ANSWERED:
         return lead.provider_reason or lead.end_reason or lead.outcome
+    if lead.outcome == UNKNOWN and lead.voice_session and lead.voice_session.never_spoke:
+        return BOT_NEVER_SPOKE
     in_doubt = lead.end_reason in FAULTS or lead.provider_status == ProviderStatus.UNKNOWN
     return lead.end_reason if lead.outcome == UNKNOWN and in_doubt else ""
 

@@ -1,8 +1,9 @@
-"""Seeing, from outside an unchanged bot, when it joins, when callers come and go, and when it first speaks.
+"""Seeing, from outside an unchanged bot, when it joins, when callers come and go, when it first speaks and hears.
 
 Every Pipecat transport announces what happens in its room through `BaseTransport._call_event_handler(name, ...)`,
-whether or not the bot has a handler for it, and every output transport pushes a `BotStartedSpeakingFrame`. Both are
-wrapped once, before the fork, in the process that has imported Pipecat; the session of the child listens.
+whether or not the bot has a handler for it; every output transport pushes a `BotStartedSpeakingFrame`; what is heard
+and what fails are frames too. All are wrapped once, before the fork, in the process that has imported Pipecat; the
+session of the child listens.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 from pools.phone_words import words_in
 
 _DAILY = "pipecat.transports.daily.transport"
+_SPEECH_TO_TEXT = "pipecat.services.stt_service"
 
 _JOINED = {"on_joined", "on_connected"}
 _CAME = {"on_first_participant_joined", "on_participant_joined", "on_client_connected"}
@@ -31,6 +33,8 @@ class Listener(Protocol):
     def caller_joined(self, caller: str) -> None: ...
     def caller_left(self, caller: str) -> None: ...
     def bot_spoke(self) -> None: ...
+    def wants_words(self) -> None: ...
+    def heard(self, *, words: bool) -> None: ...
     def phone(self, event: str, words: str) -> None: ...
     def joining(self) -> None: ...
     def join_refused(self, words: str, *, no_room: bool) -> None: ...
@@ -52,6 +56,11 @@ def sees_joins() -> bool:
     return _installed and _DAILY in sys.modules
 
 
+def sees_speech() -> bool:
+    """Whether it would be noticed if the bot spoke or heard something."""
+    return _installed
+
+
 def note_error(words: str) -> None:
     """Something of the call does not work; the bot may go on."""
     if _listener is not None:
@@ -65,6 +74,7 @@ def install() -> None:
         return
     _installed = True
     from pipecat.frames.frames import BotStartedSpeakingFrame
+    from pipecat.processors.frame_processor import FrameProcessor
     from pipecat.transports.base_output import BaseOutputTransport
     from pipecat.transports.base_transport import BaseTransport
 
@@ -80,10 +90,50 @@ def install() -> None:
             _listener.bot_spoke()
         await push_frame(self, frame, *args, **kwargs)
 
+    _observe_frames(FrameProcessor)
+    if _SPEECH_TO_TEXT in sys.modules:
+        _observe_speech_to_text(sys.modules[_SPEECH_TO_TEXT].STTService)
     if _DAILY in sys.modules:
         _observe_daily(sys.modules[_DAILY].DailyTransportClient)
     BaseTransport._call_event_handler = observed_call  # type: ignore[method-assign]
     BaseOutputTransport.push_frame = observed_push  # type: ignore[method-assign]
+
+
+def _observe_frames(processor: Any) -> None:
+    from pipecat.frames.frames import (
+        InterimTranscriptionFrame,
+        TranscriptionFrame,
+        UserStartedSpeakingFrame,
+        VADUserStartedSpeakingFrame,
+    )
+
+    words = (TranscriptionFrame, InterimTranscriptionFrame)
+    speech = (UserStartedSpeakingFrame, VADUserStartedSpeakingFrame)
+    either = (*words, *speech)
+    push, push_error = processor.push_frame, processor.push_error_frame
+
+    def observed_push(self: Any, frame: Any, *args: Any, **kwargs: Any) -> Any:
+        """Not a coroutine function of its own: every frame of a call passes here, many times."""
+        if _listener is not None and isinstance(frame, either):
+            _listener.heard(words=isinstance(frame, words))
+        return push(self, frame, *args, **kwargs)
+
+    async def observed_error(self: Any, error: Any, *args: Any, **kwargs: Any) -> None:
+        note_error(f"{self.name}: {error.error}")
+        await push_error(self, error, *args, **kwargs)
+
+    processor.push_frame, processor.push_error_frame = observed_push, observed_error
+
+
+def _observe_speech_to_text(service: Any) -> None:
+    start = service.start
+
+    async def observed_start(self: Any, *args: Any, **kwargs: Any) -> None:
+        if _listener is not None:
+            _listener.wants_words()
+        await start(self, *args, **kwargs)
+
+    service.start = observed_start
 
 
 def _observe_daily(client: Any) -> None:

@@ -56,6 +56,7 @@ class Session:
         self._error = ""
         self._room: SandboxRoom | None = None
         self._cause = ""
+        self._wants_words = self._heard_words = self._heard_speech = False
         self._joining = self._joined = self._caller_came = self._spoke = self._no_room = False
         self._callers: set[str] = set()
         self._waiting: asyncio.TimerHandle | None = None
@@ -140,6 +141,12 @@ class Session:
         self._callers.discard(caller)
         if self._caller_came and not self._callers:
             self._expect(self._start.idle_timeout, "idle_timeout")
+
+    def wants_words(self) -> None:
+        self._wants_words = True
+
+    def heard(self, *, words: bool) -> None:
+        self._heard_words, self._heard_speech = self._heard_words or words, True
 
     def bot_spoke(self) -> None:
         if not self._spoke:
@@ -241,6 +248,7 @@ class Session:
 
     def _ended(self, reason: str) -> Ended:
         report = current_report()
+        watched = observe.sees_speech() and self._caller_came
         return Ended(
             session=self._start.session,
             reason=reason,
@@ -251,6 +259,8 @@ class Session:
             cause=self._cause,
             phone_answered=self._start.phone and self._caller_came,
             no_room=self._no_room,
+            never_spoke=watched and not self._spoke,
+            never_heard=watched and not (self._heard_words if self._wants_words else self._heard_speech),
         )
 
     def _describe(self, error: BaseException) -> str:

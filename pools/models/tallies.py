@@ -19,6 +19,8 @@ class SessionTally(models.Model):
     shard = models.PositiveSmallIntegerField()
     sessions = models.BigIntegerField(default=0)
     handed_off_again = models.BigIntegerField(default=0, help_text="Hand-offs beyond the first of each session.")
+    never_spoke = models.BigIntegerField(default=0, db_default=0, help_text="Whose caller heard nothing of the bot.")
+    never_heard = models.BigIntegerField(default=0, db_default=0, help_text="Whose bot heard nothing of the caller.")
 
     class Meta:
         verbose_name_plural = "session tallies"

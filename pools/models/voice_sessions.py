@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from pools.logs.redaction import process_redactor
 from pools.models.agent_processes import AgentProcess
 from pools.models.rooms import Room
 from pools.models.stock import ENDED_IFF_ENDED_AT
@@ -114,6 +115,12 @@ class VoiceSession(models.Model):
     outcome = models.CharField(max_length=50, blank=True, default="", db_default="")
     transcript = models.JSONField(default=list, db_default=[], blank=True)
     detail = models.JSONField(default=dict, db_default={}, blank=True, help_text="What else the bot reported.")
+    never_spoke = models.BooleanField(
+        default=False, db_default=False, help_text="The caller was there, and the bot never said anything."
+    )
+    never_heard = models.BooleanField(
+        default=False, db_default=False, help_text="The caller was there, and the bot never heard anything of them."
+    )
     recording_id = models.CharField(
         max_length=64, blank=True, default="", db_default="", help_text="Daily's, when it is ready."
     )
@@ -150,3 +157,8 @@ class VoiceSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.uuid}"
+
+    @property
+    def error(self) -> str:
+        """What the bot, its transport or its providers said first of what did not work; fit for its tenant."""
+        return process_redactor().text(str(self.detail.get("error", "")))

@@ -68,6 +68,8 @@ def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended:
                 outcome=result.outcome[:50],
                 transcript=result.transcript,
                 detail=result.detail,
+                never_spoke=result.never_spoke,
+                never_heard=result.never_heard,
             )
             if completed:
                 session.refresh_from_db()

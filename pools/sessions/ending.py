@@ -39,13 +39,20 @@ class Result:
     outcome: str = ""
     transcript: list[dict[str, Any]] = field(default_factory=list, repr=False)
     detail: dict[str, Any] = field(default_factory=dict, repr=False)
+    never_spoke: bool = False
+    never_heard: bool = False
 
     @classmethod
     def of(cls, ended: Ended) -> "Result":
         """What the process has reported."""
         said = {"error": ended.error, "hangup_cause": ended.cause, "phone_answered": ended.phone_answered}
         return cls(
-            ended.reason, ended.outcome, ended.transcript, ended.detail | {name: it for name, it in said.items() if it}
+            ended.reason,
+            ended.outcome,
+            ended.transcript,
+            ended.detail | {name: it for name, it in said.items() if it},
+            ended.never_spoke,
+            ended.never_heard,
         )
 
 
@@ -202,6 +209,7 @@ def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded
     session.outcome = result.outcome[:50]
     session.transcript = result.transcript
     session.detail = result.detail
+    session.never_spoke, session.never_heard = result.never_spoke, result.never_heard
     if result.reason == NOT_STARTED:
         session.request_key = None  # the lead goes back to its backlog: a retry with this key may start it anew
     session.ended_at = Now()
@@ -212,6 +220,8 @@ def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded
             "outcome",
             "transcript",
             "detail",
+            "never_spoke",
+            "never_heard",
             "failed_handoffs",
             "request_key",
             "unclaimed",
@@ -225,9 +235,18 @@ def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded
     tally.count_session(session)
     ids = session.uuid, session.reference
     kind, pk = session.start_kind, session.pk
+    what_went_wrong = _in_the_log(session)
 
     def tell() -> None:
-        events.info("event=session_ended session=%s lead=%s reason=%s start=%s", *ids, result.reason, kind)
+        events.info(
+            "event=session_ended session=%s lead=%s reason=%s start=%s%s", *ids, result.reason, kind, what_went_wrong
+        )
         traces.send(pk)
 
     transaction.on_commit(tell, robust=True)  # the session is over, whatever the log and the traces say
+
+
+def _in_the_log(session: VoiceSession) -> str:
+    """The rest of the line: nothing for a call in which all went well."""
+    silent = "".join(f" {name}=true" for name in ("never_spoke", "never_heard") if getattr(session, name))
+    return silent + (f" error={session.error!r}" if session.error else "")

@@ -36,7 +36,20 @@ class Story:
         return explain.verdict(self.session.start_kind, self.steps)
 
     def lines(self) -> list[str]:
-        return explain.in_words(self.session.start_kind, self.misses, self.session.failed_handoffs, self.steps)
+        lines = explain.in_words(self.session.start_kind, self.misses, self.session.failed_handoffs, self.steps)
+        return [*lines, *self.trouble]
+
+    @property
+    def trouble(self) -> list[str]:
+        """What did not go well in the call itself."""
+        session = self.session
+        said = [("error", session.error), ("problem", str(session.detail.get("problem", "")))]
+        lines = [f"{name}: {words}" for name, words in said if words]
+        if session.never_spoke:
+            lines.append("the bot never spoke: the caller was there and heard nothing")
+        if session.never_heard:
+            lines.append("the bot never heard the caller: no words, or no voice, came through to it")
+        return lines
 
     def as_json(self, *, for_operator: bool = True) -> dict[str, Any]:
         """Pods, processes and the troubles of the service are its operators' business."""
@@ -47,6 +60,9 @@ class Story:
             "lead_id": str(session.reference) if session.reference else None,
             "status": session.status,
             "end_reason": session.end_reason,
+            "error": session.error,
+            "never_spoke": session.never_spoke,
+            "never_heard": session.never_heard,
             "pod": process.pod.name if process and for_operator else None,
             "verdict": self.verdict,
             "start": {

@@ -34,10 +34,11 @@ class Event(StrEnum):
 # Which shard is a matter of the connection: two transactions at once are on two connections.
 ADD_SESSION = f"""
 INSERT INTO {SessionTally._meta.db_table} AS tally
-    (start_kind, agent_miss, room_miss, end_reason, shard, sessions, handed_off_again)
-VALUES (%s, %s, %s, %s, pg_backend_pid() %% {SHARDS}, 1, %s)
+    (start_kind, agent_miss, room_miss, end_reason, shard, sessions, handed_off_again, never_spoke, never_heard)
+VALUES (%s, %s, %s, %s, pg_backend_pid() %% {SHARDS}, 1, %s, %s, %s)
 ON CONFLICT (start_kind, agent_miss, room_miss, end_reason, shard) DO UPDATE
-SET sessions = tally.sessions + 1, handed_off_again = tally.handed_off_again + excluded.handed_off_again"""  # noqa: S608
+SET sessions = tally.sessions + 1, handed_off_again = tally.handed_off_again + excluded.handed_off_again,
+    never_spoke = tally.never_spoke + excluded.never_spoke, never_heard = tally.never_heard + excluded.never_heard"""  # noqa: S608
 
 # In the order of versions: two ends at once take the rows of a shard in one order. A process that a session has left
 # had the version that is noted with the failed hand-off.
@@ -70,6 +71,8 @@ def count_session(session: VoiceSession) -> None:
         session.room_miss,
         session.end_reason,
         session.attempt - 1,
+        int(session.never_spoke),
+        int(session.never_heard),
     ]
     with connection.cursor() as cursor:
         cursor.execute(ADD_SESSION, values)

@@ -99,6 +99,8 @@ SELECT name, label, value::float8 FROM (
     UNION ALL SELECT 'room_misses', room_miss, sum(n) FROM history WHERE room_miss <> '' GROUP BY room_miss
     UNION ALL SELECT 'handed_off_again', '', coalesce(sum(again), 0) FROM history
     UNION ALL SELECT 'ended', end_reason, sum(sessions) FROM pools_sessiontally GROUP BY end_reason
+    UNION ALL SELECT 'silent', 'never_spoke', coalesce(sum(never_spoke), 0) FROM pools_sessiontally
+    UNION ALL SELECT 'silent', 'never_heard', coalesce(sum(never_heard), 0) FROM pools_sessiontally
     UNION ALL SELECT 'event', event, number FROM pools_eventtally
 ) AS numbers"""
 
@@ -179,6 +181,12 @@ def metrics(numbers: Numbers) -> Iterator[Metric]:
     others = sum(n for (name, label), n in numbers.items() if name == "ended" and label not in END_REASONS)
     ended = [*by("ended", END_REASONS), (["other"], others)]
     yield _counter("breeze_buddy_sessions_ended", "Sessions ended.", ["reason"], ended)
+    yield _counter(
+        "breeze_buddy_sessions_silent",
+        "Sessions whose caller was there and heard nothing of the bot (never_spoke), or the other way round.",
+        ["what"],
+        by("silent", ("never_spoke", "never_heard")),
+    )
     for name, about, prefix in (
         ("breeze_buddy_reaped", "What had lost its owner and was ended.", "reaped_"),
         ("breeze_buddy_leaks_found", "What Daily had and we did not, or the other way round.", "leak_"),

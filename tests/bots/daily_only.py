@@ -63,6 +63,10 @@ async def bot(runner_args: RunnerArguments):
             except Exception as error:
                 said[wish] = str(error)
         await worker.queue_frame(DailyOutputTransportMessageFrame({"hello": participant["id"]}))
+        if "error" in wishes:
+            await ear.push_error(wishes["error"])
+            await worker.queue_frame(EndFrame())
+            return
         while not ear.heard and "on_client_disconnected" not in seen:  # silence too is heard
             await asyncio.sleep(0.01)
         await worker.queue_frames([TTSStartedFrame(), WORD, TTSStoppedFrame()])

@@ -78,6 +78,8 @@ function showWindow(name, starts) {
         }),
     );
     const note = starts.total ? [`${count(starts.total)} starts`, ...["partial", "cold"].filter((kind) => starts[kind]).map((kind) => `${count(starts[kind])} ${kind}`)] : ["no starts"];
+    if (starts.never_spoke) note.push(`${count(starts.never_spoke)} bots never spoke`);
+    if (starts.never_heard) note.push(`${count(starts.never_heard)} never heard their caller`);
     put(box, "[data-note]", note.join(" · "));
 }
 
