@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pools', '0016_pod_task_trouble'),
+        ('pools', '0017_pod_can_do_chores'),
     ]
 
     operations = [
