@@ -26,6 +26,7 @@ class Readiness:
                 return 503, {"status": "unavailable", "detail": f"{len(missing)} migrations are not applied: {names}"}
             if _is_read_only():
                 connection.connection.close()  # it may have outlived a failover: the next may lead to a primary
+                connection.close()
                 return 503, {"status": "unavailable", "detail": "the database is read-only"}
             if not Pod.objects.live().exists():
                 return 200, {"status": "degraded", "reasons": ["no live pod"]}
