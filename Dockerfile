@@ -61,7 +61,8 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
 ENTRYPOINT ["tini", "--"]
-CMD ["gunicorn", "--bind", "0.0.0.0:8000"]
+ENV LISTEN_ON=all PORT=8000
+CMD ["gunicorn"]
 
 # --- pods ---
 # tini is PID 1 and reaps what agents leave behind. SIGTERM reaches runpools alone (no -g): it drains, calls go on.

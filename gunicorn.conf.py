@@ -1,7 +1,7 @@
 """gunicorn's settings, in development and in production.
 
-Environment: PORT, WEB_CONCURRENCY (workers), WEB_THREADS (per worker). Anything else: GUNICORN_CMD_ARGS, or
-arguments; in a container for example `gunicorn --bind 0.0.0.0:8000`.
+Environment: PORT, LISTEN_ON (`loopback`, or `all` addresses of the host, IPv4 and IPv6),
+WEB_CONCURRENCY (workers), WEB_THREADS (per worker). Anything else: GUNICORN_CMD_ARGS, or arguments.
 """
 
 import logging
@@ -9,11 +9,11 @@ import os
 import resource
 from typing import Any
 
-from breezebuddy import metrics_directory
+from breezebuddy import listening, metrics_directory
 from pools.logs import log_format
 
 wsgi_app = "breezebuddy.wsgi"
-bind = f"127.0.0.1:{os.environ.get('PORT') or 8000}"
+bind = listening.binds(os.environ.get("LISTEN_ON") or listening.LOOPBACK, int(os.environ.get("PORT") or 8000))
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 threads = int(os.environ.get("WEB_THREADS") or 8)
 # Threads, measured against asgi: half the latency for views that wait for nothing but PostgreSQL. Clients that are slow

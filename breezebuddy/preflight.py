@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from breezebuddy import listening
+
 LEFTOVERS_DEADLINE = 30.0  # seconds for the programs of a run that was killed to end
 
 
@@ -65,12 +67,15 @@ def only_run(data_dir: Path, tell: Callable[[str], None]) -> Iterator[int]:
 def check_ports(ports: Mapping[int, str], advice: str) -> None:
     """`ports`: what each is for. Raises CannotStart with the advice for the first that is in use."""
     for port, purpose in ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for family, host in listening.THIS_HOST:
             try:
-                probe.bind(("127.0.0.1", port))
+                with socket.socket(family) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind((host, port))
             except OSError as exc:
-                raise CannotStart(f"port {port} (for {purpose}) cannot be used: {exc.strerror}. {advice}") from exc
+                if exc.errno not in listening.NO_SUCH_FAMILY:
+                    problem = f"port {port} (for {purpose}) cannot be used: {exc.strerror}. {advice}"
+                    raise CannotStart(problem) from exc
 
 
 def _lock_file(data_dir: Path) -> Path:

@@ -101,7 +101,8 @@ class Replica:
         environment = dict(self._workload.environment)
         for variable in container.get("env", []):
             if "value" in variable:
-                environment[variable["name"]] = variable["value"]
+                ours = variable["value"] == self._declared_port
+                environment[variable["name"]] = str(self.port) if ours else variable["value"]
             elif variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name":
                 environment[variable["name"]] = self.name
         return environment

@@ -17,7 +17,7 @@ DOCUMENTED = dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", EXAMPLE, re.MULTILINE))
 
 
 # Read by gunicorn.conf.py, by `make run` and by the embedded PostgreSQL; a secret key is made when none is set.
-NOT_IN_SETTINGS = ("PORT", "POSTGRES_BIN_DIR", "WEB_CONCURRENCY", "WEB_THREADS", "SECRET_KEY")
+NOT_IN_SETTINGS = ("LISTEN_ON", "PORT", "POSTGRES_BIN_DIR", "WEB_CONCURRENCY", "WEB_THREADS", "SECRET_KEY")
 
 
 def test_each_variable_that_the_settings_read_is_documented():

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import http.client
 import json
 import os
 import random
@@ -151,6 +152,12 @@ def test_run_serves_calls_and_ctrl_c_leaves_nothing(data_dir: Path) -> None:
         assert_only_for_this_machine(run)
         for what in (f"{run.url}/docs", f"{run.url}/admin/", "1 of 1 ready", "runpools.log"):
             assert what in run.output
+
+        for port in (run.port, run.port + 2):  # the API, the sandbox
+            connection = http.client.HTTPConnection("::1", port, timeout=10)
+            connection.request("GET", "/health")
+            assert connection.getresponse().status == 200, f"port {port} over IPv6"
+            connection.close()
 
         demo = manage("demo", "--seconds", "0.5", DATA_DIR=str(data_dir))
         assert demo.returncode == 0, demo.stderr

@@ -1,6 +1,7 @@
 """The HTTP server: takes each request through latency, key, faults and limits to its handler, and counts it."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import socket
@@ -28,6 +29,8 @@ TICK_SECONDS = 0.05
 IDLE_CONNECTION_SECONDS = 75.0
 """Daily reuses a connection that was idle for 60 s and has closed it after 120 s."""
 SHUTDOWN_SECONDS = 0.5
+ALIKE = {"127.0.0.1": "::1", "0.0.0.0": "::"}  # noqa: S104
+"""What listens on the one listens on the other too, where the host has IPv6."""
 
 
 class SandboxServer:
@@ -63,6 +66,9 @@ class SandboxServer:
             await self._runner.cleanup()
             raise
         self._port = self._runner.addresses[0][1]
+        if (same := ALIKE.get(self._host)) is not None:
+            with contextlib.suppress(OSError):  # a host without IPv6
+                await web.TCPSite(self._runner, same, self._port).start()
         # Bound to every interface, it has no one address of its own: rooms get the one that was asked.
         self._origin = None if _is_any_address(self._host) else self.url
         self._ticker = asyncio.create_task(self._tick())
