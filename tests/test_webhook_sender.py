@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -14,7 +15,8 @@ import pytest
 from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import signing
 from leads.webhooks.addresses import Destinations
-from leads.webhooks.sender import PER_HOST, SenderConfig, WebhookSender, forget_old
+from leads.webhooks.fairness import LONGEST_PAUSE_S, PAUSE_S, PER_HOST, HangingHosts, share
+from leads.webhooks.sender import THREADS, SenderConfig, WebhookSender, forget_old
 from pools.guards import Guards
 from pools.models import Pod
 from pools.supervisor.companions import Turn
@@ -188,6 +190,51 @@ def test_a_host_that_hangs_does_not_hold_up_the_others(driven, receiver):
     release.set()
     driven.until(lambda: not WebhookDelivery.objects.pending().exists())
     assert len(receiver.received) == len(hanging)
+
+
+def test_a_reseller_with_many_hosts_that_hang_leaves_threads_to_the_others(driven, receiver):
+    release = threading.Event()
+    receiver.answer = lambda received: Answer() if release.wait(20) else Answer(500)
+    greedy = make_lead("FINISHED", reseller_id="greedy")
+    for n in range(40):
+        make_delivery(receiver.url, lead=greedy, host=f"{n}.example.com")
+    driven.until(lambda: len(receiver.received) >= THREADS // 2)
+    others = [make_lead("FINISHED", reseller_id=f"other-{n}") for n in range(3)]
+    with running_receiver() as quick:
+        events = [make_delivery(quick.url, lead=lead, host="quick.example.com") for lead in others]
+        driven.until(lambda: all(again(event).status == DeliveryStatus.DELIVERED for event in events))
+    assert WebhookDelivery.objects.filter(lead=greedy, attempts__gt=0).count() == THREADS // 2
+    release.set()
+
+
+def test_each_reseller_may_have_half_of_what_the_others_leave():
+    sending: Counter[str] = Counter()
+    for reseller in "abcde":
+        while sending[reseller] < share(16, sending, reseller):
+            sending[reseller] += 1
+    assert [sending[reseller] for reseller in "abcde"] == [8, 4, 2, 1, 1]
+
+
+def test_a_host_that_hangs_is_left_alone_for_longer_each_time_until_it_answers():
+    hosts = HangingHosts()
+    assert (hosts.hung("slow", 0), hosts.at_once("slow"), hosts.paused(0)) == (0, PER_HOST, [])
+    assert hosts.hung("slow", 15) == PAUSE_S
+    assert hosts.paused(15 + PAUSE_S - 1) == ["slow"] and hosts.paused(15 + PAUSE_S) == []
+    assert hosts.at_once("slow") == 1
+    assert [hosts.hung("slow", 100) for _ in range(3)] == [2 * PAUSE_S, 4 * PAUSE_S, 8 * PAUSE_S]
+    assert [hosts.hung("slow", 100) for _ in range(9)][-1] == LONGEST_PAUSE_S
+    hosts.answered("slow")
+    assert hosts.paused(100) == [] and hosts.at_once("slow") == PER_HOST
+
+
+def test_events_for_a_host_that_hangs_wait_and_no_try_is_counted(driven, receiver):
+    for _ in range(2):
+        driven.sender._hanging.hung("127.0.0.1", time.monotonic())
+    delivery, other = make_delivery(receiver.url), make_delivery(receiver.url, host="other.example.com")
+    driven.until(lambda: again(other).status == DeliveryStatus.DELIVERED)
+    assert again(delivery).attempts == 0
+    driven.sender._hanging.answered("127.0.0.1")
+    driven.until(lambda: again(delivery).status == DeliveryStatus.DELIVERED)
 
 
 def test_what_is_over_is_forgotten_after_a_while_and_what_is_pending_never(db):

@@ -22,6 +22,7 @@ from django.db.models.functions import Now
 from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import retries, signing
 from leads.webhooks.addresses import Destinations
+from leads.webhooks.fairness import HANGING_S, HangingHosts, share
 from leads.webhooks.post import Posted, post
 from pools.guards import one_by_one
 from pools.http_calls import HttpCalls
@@ -29,9 +30,9 @@ from pools.supervisor.companions import Turn
 
 logger = logging.getLogger(__name__)
 
-THREADS = 8
-PER_HOST = 2  # at a time: a host that hangs leaves the other threads to the others
+THREADS = 16
 LOOK_S = 0.1
+LOOK_SHARE = 0.05  # of the loop's time: looking past many events that must wait takes a while
 TIDY_S = 60.0
 BATCH = 1000
 
@@ -56,7 +57,8 @@ class WebhookSender:
         self._config = config
         self._draw = draw
         self._calls = HttpCalls(THREADS, name="webhook")
-        self._sending: dict[int, str] = {}  # host by delivery
+        self._sending: dict[int, WebhookDelivery] = {}
+        self._hanging = HangingHosts()
         self._answers: deque[tuple[WebhookDelivery, Posted]] = deque()
         self._look_due = self._tidy_due = 0.0
 
@@ -83,8 +85,10 @@ class WebhookSender:
         now = turn.now
         if now < self._look_due:
             return
-        self._look_due = now + LOOK_S
-        for delivery in self._take():
+        began = time.monotonic()
+        due = self._take(now)
+        self._look_due = now + max(LOOK_S, (time.monotonic() - began) / LOOK_SHARE)
+        for delivery in due:
             turn.guards.run(f"sending webhook {delivery.event_id}", partial(self._send, delivery))
         if now >= self._tidy_due:
             self._tidy_due = now + TIDY_S
@@ -97,24 +101,31 @@ class WebhookSender:
 
     # --- sending ------------------------------------------------------------------------------------------
 
-    def _take(self) -> list[WebhookDelivery]:
+    def _take(self, now: float) -> list[WebhookDelivery]:
         free = THREADS - len(self._sending)
         if free <= 0:
             return []
-        hosts = Counter(self._sending.values())
-        full = [host for host, sending in hosts.items() if sending >= PER_HOST]
+        hosts = Counter(delivery.host for delivery in self._sending.values())
+        resellers = Counter(delivery.lead.reseller_id for delivery in self._sending.values())
+        waiting_hosts = [host for host, sending in hosts.items() if sending >= self._hanging.at_once(host)]
+        waiting_resellers = [one for one, sending in resellers.items() if sending >= share(THREADS, resellers, one)]
         with transaction.atomic():
             due = (
                 WebhookDelivery.objects.due()
-                .exclude(host__in=full)
+                .exclude(host__in=[*waiting_hosts, *self._hanging.paused(now)])
+                .exclude(lead__reseller_id__in=waiting_resellers)
                 .select_related("lead")
                 .select_for_update(skip_locked=True, of=("self",))
                 .order_by("next_attempt_at")[:free]
             )
             taken = []
             for delivery in due:
-                hosts[delivery.host] += 1
-                if hosts[delivery.host] <= PER_HOST:
+                host, reseller = delivery.host, delivery.lead.reseller_id
+                if hosts[host] < self._hanging.at_once(host) and resellers[reseller] < share(
+                    THREADS, resellers, reseller
+                ):
+                    hosts[host] += 1
+                    resellers[reseller] += 1
                     delivery.begin()
                     taken.append(delivery)
         return taken
@@ -123,6 +134,7 @@ class WebhookSender:
         body, event_id = delivery.body.encode(), str(delivery.event_id)
         secrets = [signing.secret_of(delivery.lead.reseller_id, key) for key in self._config.keys]
         url, destinations = delivery.url, self._config.destinations
+        began = time.monotonic()
 
         def job() -> Posted:
             headers = signing.headers(secrets, event_id, int(time.time()), body)
@@ -130,10 +142,18 @@ class WebhookSender:
 
         def done(posted: Posted | None, error: Any) -> None:
             self._sending.pop(delivery.pk, None)
+            self._judge_host(delivery.host, posted, began)
             self._answers.append((delivery, posted or Posted(None, "it could not be sent")))
 
-        self._sending[delivery.pk] = delivery.host
+        self._sending[delivery.pk] = delivery
         self._calls.submit(job, done)
+
+    def _judge_host(self, host: str, posted: Posted | None, began: float) -> None:
+        now = time.monotonic()
+        if posted is not None and posted.status is not None:
+            self._hanging.answered(host)
+        elif now - began >= HANGING_S and (pause := self._hanging.hung(host, now)):
+            logger.info("event=webhook_host_hangs host=%s paused_s=%.0f", host, pause)
 
     def _record(self, delivery: WebhookDelivery, posted: Posted) -> None:
         event, host, tries = delivery.event_id, delivery.host, delivery.attempts

@@ -1,0 +1,54 @@
+"""Who may be sent to next: a fair share of the threads for each reseller, and a pause for hosts that hang. Pure."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+PER_HOST = 2  # at a time
+HANGING_S = 3.0  # a try without an answer that took so long has held up a thread
+TRIES_UNTIL_PAUSED = 2  # in a row that hung
+PAUSE_S = 30.0  # doubled each time that the host hangs again
+LONGEST_PAUSE_S = 900.0
+MOST_HOSTS = 10_000  # that are remembered
+
+
+def share(threads: int, sending: Counter[str], reseller: str) -> int:
+    """At most half of the threads that the others leave: some are free for the next reseller, however busy they are."""
+    others = sending.total() - sending[reseller]
+    return (threads - others + 1) // 2
+
+
+@dataclass
+class _Host:
+    hung: int = 0  # tries in a row
+    paused_until: float = 0.0
+
+
+class HangingHosts:
+    """Hosts that did not answer in time are left alone for a while; then one try shows whether they answer again."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, _Host] = {}
+
+    def hung(self, host: str, now: float) -> float:
+        """Note it; return for how many seconds the host is paused from now on."""
+        known = self._hosts.pop(host, None) or _Host()
+        self._hosts[host] = known  # the last one is the newest
+        known.hung += 1
+        pause = 0.0
+        if known.hung >= TRIES_UNTIL_PAUSED:
+            pause = min(LONGEST_PAUSE_S, PAUSE_S * 2.0 ** min(known.hung - TRIES_UNTIL_PAUSED, 20))
+            known.paused_until = now + pause
+        if len(self._hosts) > MOST_HOSTS:
+            del self._hosts[next(iter(self._hosts))]
+        return pause
+
+    def answered(self, host: str) -> None:
+        self._hosts.pop(host, None)
+
+    def paused(self, now: float) -> list[str]:
+        return [host for host, known in self._hosts.items() if known.paused_until > now]
+
+    def at_once(self, host: str) -> int:
+        """How many tries may be made at a time."""
+        known = self._hosts.get(host)
+        return 1 if known is not None and known.hung >= TRIES_UNTIL_PAUSED else PER_HOST
