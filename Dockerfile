@@ -6,6 +6,7 @@
 # Both run as user 10001 on a read-only root file system; /tmp and /var/lib/breezebuddy are the places they write to.
 # No secret is needed to build them and none is in a layer. `make check-deploy` builds both and runs them.
 # A bot of your own: FROM breezebuddy-pods, COPY it to /srv/bots, ENV VOICE_AGENT_BOT=your.module VOICE_AGENT_BOT_DIR=/srv/bots.
+# With packages of its own: docs/deploy.md, Images.
 
 # Debian's point release pins the system packages (and Python 3.11 with them); pin it by digest as well where you build.
 FROM debian:12.11-slim AS base
@@ -35,10 +36,14 @@ COPY requirements.txt requirements.lock ./
 RUN /opt/uv/bin/uv pip install --require-hashes --requirements requirements.txt --constraints requirements.lock \
     && rm -f /opt/venv/.lock
 
+# --build-arg PROVIDERS=1: with the packages of other providers as well. constraints.txt is for the packages of a bot.
 FROM packages-api AS packages-pods
-COPY requirements-agent.txt ./
+ARG PROVIDERS=
+COPY requirements-agent.txt requirements-providers.lock ./
 RUN /opt/uv/bin/uv pip install --require-hashes --requirements requirements.txt --requirements requirements-agent.txt \
     --constraints requirements.lock \
+    && if [ -n "$PROVIDERS" ]; then /opt/uv/bin/uv pip install --require-hashes --requirements requirements-providers.lock; fi \
+    && sed -e '/^ /d' -e '/^#/d' -e 's/ *\\$//' requirements.lock >/opt/venv/constraints.txt \
     && rm -f /opt/venv/.lock
 
 # --- the code, compiled once for both ---

@@ -7,7 +7,7 @@ TEST_WORKERS ?= 5
 # Containers often forbid Python to keep what it compiles. Workers and the processes that tests start would compile the
 # same modules some hundred times: a sixth of the suite's time.
 COMPILED = PYTHONDONTWRITEBYTECODE=
-export VENV
+export VENV PROVIDERS
 
 .PHONY: help setup run demo test fuzz bench bench-sizing bench-voice bench-scale chaos hosts soak rolling load screenshots export-data check-deploy lint types lock clean
 
@@ -68,12 +68,14 @@ lint: setup ## ruff: rules and format
 types: setup ## mypy
 	@exec $(PY) -m mypy .
 
-setup: ## install requirements.lock into .venv, if it changed (the other targets do this themselves)
+setup: ## install requirements.lock and the bot's requirements.txt into .venv, if they changed (the other targets do this)
 	@sh setup.sh
 
-lock: setup ## write requirements.lock anew from requirements*.txt, and shipping/checkov.lock
+lock: setup ## write requirements*.lock anew from requirements*.txt, and shipping/checkov.lock
 	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		-o requirements.lock requirements.txt requirements-agent.txt requirements-dev.txt
+	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		-o requirements-providers.lock requirements-providers.txt -c requirements.lock
 	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		-o shipping/checkov.lock shipping/checkov.txt
 

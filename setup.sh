@@ -1,10 +1,15 @@
 #!/bin/sh
-# Installs requirements.lock into the virtualenv $VENV; does nothing if that was done already. `make` calls it.
+# Installs requirements.lock into the virtualenv $VENV, then what is wanted besides: requirements-providers.lock (with
+# PROVIDERS=1, once and for all) and the requirements.txt beside the bot. Does nothing if that was done already. `make`
+# calls it.
 set -eu
 
 VENV=${VENV:-.venv}
 UV=uv==0.13.9
+# Each is a copy of what was installed last.
 STAMP=$VENV/requirements.lock.installed
+PROVIDERS_STAMP=$VENV/requirements-providers.lock.installed
+BOT_STAMP=$VENV/bot-requirements.installed
 
 say() { echo "set-up: $*" >&2; }
 fail() { say "$*"; exit 2; }
@@ -24,7 +29,31 @@ find_python() {
         "Install one, or name it: make run PYTHON=/path/to/python3.12"
 }
 
-is_done() { cmp -s requirements.lock "$STAMP" && "$VENV/bin/python" -c '' 2>/dev/null; }
+# Of the environment, or else of .env.
+setting() {
+    eval "value=\${$1:-}"
+    if [ -z "$value" ] && [ -f .env ]; then
+        value=$(sed -n "s/^ *\(export \)\{0,1\}$1=//p" .env | tail -n 1 | tr -d "\"'")
+    fi
+    echo "$value"
+}
+
+# The file beside the bot; empty: there is none, or it is ours.
+find_bot_requirements() {
+    folder=$(setting VOICE_AGENT_BOT_DIR)
+    bot=$(setting VOICE_AGENT_BOT)
+    case $bot in *.py) folder=${folder:-$(dirname "$bot")} ;; esac
+    if [ -n "$folder" ] && [ -f "$folder/requirements.txt" ] && ! [ "$folder/requirements.txt" -ef requirements.txt ]; then
+        echo "$folder/requirements.txt"
+    fi
+}
+
+lock_is_done() { cmp -s requirements.lock "$STAMP" && "$VENV/bin/python" -c '' 2>/dev/null; }
+providers_are_done() {
+    [ -z "${PROVIDERS:-}" ] && [ ! -e "$PROVIDERS_STAMP" ] || cmp -s requirements-providers.lock "$PROVIDERS_STAMP"
+}
+bot_is_done() { [ -z "$bot_requirements" ] || cmp -s "$bot_requirements" "$BOT_STAMP"; }
+is_done() { lock_is_done && providers_are_done && bot_is_done; }
 
 make_venv() {
     if "$VENV/bin/python" -m pip --version >/dev/null 2>&1 && is_new_enough "$VENV/bin/python"; then
@@ -40,6 +69,7 @@ make_venv() {
     fi
 }
 
+bot_requirements=$(find_bot_requirements)
 is_done && exit
 # Two at once would write into one virtualenv.
 if command -v flock >/dev/null; then
@@ -47,18 +77,38 @@ if command -v flock >/dev/null; then
     flock -n 9 || { say "waiting for another make to finish its set-up"; flock 9; }
     is_done && exit
 fi
-make_venv
-install() {
+
+uv_install() {
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$UV" &&
-        UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never "$VENV/bin/uv" pip install --quiet \
-            --python "$VENV/bin/python" --require-hashes -r requirements.lock
+        UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" "$@"
 }
 
-say "installing requirements.lock (about a minute)"
-if ! output=$(install 2>&1); then
-    # pip knows mirrors and certificates from its own configuration, which uv does not read.
-    say "uv could not install it ($(echo "$output" | grep -i error | head -n 1)); trying pip, which takes longer"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock ||
-        fail "the packages could not be installed (see above)"
+# install WHAT OPTIONS...
+install() {
+    what=$1
+    shift
+    say "installing $what (about a minute)"
+    if ! output=$(uv_install "$@" 2>&1); then
+        # pip knows mirrors and certificates from its own configuration, which uv does not read.
+        say "uv could not install it ($(echo "$output" | grep -i -m 1 -e error -e 'no solution')); trying pip, which takes longer"
+        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@" ||
+            fail "the packages of $what could not be installed (see above)"
+    fi
+}
+
+if ! lock_is_done; then
+    make_venv
+    install requirements.lock --require-hashes -r requirements.lock
+    cp requirements.lock "$STAMP"
+    rm -f "$BOT_STAMP" # what the bot has brought may not fit to what is new
 fi
-cp requirements.lock "$STAMP"
+if ! providers_are_done; then
+    install requirements-providers.lock --require-hashes -r requirements-providers.lock
+    cp requirements-providers.lock "$PROVIDERS_STAMP"
+fi
+if ! bot_is_done; then
+    # In our versions, where a package is one of ours; without their hashes, or pip would demand some for all.
+    sed -e '/^ /d' -e '/^#/d' -e 's/ *\\$//' requirements.lock >"$VENV/constraints.txt"
+    install "$bot_requirements" --constraint "$VENV/constraints.txt" -r "$bot_requirements"
+    cp "$bot_requirements" "$BOT_STAMP"
+fi

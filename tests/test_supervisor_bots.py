@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from breezebuddy.errors import Unavailable
+from leads.api.start_problems import answered
 from leads.models import LeadStatus
 from pools.models import AgentProcess, Pod, Room
 from pools.processes import zygote_keeper
@@ -79,13 +81,17 @@ def test_a_bot_that_does_not_start_is_not_tried_over_and_over(pods, tmp_path, wr
     assert time.monotonic() - failed_at > 1.0
 
 
-def test_a_bot_that_does_not_start_takes_no_sessions(pods, sandbox):
+def test_a_bot_that_does_not_start_takes_no_sessions_and_operators_are_told_why(pods, sandbox, caplog):
     pod = pods.start(bot="raises_at_import", bot_dir=BOTS)
     run_until(pod, lambda: trouble() and Room.objects.available().count() == 2)
     lead = make_lead()
-    with pytest.raises(PoolExhausted, match="agent processes do not start") as refusal:
+    with pytest.raises(PoolExhausted, match=r"^no agent process starts at the moment$") as refusal:
         connect_lead(sandbox, lead)
     assert refusal.value.retry_after >= 5
+    assert "RuntimeError: the provider refused" in refusal.value.trouble
+    with pytest.raises(Unavailable, match=r"^no agent process starts at the moment$"), answered():
+        raise refusal.value
+    assert "the provider refused" in caplog.messages[-1]
     lead.refresh_from_db()
     assert lead.status == LeadStatus.BACKLOG
     assert Room.objects.available().count() == 2

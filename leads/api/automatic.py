@@ -71,7 +71,8 @@ class AutomaticView(APIView):
 
     @extend_schema(
         summary="Start a session without a lead",
-        description="Claims a warm room and a warm agent process, whose bot gets the body of this request.",
+        description="Claims a warm room and a warm agent process, whose bot gets the body of this request "
+        "as `runner_args.body`, as it is.",
         tags=["automatic"],
         request=AutomaticSerializer,
         parameters=[IDEMPOTENCY],

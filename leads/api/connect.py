@@ -40,7 +40,10 @@ class ConnectView(APIView):
 
     @extend_schema(
         summary="Connect a lead to a room and a bot",
-        description="Claims a warm room and a warm agent process; what is missing is made on demand.",
+        description="Claims a warm room and a warm agent process; what is missing is made on demand. The bot gets "
+        "`runner_args.body`: `lead_id`, `request_id`, `reseller_id`, `merchant_id`, `execution_mode`, `template`, "
+        "`template_id`, `configurations` (the template's, in a playground with the lead's `configurations_override` "
+        "over them), `payload` (what was pushed) and `flow_override` where the lead has one.",
         tags=["leads"],
         request=ConnectSerializer,
         parameters=[

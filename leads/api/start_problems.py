@@ -21,5 +21,6 @@ def answered() -> Iterator[None]:
         raise Conflict(str(error)) from None
     except PoolExhausted as error:
         count_refused(error.reason)
-        events.warning("event=connect_refused reason=%r retry_after=%d", error.reason, error.retry_after)
+        trouble = f" trouble={error.trouble!r}" if error.trouble else ""
+        events.warning("event=connect_refused reason=%r retry_after=%d%s", error.reason, error.retry_after, trouble)
         raise Unavailable(error.reason, error.retry_after) from None

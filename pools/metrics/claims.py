@@ -20,7 +20,7 @@ REASONS = (
     "no agent process in stock",
     "no live pod takes sessions",
     "all pods are at their limit of processes",
-    "all pods are at their limit of processes (agent processes do not start)",
+    "no agent process starts at the moment",
     "the room made for this request was given up meanwhile",
     "no room in stock, and enough are being made on demand already",
     "no room in stock, and Daily does not make one now",

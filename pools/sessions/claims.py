@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from pools.metrics.claims import CLAIM_SECONDS
@@ -24,12 +24,14 @@ from pools.shares import draw
 
 
 class PoolExhausted(Exception):
-    """Nothing can be had, not even slowly. `retry_after`: seconds after which it is worth trying again."""
+    """Nothing can be had, not even slowly. `retry_after`: seconds after which it is worth trying again. `trouble` says
+    more to operators, and nothing to callers."""
 
-    def __init__(self, reason: str, retry_after: int) -> None:
+    def __init__(self, reason: str, retry_after: int, trouble: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+        self.trouble = trouble
 
 
 class RoomNeeded(Exception):
@@ -199,9 +201,15 @@ def _take_or_wait(number: float) -> int | None:
         .aggregate(total=Count("pk"), warming=Count("pk", filter=Q(status=StockStatus.WARMING)))
     )
     if slots - busy["total"] + busy["warming"] <= VoiceSession.objects.waiting().count():
-        trouble = "" if slots else " (agent processes do not start)"
-        raise PoolExhausted(f"all pods are at their limit of processes{trouble}", retry_after=2 if slots else 10)
+        if not slots:
+            raise PoolExhausted("no agent process starts at the moment", retry_after=10, trouble=_trouble_of(pods))
+        raise PoolExhausted("all pods are at their limit of processes", retry_after=2)
     return None
+
+
+def _trouble_of(pods: QuerySet[Pod]) -> str:
+    """Why their bots do not start; pods of one version say the same."""
+    return "; ".join(sorted(set(pods.values_list("agent_trouble", flat=True))))
 
 
 def _start(request: SessionRequest, warm_process: bool, made: OnDemandRoom | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pipecat.runner.types import DailyRunnerArguments
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
+from pipecat.transports.websocket.fastapi import FastAPIWebsocketTransport  # noqa: F401  as most published bots do
 from pipecat.workers.runner import WorkerRunner
 
 
