@@ -158,7 +158,8 @@ def in_use(pod: Samples) -> float:
 
 def check_pod(pod: Samples) -> None:
     handoffs = sum(n for (name, _), n in pod.items() if name == "breeze_buddy_handoff_seconds_count")
-    assert handoffs == VoiceSession.objects.exclude(active_at=None).count()
+    felt = sum(n for (name, _), n in pod.items() if name == "breeze_buddy_acknowledged_seconds_count")
+    assert handoffs == felt == VoiceSession.objects.exclude(active_at=None).count()
     assert in_use(pod) == VoiceSession.objects.active().count()
     assert value(pod, "breeze_buddy_processes", process="runpools") == 1
     assert value(pod, "breeze_buddy_process_memory_bytes", process="agents") > 1024 * 1024

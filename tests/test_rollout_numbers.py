@@ -31,6 +31,7 @@ def a_day_with_two_versions() -> None:
         )
         VoiceSession.objects.filter(pk=session.pk).update(
             created_at=now - timedelta(seconds=60),
+            before_claim_ms=100,
             bot_joined_at=now - timedelta(seconds=59.8),
             caller_joined_at=now - timedelta(seconds=50),
             first_audio_at=now - timedelta(seconds=49.5),
@@ -52,7 +53,8 @@ def test_numbers_of_versions_stand_side_by_side():
     old, new = version_numbers.read(minutes=60)
     assert (new.version, new.pods, new.wanted_percent, new.warm, new.partial) == (NEW, 1, 10, 3, 1)
     assert (new.agent_misses, new.ended, new.failed, new.failed_handoffs) == (1, 4, 1, 1)
-    assert new.joined_p50_ms == pytest.approx(200) and new.first_audio_p95_ms == pytest.approx(500)
+    assert new.joined_p50_ms == pytest.approx(300)  # from the request
+    assert new.first_audio_p95_ms == pytest.approx(500)
     assert (old.version, old.wanted_percent, old.starts, old.failed, old.failed_handoffs) == (OLD, 90, 1, 0, 0)
     assert version_numbers.read(minutes=0.5)[1].starts == 0
 
@@ -71,7 +73,7 @@ def test_metrics_by_version_count_what_has_ended_and_are_of_versions_that_run():
     assert found["sessions_ended_total", NEW, "warm"] == 3 and found["sessions_ended_total", NEW, "cold"] == 0
     assert found["failed_total", NEW] == found["failed_handoffs_total", NEW] == 1
     assert found["bots_joined_total", NEW] == 4
-    assert found["bot_joined_seconds_total", NEW] == pytest.approx(0.8)
+    assert found["bot_joined_seconds_total", NEW] == pytest.approx(1.2)
     assert found["first_audio_seconds_total", NEW] == pytest.approx(2.0)
     assert (found["pods", NEW], found["available", NEW], found["available", OLD]) == (1, 1, 1)  # the hot pair
     assert (found["wanted_ratio", NEW], found["wanted_ratio", OLD]) == (0.1, 0.9)

@@ -19,8 +19,8 @@ def let_time_pass(seconds=10.0):
         PoolSample.objects.filter(pk=sample.pk).update(at=sample.at - timedelta(seconds=seconds))
 
 
-def make_start(kind=StartKind.WARM, ms=20.0):
-    session = make_session("ended", start_kind=kind)
+def make_start(kind=StartKind.WARM, ms=20.0, before_claim_ms=None):
+    session = make_session("ended", start_kind=kind, before_claim_ms=before_claim_ms)
     session.active_at = session.created_at + timedelta(milliseconds=ms)
     session.save()
 
@@ -62,6 +62,12 @@ def test_percentiles_are_those_of_acknowledged_sessions():
     starts = Starts.between(Mark.of(None))
     assert (starts.total, starts.acknowledged) == (102, 101)
     assert (starts.p50_ms, starts.p99_ms) == (pytest.approx(51), pytest.approx(100))
+
+
+def test_a_start_is_timed_from_the_request_with_the_room_made_on_demand():
+    make_start(StartKind.PARTIAL, ms=30.0, before_claim_ms=1200.0)
+    starts = Starts.between(Mark.of(None))
+    assert (starts.p50_ms, starts.p99_ms) == (pytest.approx(1230), pytest.approx(1230))
 
 
 def test_what_is_left_of_dailys_budget():

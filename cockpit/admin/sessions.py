@@ -121,13 +121,13 @@ class VoiceSessionAdmin(SteeredAdmin):
     def room_link(self, session: VoiceSession) -> SafeString | str:
         return link(session.room)
 
-    @admin.display(description="to acknowledged")
+    @admin.display(description="request to acknowledged")
     def to_acknowledged(self, session: VoiceSession) -> str:
-        return between(session.created_at, session.active_at)
+        return between(session.requested_at, session.active_at)
 
-    @admin.display(description="to bot joined")
+    @admin.display(description="request to bot joined")
     def to_bot(self, session: VoiceSession) -> str:
-        return between(session.created_at, session.bot_joined_at)
+        return between(session.requested_at, session.bot_joined_at)
 
     @admin.display(description="to first audio")
     def to_first_audio(self, session: VoiceSession) -> str:

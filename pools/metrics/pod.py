@@ -8,6 +8,12 @@ HANDOFF_SECONDS = Histogram(
     ["attempt"],
     buckets=(0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0),
 )
+ACKNOWLEDGED_SECONDS = Histogram(
+    "breeze_buddy_acknowledged_seconds",
+    "From the request to the acknowledgement, by how the session starts: what the caller waits for.",
+    ["kind"],
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0),
+)
 WARMUP_SECONDS = Histogram(
     "breeze_buddy_agent_warmup_seconds",
     "From the start of an agent process to Ready.",

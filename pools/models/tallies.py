@@ -44,7 +44,7 @@ class VersionTally(models.Model):
     failed = models.BigIntegerField(default=0, help_text="Those that ended by a fault of ours.")
     failed_handoffs = models.BigIntegerField(default=0, help_text="Attempts that went elsewhere afterwards.")
     joined = models.BigIntegerField(default=0, help_text="Whose bot came into the room.")
-    joined_s = models.FloatField(default=0, help_text="From the claim; all together.")
+    joined_s = models.FloatField(default=0, help_text="From the request; all together.")
     spoke = models.BigIntegerField(default=0, help_text="Whose bot said something.")
     spoke_s = models.FloatField(default=0, help_text="From the caller's coming; all together.")
 

@@ -1,6 +1,7 @@
 """A voice session: one room, one agent process, one caller."""
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -162,3 +163,8 @@ class VoiceSession(models.Model):
     def error(self) -> str:
         """What the bot, its transport or its providers said first of what did not work; fit for its tenant."""
         return process_redactor().text(str(self.detail.get("error", "")))
+
+    @property
+    def requested_at(self) -> datetime:
+        """When the caller asked; what a caller waits for counts from here."""
+        return self.created_at - timedelta(milliseconds=self.before_claim_ms or 0)

@@ -40,7 +40,7 @@ WITH session AS (
         count(*) FILTER (WHERE status = 'ended') AS ended,
         count(*) FILTER (WHERE end_reason = ANY(%(our_fault)s)) AS failed,
         percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
-            ORDER BY greatest(0, extract(epoch FROM bot_joined_at - created_at) * 1000)
+            ORDER BY coalesce(before_claim_ms, 0) + greatest(0, extract(epoch FROM bot_joined_at - created_at) * 1000)
         ) FILTER (WHERE bot_joined_at IS NOT NULL) AS joined,
         percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
             ORDER BY greatest(0, extract(epoch FROM first_audio_at - greatest(created_at, caller_joined_at)) * 1000)
@@ -69,7 +69,7 @@ class VersionNumbers:
     failed_handoffs: int = 0
     ended: int = 0
     failed: int = 0  # of those that have ended
-    joined_p50_ms: float | None = None  # the bot, from the claim
+    joined_p50_ms: float | None = None  # the bot, from the request
     joined_p95_ms: float | None = None
     first_audio_p50_ms: float | None = None  # from the caller's coming
     first_audio_p95_ms: float | None = None

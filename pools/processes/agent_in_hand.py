@@ -21,6 +21,8 @@ class Handoff:
     uuid: str
     attempt: int
     claimed_at: datetime
+    before_claim_ms: float = 0.0
+    start_kind: str = ""
     outbound: bool = False
     lead: str = ""
     sent: float | None = None  # when Start was written

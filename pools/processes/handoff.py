@@ -20,7 +20,7 @@ from pools.agent import spool
 from pools.daily.tokens import TokenSigner
 from pools.decisions import planner
 from pools.guards import Guards
-from pools.metrics.pod import HANDOFF_SECONDS
+from pools.metrics.pod import ACKNOWLEDGED_SECONDS, HANDOFF_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
 from pools.processes import handoff_rows
 from pools.processes.agent_in_hand import Agent, Handoff
@@ -152,6 +152,8 @@ class HandOffs:
         agent.ping_due = now  # does it hang on its way into the room?
         waited = (datetime.now(UTC) - handoff.claimed_at) / timedelta(milliseconds=1)
         HANDOFF_SECONDS.labels(handoff.attempt).observe(waited / 1000)
+        if not handoff.unclaimed:
+            ACKNOWLEDGED_SECONDS.labels(handoff.start_kind).observe((handoff.before_claim_ms + waited) / 1000)
         events.info(
             "event=session_active session=%s lead=%s %s attempt=%d ms=%.1f",
             handoff.uuid,
@@ -239,6 +241,8 @@ class HandOffs:
             str(session.uuid),
             session.attempt,
             session.created_at,
+            before_claim_ms=session.before_claim_ms or 0.0,
+            start_kind=session.start_kind,
             outbound=session.outbound,
             lead=str(session.reference or ""),
             unclaimed=session.unclaimed,

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from pools.daily.tokens import TokenSigner
 from pools.decisions import planner
+from pools.metrics.pod import ACKNOWLEDGED_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StartKind, StockStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
 from pools.processes.agent_in_hand import Agent, Handoff
@@ -58,7 +59,7 @@ class HotPairs:
         if not waiting:
             return
         claimed = VoiceSession.objects.filter(pk__in=waiting, unclaimed=False).exclude(status=SessionStatus.ENDED)
-        for session in claimed.only("pk", "uuid", "body", "created_at"):
+        for session in claimed.only("pk", "uuid", "body", "created_at", "before_claim_ms"):
             agent = waiting[session.pk]
             if agent.handoff:
                 self._deliver(agent, agent.handoff, session)
@@ -71,6 +72,7 @@ class HotPairs:
             handoff.settled = True
             agent.channel.send(Stop(BODY_TOO_LARGE, STOP_S))
         handoff.claimed(session.created_at)
+        ACKNOWLEDGED_SECONDS.labels("hot").observe((session.before_claim_ms or 0.0) / 1000)
 
     def replenish(self, now: float) -> bool:
         """Make what is missing, out of the stock of both pools; whether there is something to hand off."""

@@ -82,13 +82,14 @@ def count_session(session: VoiceSession) -> None:
 def _of_version(session: VoiceSession) -> dict[str, Any]:
     came = max(session.created_at, session.caller_joined_at or session.created_at)
     joined, spoke = session.bot_joined_at, session.first_audio_at
+    before_claim_s = (session.before_claim_ms or 0.0) / 1000
     return {
         "start_kind": session.start_kind,
         "process": session.agent_process_id,
         "handoffs": Jsonb(session.failed_handoffs),
         "failed": int(session.end_reason in OUR_FAULT),
         "joined": int(joined is not None),
-        "joined_s": _seconds(session.created_at, joined),
+        "joined_s": before_claim_s + _seconds(session.created_at, joined) if joined else 0.0,
         "spoke": int(spoke is not None),
         "spoke_s": _seconds(came, spoke),
     }

@@ -33,7 +33,7 @@ SUMS = (
     ("breeze_buddy_version_failed", "Sessions of the version that ended by a fault of ours."),
     ("breeze_buddy_version_failed_handoffs", "Attempts with processes of the version that went elsewhere afterwards."),
     ("breeze_buddy_version_bots_joined", "Bots of the version that came into their rooms."),
-    ("breeze_buddy_version_bot_joined_seconds", "From the claim until they did, all together."),
+    ("breeze_buddy_version_bot_joined_seconds", "From the request until they did, all together."),
     ("breeze_buddy_version_first_audios", "Bots of the version that said something."),
     ("breeze_buddy_version_first_audio_seconds", "From the caller's coming until they did, all together."),
 )

@@ -185,7 +185,7 @@ const charts = {
     agents: { title: "Agent processes in stock", alarm: (h, i) => h.agents[i] === 0 && h.agents_target[i] > 0, series: [{ name: "available", key: "agents", tone: tone("good"), kind: "area" }, { name: "target", key: "agents_target", tone: tone("quiet"), kind: "dashed" }] },
     rooms: { title: "Rooms in stock", alarm: (h, i) => h.rooms[i] === 0 && h.rooms_target[i] > 0, series: [{ name: "available", key: "rooms", tone: tone("good"), kind: "area" }, { name: "target", key: "rooms_target", tone: tone("quiet"), kind: "dashed" }] },
     starts: { title: "Starts", unit: (value) => count(Math.round(value * 10) / 10), series: [{ name: "warm", key: "warm", tone: tone("good"), kind: "column" }, { name: "partial", key: "partial", tone: tone("warn"), kind: "column" }, { name: "cold", key: "cold", tone: tone("bad"), kind: "column" }] },
-    connect: { title: "Claim to acknowledged", unit: milliseconds, series: [{ name: "p50", key: "p50", tone: tone("good"), kind: "line" }, { name: "p99", key: "p99", tone: tone("warn"), kind: "line" }] },
+    connect: { title: "Request to acknowledged", unit: milliseconds, series: [{ name: "p50", key: "p50", tone: tone("good"), kind: "line" }, { name: "p99", key: "p99", tone: tone("warn"), kind: "line" }] },
     sessions: { title: "Sessions in progress", series: [{ name: "in calls", key: "in_use", tone: tone("line"), kind: "area" }] },
     daily: { title: "Daily budget left", unit: (value) => `${Math.round(value)} %`, top: 100, series: [{ name: "tightest group", key: "daily_left", tone: tone("line"), kind: "area" }] },
 };
