@@ -10,6 +10,7 @@ import resource
 from typing import Any
 
 from breezebuddy import listening, metrics_directory
+from breezebuddy.secrecy import keep_memory_private
 from pools.logs import log_format
 
 wsgi_app = "breezebuddy.wsgi"
@@ -45,6 +46,7 @@ if FORM == log_format.JSON:
 SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(SOFT, 4096), HARD), HARD))
 
+keep_memory_private()  # settings hold secrets, and where `runpools` is in the same container bots run as the same user
 metrics_directory.prepare()  # before a worker imports prometheus_client, which then counts into it
 
 

@@ -8,6 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
+from breezebuddy.secrecy import keep_memory_private
+
 WRONG_CONFIGURATION = 2
 FAILED = 1
 
@@ -15,6 +17,7 @@ FAILED = 1
 def main(arguments: list[str]) -> None:
     """Run a management command. Exits with 2 if the settings are wrong, with 1 if the database does not answer."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "breezebuddy.settings")
+    keep_memory_private()  # settings hold secrets, and bots run as the same user
     try:
         _ = settings.INSTALLED_APPS  # loads them: some commands would go on without
         execute_from_command_line(arguments)

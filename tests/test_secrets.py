@@ -65,6 +65,9 @@ def test_no_secret_shows_in_arguments_environments_of_agents_reports_or_logs(san
         assert len(processes) >= 6  # runpools, zygote, two agents, gunicorn and its worker
         for pid in processes:
             assert not found([*secrets, PROVIDER_KEY], read_proc(pid, "cmdline"))
+        assert not found(
+            [sandbox.api_key, SIGNING_KEY, os.environ["DATABASE_URL"]], read_proc(service.runpools.pid, "environ")
+        )
         agents = service.runpools.descendants()
         assert len(agents) == 3
         for pid in agents:

@@ -17,6 +17,7 @@ from psycopg import errors as postgres
 
 from breezebuddy.health import readiness
 from breezebuddy.postgresql.connection import ImpatientConnection
+from breezebuddy.secrecy import forget_secrets
 from leads.dialler import Dialler
 from leads.dialling import DiallingConfig
 from leads.dialling_plan import Reserve
@@ -109,6 +110,8 @@ class Command(BaseCommand):
         ImpatientConnection.answer_timeout = DATABASE_ANSWER_S
         raise_descriptor_limit()
         config = supervisor_config(options)
+        if self._called_from_command_line:  # type: ignore[attr-defined]  # not where a test calls it
+            forget_secrets()  # the settings have them; no program that we start is to inherit one
         for handler in logging.getLogger().handlers:
             handler.setFormatter(log_format.formatter(settings.LOG_FORMAT, {"pod": config.pod_name}))
         gauges = PodGauges()
