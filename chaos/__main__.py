@@ -23,9 +23,11 @@ from chaos.storm import Storm
 from chaos.world import World, running_world
 
 STORM_PODS, STORM_RATE, STORM_STAY = 5, 6.0, (0.3, 3.0)
+BUSY_RATE = 2.0  # what is left of occupied cores bears no more
 SHARES = {1: 0.6, 2: 0.2, 3: 0.2}  # of the kills of rows 1 to 3
 SECONDS_A_KILL = 0.36
 REPEATS = {4: 20, 5: 20, 12: 20}
+LEVEL_S = {False: 180.0, True: 360.0}  # by whether the cores are occupied
 AT_RANDOM = 0  # in place of a row: all of these and nothing else
 SECONDS_A_REPEAT = 6.0
 # With the light bot, with Pipecat. Callers stay so long that nobody is gone before the bot comes, and so short that two
@@ -88,11 +90,11 @@ def _storm(world: World, arguments: argparse.Namespace, report: Report) -> Itera
         seconds = arguments.minutes * 60
     world.pods(STORM_PODS)
     first = len(world.answers)
-    storm = Storm(world, arguments.seed, STORM_PODS)
-    world.callers.arrive(STORM_RATE, STORM_STAY)
+    storm = Storm(world, arguments.seed, STORM_PODS, busy=arguments.busy)
+    world.callers.arrive(BUSY_RATE if arguments.busy else STORM_RATE, STORM_STAY)
     storm.run(wanted, seconds)
     world.callers.pause()
-    took = world.wait_until_level(180)
+    took = world.wait_until_level(LEVEL_S[arguments.busy])
     report.figures["faults"] = {"wanted": wanted, "struck": dict(storm.done)}
     struck = ", ".join(f"row {row}: {storm.done[row]} of {number}" for row, number in wanted.items())
     all_struck = all(storm.done[row] >= number for row, number in wanted.items())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breezebuddy.processes import children
+from pools.agent.config import OUTPUT_PROCESS
 from pools.kernel.process_table import private_bytes
 
 AGENT_MODULES = (b"pools.agent.zygote", b"pools.agent.spawn")
@@ -33,8 +34,11 @@ def said_by_the_kernel(pid: int, name: str) -> str:
 
 
 def is_agent(pid: int) -> bool:
-    """An agent process or a zygote that runs (zombies have no command line)."""
+    """An agent process or a zygote that runs (zombies have no command line), not the process that redacts a zygote's
+    output, which ends after it."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        if Path(f"/proc/{pid}/comm").read_text().strip() == OUTPUT_PROCESS:
+            return False
         return any(module in Path(f"/proc/{pid}/cmdline").read_bytes() for module in AGENT_MODULES)
     return False
 

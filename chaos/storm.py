@@ -36,10 +36,12 @@ class Storm:
     """`done` counts the faults that have struck, by the row of the table; `supervisors`: row, name, pid and moment of
     each one that was killed or paused."""
 
-    def __init__(self, world: World, seed: int, pods: int, spared: Pod | None = None) -> None:
+    def __init__(self, world: World, seed: int, pods: int, spared: Pod | None = None, *, busy: bool = False) -> None:
         """`pods` are running; of five two may be away at once, of three one. `spared`: neither it nor its zygote is
-        struck (its agents are)."""
+        struck (its agents are). `busy`: the cores are occupied, and pods that live are well enough: they are seldom
+        full."""
         self._world = world
+        self._well = world.tables.live_pods if busy else world.tables.full_pods
         self._pods = pods
         self._spared = spared
         self.supervisors: list[tuple[int, str, int, float]] = []
@@ -115,7 +117,7 @@ class Storm:
         if now < self._supervisor_due or len(self._successors) >= may_be_away:
             return None
         well = [pod for pod in self._world.fleet.running() if self._may_strike(pod)]
-        if not well or self._world.tables.full_pods() < self._pods - may_be_away:
+        if not well or self._well() < self._pods - may_be_away:
             return None
         self._supervisor_due = now + BETWEEN_SUPERVISORS_S
         victim = self._chance.choice(well)

@@ -27,6 +27,7 @@ STOCK = """
        AND (SELECT count(*) FROM pools_agentprocess a WHERE a.pod_id = p.id AND a.status = 'available') >= agent_target
        AND (SELECT count(*) FROM pools_room r WHERE r.pod_id = p.id AND r.status = 'available') >= room_target
 """
+LIVE = "SELECT count(*) FROM pools_pod WHERE ended_at IS NULL AND heartbeat_at > now() - interval '3 s'"
 NEWEST = """
     SELECT a.os_pid FROM pools_agentprocess a JOIN pools_pod p ON p.id = a.pod_id
      WHERE a.status = 'available' AND p.ended_at IS NULL ORDER BY p.free_slots DESC, a.id DESC LIMIT 1
@@ -105,6 +106,9 @@ class Tables:
 
     def full_pods(self) -> int:
         return self.number(STOCK)
+
+    def live_pods(self) -> int:
+        return self.number(LIVE)
 
     def newest_available(self) -> int | None:
         """The pid of the process that the next claim will probably take."""

@@ -82,7 +82,7 @@ def test_it_keeps_the_pools_it_was_told_to_and_answers_probes(sandbox, tmp_path)
         wait_until(lambda: requests.get(f"{probes}/health/warm", timeout=5).status_code == 200)
         assert requests.get(f"{probes}/anything", timeout=5).status_code == 404
         processes = runpools.descendants()
-        assert len(processes) == 3  # the zygote and two agents
+        assert len(processes) == 4  # the zygote, the process that redacts its output, and two agents
         runpools.signal(signal.SIGTERM)
         assert runpools.wait() == 0
         wait_until(lambda: not any(map(is_running, processes)))

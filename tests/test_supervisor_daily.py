@@ -159,6 +159,26 @@ def test_three_pods_that_fill_fifty_rooms_at_once_stay_within_the_rate_limits(po
     assert len(sandbox.rooms()) == 51
 
 
+def test_a_call_takes_its_budget_when_a_thread_is_free_to_make_it(pods, sandbox):
+    """One that waited for a thread would be made in another window of Daily's limits, beside those of that window."""
+    used_up = {"group": "batch", "slot": 2**40, "used": 1000}  # in every window to come: rooms are made one by one
+    DailyBudgetSlot.objects.create(**used_up)
+    sandbox.set_latency(100)
+    pod = pods.start(room_target=20, **NO_AGENTS)
+    most = 0
+
+    def filling() -> bool:
+        nonlocal most
+        routes = "GET /", "GET /meeting-tokens/{token}", "POST /rooms"
+        made = sum(sum(sandbox.calls(route).values()) for route in routes)
+        spent = DailyBudgetSlot.objects.filter(group="general").aggregate(calls=Sum("used"))["calls"] or 0
+        most = max(most, spent - made)
+        return Room.objects.available().count() >= 8
+
+    run_until(pod, filling)
+    assert 0 < most <= 4, "no more than threads are making calls"
+
+
 def over(number: int) -> Room:
     return Room(
         name=f"bb-over-{number}", status=StockStatus.ENDED, ended_at=Now(), expires_at=Now(), end_reason="session over"
