@@ -9,7 +9,7 @@ TEST_WORKERS ?= 5
 COMPILED = PYTHONDONTWRITEBYTECODE=
 export VENV PROVIDERS
 
-.PHONY: help setup run demo test fuzz bench bench-sizing bench-voice bench-scale chaos hosts soak rolling load screenshots export-data check-deploy lint types lock clean
+.PHONY: help setup run demo test fuzz bots bench bench-sizing bench-voice bench-scale chaos hosts soak rolling load screenshots export-data check-deploy lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ test: setup ## run the tests (ARGS="-n0 -k claim" passes arguments to pytest, -n
 
 fuzz: setup ## what `make test` does with a few made-up requests for each operation of the API, with a hundred
 	@$(COMPILED) FUZZ_EXAMPLES="$${FUZZ_EXAMPLES:-100}" exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/test_schemathesis.py
+
+bots: setup ## which bots below a folder can be run here, and what the others lack (ARGS=DIR)
+	@exec $(PY) -m pools.agent.census $(ARGS)
 
 bench-sizing: setup ## a pod that follows demand against the simulation, and against a constant stock: three minutes
 	@exec $(PY) -m benchmarks.sizing $(ARGS)

@@ -42,9 +42,9 @@ class WarmBot:
 def warm_up(config: AgentConfig) -> WarmBot:
     """Import the bot and everything that its first session would import or load. Raises WarmupError."""
     started = time.monotonic()
-    _enter(config)
+    enter(config)
     before = set(sys.modules)
-    run = _import_bot(config.bot)
+    run = import_bot(config.bot)
     imported = time.monotonic()
     _forget_secrets()
     facts: dict[str, Any] = {"import_ms": _milliseconds(imported - started), "prejoin": _may_prejoin(config.bot)}
@@ -58,7 +58,7 @@ def warm_up(config: AgentConfig) -> WarmBot:
     return WarmBot(run, facts, _warm_up_of(config.bot))
 
 
-def _enter(config: AgentConfig) -> None:
+def enter(config: AgentConfig) -> None:
     """Become a program that lies in the bot's directory; ours stays importable, after everything of the bot's."""
     try:
         os.chdir(config.bot_dir)
@@ -69,7 +69,7 @@ def _enter(config: AgentConfig) -> None:
     sys.argv = [config.bot]
 
 
-def _import_bot(name: str) -> Bot:
+def import_bot(name: str) -> Bot:
     try:
         with last_words() as words:
             module = importlib.import_module(name)
