@@ -4,7 +4,7 @@ from typing import Any
 
 from leads import bot_body
 from leads.auth import Scope
-from leads.start import IdempotencyConflict, Started, one_attempt, request_key, session_life, start
+from leads.start import Claimed, IdempotencyConflict, Started, one_attempt, request_key, session_life, start
 from pools.daily.account import DailyAccess
 from pools.models import VoiceSession
 from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
@@ -21,7 +21,7 @@ def start_automatic(
         scope.check_merchant(merchant_id)
     key = request_key(scope.holder, idempotency_key)
 
-    def claim_once(access: DailyAccess, made: OnDemandRoom | None) -> VoiceSession:
+    def claim_once(access: DailyAccess, made: OnDemandRoom | None) -> Claimed:
         request = SessionRequest(
             body=bot_body.of_caller(body),
             life=session_life(),
@@ -31,10 +31,12 @@ def start_automatic(
         )
         try:
             with one_attempt("session"):
-                return (key and _session_of_retry(key)) or claim(request, made)
+                if key and (session := _session_of_retry(key)):
+                    return Claimed(session, new=False)
+                return Claimed(claim(request, made), new=True)
         except IdempotencyConflict:
             if key and (session := _session_of_retry(key)):  # of a request that was under way at the same time
-                return session
+                return Claimed(session, new=False)
             raise
 
     return start(claim_once)

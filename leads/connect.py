@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from breezebuddy.postgresql.prepared import prepared_cursor
 from leads import bot_body
 from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus
-from leads.start import NotStarted, one_attempt, request_key, session_life, start
+from leads.start import Claimed, NotStarted, one_attempt, request_key, session_life, start
 from pools.daily.account import DailyAccess
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
@@ -59,12 +59,12 @@ def _claim_for_lead(
     access: DailyAccess,
     arrived: float | None,
     made: OnDemandRoom | None,
-) -> VoiceSession:
+) -> Claimed:
     with one_attempt("lead"):
         lead = leads.select_related("template").select_for_update(of=("self",)).get(uuid=lead_uuid)
         existing = _session_of_retry(lead, key)
         if existing:
-            return existing
+            return Claimed(existing, new=False)
         _check_connectable(lead)
         request = SessionRequest(
             body=bot_body.of_lead(lead),
@@ -79,7 +79,7 @@ def _claim_for_lead(
         session = claim(request, made)
         with prepared_cursor() as cursor:
             cursor.execute(BEGIN_CALL, [session.pk, session.room.name, lead.pk])
-        return session
+        return Claimed(session, new=True)
 
 
 def _session_of_retry(lead: Lead, key: str | None) -> VoiceSession | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
@@ -42,8 +43,15 @@ class Started:
     session_id: uuid.UUID
 
 
-# One attempt, in a transaction of its own: a new session, or the one that exists for a retry.
-Claim = Callable[[DailyAccess, OnDemandRoom | None], VoiceSession]
+class Claimed(NamedTuple):
+    """`new`: this request has begun it; else it is the session that a retry has found."""
+
+    session: VoiceSession
+    new: bool
+
+
+# One attempt, in a transaction of its own.
+Claim = Callable[[DailyAccess, OnDemandRoom | None], Claimed]
 
 
 def start(claim_once: Claim) -> Started:
@@ -52,10 +60,10 @@ def start(claim_once: Claim) -> Started:
     made: Room | None = None
     try:
         try:
-            session = claim_once(access, None)
+            session, new = claim_once(access, None)
         except RoomNeeded as needed:
             made = on_demand.make_room(access.client, room_wanted(stored_tokens=access.signer is None))
-            session = claim_once(access, OnDemandRoom(made, needed.seen))
+            session, new = claim_once(access, OnDemandRoom(made, needed.seen))
     except (PoolExhausted, NotStarted, ObjectDoesNotExist):
         if made:
             on_demand.give_back(made)
@@ -63,7 +71,7 @@ def start(claim_once: Claim) -> Started:
     if made and session.room_id != made.pk:  # a retry that found its session
         on_demand.give_back(made)
     _wake_supervisors(session)
-    if session.start_kind not in IN_STOCK:
+    if new and session.start_kind not in IN_STOCK:
         events.info(
             "event=start_missed session=%s lead=%s start=%s agents=%s rooms=%s",
             session.uuid,
@@ -72,8 +80,15 @@ def start(claim_once: Claim) -> Started:
             session.agent_miss or "in_stock",
             session.room_miss or "in_stock",
         )
-    token = guest_token(session, session.room, access.signer, session_life())
-    return Started(session.room.url, token, session.uuid)
+    return Started(session.room.url, _guest_token(session, access), session.uuid)
+
+
+def _guest_token(session: VoiceSession, access: DailyAccess) -> str:
+    """Raises PoolExhausted."""
+    try:
+        return guest_token(session, session.room, access.signer, session_life())
+    except LookupError:  # a retry found a session from before we stopped signing: the account is about another key now
+        return on_demand.mint_guest_token(access.client, session, session_life())
 
 
 def room_wanted(*, stored_tokens: bool) -> on_demand.RoomWanted:

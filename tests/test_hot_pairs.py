@@ -10,7 +10,7 @@ from django.utils import timezone
 from cockpit.causes import causes
 from cockpit.windows import last_day, last_hour
 from leads.api.timeline import TimelineSerializer
-from leads.start import start
+from leads.start import Claimed, start
 from pools.models import AgentProcess, PoolSample, Room, SessionStatus, VoiceSession
 from pools.operators import version_numbers
 from pools.processes.hot_pairs import HotPairs
@@ -158,7 +158,7 @@ def test_a_start_from_a_hot_pair_is_not_told_as_missed(caplog, settings):
     make_daily_account()
     make_hot_pair()
     with caplog.at_level("INFO", logger="pools.events"):
-        start(lambda access, made: claimed())
+        start(lambda access, made: Claimed(claimed(), new=True))
     assert "start_missed" not in caplog.text
 
 

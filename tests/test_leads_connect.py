@@ -6,7 +6,8 @@ import jwt
 import pytest
 
 from leads.models import ExecutionMode, LeadStatus
-from pools.models import StockStatus, VoiceSession
+from pools.daily.account import daily_client, fingerprint
+from pools.models import DailyAccount, StockStatus, VoiceSession
 from tests.api import CONNECT, check_problem, post, rows
 from tests.make import bearer, make_agent_process, make_daily_account, make_lead, make_room
 
@@ -98,6 +99,43 @@ def test_a_retry_with_the_same_key_gets_the_same_session():
     first, second = (post(CONNECT, {"lead_id": str(lead.uuid)}, headers) for _ in range(2))
     assert first.status_code == second.status_code == 200
     assert first.json()["session_id"] == second.json()["session_id"]
+
+
+def test_a_start_that_missed_is_told_once_however_often_it_is_asked_for(sandbox, settings, caplog):
+    settings.DAILY_API_URL, settings.DAILY_API_KEY = sandbox.api_url, sandbox.api_key
+    DailyAccount.objects.update(key_fingerprint=fingerprint(sandbox.api_key))
+    daily_client.cache_clear()
+    make_agent_process()  # and no room
+    lead, headers = make_lead(), bearer() | {"Idempotency-Key": "try-1"}
+    with caplog.at_level("INFO", logger="pools.events"):
+        for _ in range(3):
+            assert post(CONNECT, {"lead_id": str(lead.uuid)}, headers).status_code == 200
+    assert caplog.text.count("event=start_missed") == 1
+    daily_client.cache_clear()
+
+
+def test_a_retry_gets_a_token_that_admits_even_if_tokens_are_not_signed_here_any_more(sandbox, settings):
+    settings.DAILY_API_URL, settings.DAILY_API_KEY = sandbox.api_url, sandbox.api_key
+    daily_client.cache_clear()
+    room = make_room(name=sandbox.create_room(privacy="private")["name"])
+    DailyAccount.objects.update(key_fingerprint=fingerprint(sandbox.api_key))
+    make_agent_process()
+    lead, headers = make_lead(), bearer() | {"Idempotency-Key": "try-1"}
+    assert post(CONNECT, {"lead_id": str(lead.uuid)}, headers).status_code == 200
+    DailyAccount.objects.update(key_fingerprint="of another key")
+    again = post(CONNECT, {"lead_id": str(lead.uuid)}, headers)
+    assert again.status_code == 200
+    assert sandbox.join(room.name, again.json()["token"])
+    daily_client.cache_clear()
+
+
+def test_a_retry_for_which_daily_makes_no_token_is_told_when_to_come_back():
+    make_room(), make_agent_process()
+    lead, headers = make_lead(), bearer() | {"Idempotency-Key": "try-1"}
+    assert post(CONNECT, {"lead_id": str(lead.uuid)}, headers).status_code == 200
+    DailyAccount.objects.update(key_fingerprint="of another key")
+    again = post(CONNECT, {"lead_id": str(lead.uuid)}, headers)
+    assert again.status_code == 503 and int(again["Retry-After"]) > 0
 
 
 def test_a_key_that_was_used_for_another_lead_is_a_conflict():

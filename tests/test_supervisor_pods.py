@@ -93,3 +93,14 @@ def test_the_name_of_a_pod_that_has_ended_is_free(pods):
     second = pods.start_full(pod_name="north-1")
     assert Pod.objects.current().get() == second.pod
     assert Pod.objects.count() == 2
+
+
+def test_names_that_a_hash_of_32_bits_cannot_tell_apart_are_two_pods(pods, caplog):
+    names = ["pod-66346", "pod-133576"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT hashtext(name)) FROM unnest(%s::text[]) AS name", [names])
+        assert cursor.fetchone() == (1,)
+    first, second = (pods.start(pod_name=name, agent_target=0, max_processes=0, room_target=1) for name in names)
+    run_until(first, together(lambda: is_full(first) and is_full(second), second))
+    assert "pod_name_taken_over" not in caplog.text and "listener_lost" not in caplog.text
+    assert set(Pod.objects.live().values_list("name", flat=True)) == set(names)

@@ -1,6 +1,8 @@
 """Where webhooks may go, and one POST there: to addresses as they were checked, and all of it bounded."""
 
 import ipaddress
+import os
+import resource
 import socket
 import ssl
 import threading
@@ -184,6 +186,20 @@ def test_what_the_receiver_asks_for_is_heard(receiver):
     assert post(receiver.url, b"{}", {}, HERE) == Posted(429, "answered 429", 7.0)
     receiver.answer = lambda received: Answer(503, {"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"})
     assert post(receiver.url, b"{}", {}, HERE).retry_after is None
+
+
+def test_without_a_descriptor_more_it_is_a_try_that_failed_and_no_exception():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert post(url, b"{}", {}, HERE, whole_s=0.2).problem == "no answer in time"  # what is loaded late is loaded
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.close(next_descriptor := os.dup(0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_descriptor + 1, before[1]))  # for the connection alone
+        try:
+            posted = post(url, b"{}", {}, HERE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert posted == Posted(None, "the connection failed (OSError)")
 
 
 def test_no_name_and_nobody_listening_are_problems_without_an_address_in_them(names):

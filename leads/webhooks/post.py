@@ -63,8 +63,9 @@ def _send(
     connected: socket.socket, parts: SplitResult, body: bytes, headers: Mapping[str, str], whole_s: float
 ) -> Posted:
     host = _ascii_host(parts)
+    expired = threading.Event()
     try:
-        with connected, _deadline(connected, whole_s) as expired:
+        with connected, _deadline(connected, whole_s, expired):
             connected.settimeout(whole_s)
             sock = _trust().wrap_socket(connected, server_hostname=host) if parts.scheme == "https" else connected
             with sock:
@@ -93,12 +94,11 @@ def _exchange(
 
 
 @contextlib.contextmanager
-def _deadline(connected: socket.socket, seconds: float) -> Iterator[threading.Event]:
-    """Shut the connection down after a while, whatever its other end is still doing; the event says that it was so.
+def _deadline(connected: socket.socket, seconds: float, expired: threading.Event) -> Iterator[None]:
+    """Shut the connection down after a while, whatever its other end is still doing; `expired` says that it was so.
 
-    By a descriptor of its own: TLS takes over the one of the socket.
+    By a descriptor of its own: TLS takes over the one of the socket. Raises OSError if there are no more of them.
     """
-    expired = threading.Event()
     handle = socket.socket(fileno=os.dup(connected.fileno()))
 
     def shut() -> None:
@@ -110,7 +110,7 @@ def _deadline(connected: socket.socket, seconds: float) -> Iterator[threading.Ev
     timer.daemon = True
     timer.start()
     try:
-        yield expired
+        yield
     finally:
         timer.cancel()
         timer.join()

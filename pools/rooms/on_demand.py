@@ -7,6 +7,8 @@ reserved rows that nobody claims are reaped after a minute.
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,10 +18,10 @@ from django.db.models import Sum
 from pools.daily import budget, refusals
 from pools.daily.client import DailyClient, NewRoom
 from pools.daily.errors import DailyError
-from pools.models import Pod, Room, StockStatus
+from pools.models import Pod, Room, StockStatus, VoiceSession
 from pools.rooms.names import room_name
 from pools.sessions.claims import PoolExhausted
-from pools.sessions.meeting_tokens import mint_pair
+from pools.sessions.meeting_tokens import mint_guest, mint_pair
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +46,28 @@ def make_room(client: DailyClient, wanted: RoomWanted) -> Room:
 
     Raises PoolExhausted when Daily cannot be asked or does not make it, and when half of this process waits for Daily.
     """
-    if not AT_ONCE.acquire(blocking=False):
-        raise PoolExhausted("no room in stock, and enough are being made on demand already", retry_after=2)
-    try:
+    with _one_of_a_few("no room in stock, and enough are being made on demand already"):
         return _make_room(client, wanted)
+
+
+def mint_guest_token(client: DailyClient, session: VoiceSession, life: timedelta) -> str:
+    """For the caller of a session whose room has no stored token, where we do not sign any. Raises PoolExhausted."""
+    with _one_of_a_few("no meeting token, and enough requests are waiting for Daily already"):
+        _wait_for_budget(calls=1)
+        try:
+            return mint_guest(client, session, session.room, life)
+        except DailyError as error:
+            logger.warning('event=on_demand_token_failed room=%s problem="%s"', session.room.name, error)
+            raise PoolExhausted("no meeting token, and Daily does not make one now", retry_after=5) from None
+
+
+@contextmanager
+def _one_of_a_few(otherwise: str) -> Iterator[None]:
+    """Never more of them than half of this process's threads."""
+    if not AT_ONCE.acquire(blocking=False):
+        raise PoolExhausted(otherwise, retry_after=2)
+    try:
+        yield
     finally:
         AT_ONCE.release()
 

@@ -28,6 +28,11 @@ def guest_token(session: VoiceSession, room: Room, signer: TokenSigner | None, l
     return _token(room, room.guest_token, signer, _guest(room.name, f"c{session.uuid.hex}", life))
 
 
+def mint_guest(client: DailyClient, session: VoiceSession, room: Room, life: timedelta) -> str:
+    """Over REST. Raises DailyError."""
+    return client.mint_token(_guest(room.name, f"c{session.uuid.hex}", life).properties(datetime.now(UTC).timestamp()))
+
+
 def mint_pair(client: DailyClient, name: str, life: timedelta, *, recorded: bool) -> StoredTokens:
     """Both over REST. The session is not known yet, so that the ids are the room's. Raises DailyError."""
     now = datetime.now(UTC)

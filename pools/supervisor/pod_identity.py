@@ -23,8 +23,12 @@ from pools.supervisor_config import SupervisorConfig
 logger = logging.getLogger(__name__)
 
 TAKE_OVER_S = 5.0
-HELD = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = hashtext(%s)::oid"
-LOCK_CLASS = 7351  # any constant: keeps pods' names apart from other advisory locks
+# All 64 bits of the lock's key: of 32 bits, two names of a large fleet may have the same.
+KEY = "hashtextextended(%s, 7351)"  # any constant: keeps pods' names apart from other advisory locks
+LOCK = f"SELECT pg_try_advisory_lock({KEY})"
+HELD = f"""
+SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()
+WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = {KEY}"""  # noqa: S608
 
 
 class PodNameTaken(Exception):
@@ -51,7 +55,7 @@ def hold_name(config: SupervisorConfig, own: Pod | None = None) -> Listener:
 
 
 def _try_lock(listener: Listener, name: str) -> bool:
-    row = listener.ask("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK_CLASS, name])
+    row = listener.ask(LOCK, [name])
     return bool(row and row[0])
 
 
@@ -69,7 +73,7 @@ def _take_away(listener: Listener, name: str, own: Pod | None) -> None:
             f"a runpools named {name} is running on {holder.host} (pid {holder.os_pid}); "
             "stop it, or give this one another --pod-name"
         )
-    row = listener.ask(HELD, [LOCK_CLASS, name])
+    row = listener.ask(HELD, [name])
     if row:
         logger.warning("event=pod_name_taken_over pod=%s backend=%s", name, row[0])
         listener.ask("SELECT pg_terminate_backend(%s, 1000)", [row[0]])
