@@ -30,15 +30,25 @@ COLUMNS = (
 )
 
 
+LAST_SAMPLE = """
+SELECT agents_available, agents_target, agents_in_use, rooms_available, rooms_target, warm, partial, cold,
+connect_p50_ms, connect_p99_ms, round((daily_left * 100)::numeric, 1)::float
+FROM pools_poolsample WHERE at > statement_timestamp() - make_interval(secs => %(span)s) ORDER BY at DESC LIMIT 1"""
+
+
 def history(span: Span) -> dict[str, Any]:
-    """Each column as a list of POINTS values, oldest first; None where nothing was sampled."""
+    """Each column as a list of POINTS values, oldest first; None where nothing was sampled. `last`: the latest sample
+    as it is, which the last point of a long span is not."""
     with connection.cursor() as cursor:
         cursor.execute(POINTS_OF_SPAN, {"step": span.step_s, "span": span.length.total_seconds()})
         rows = {row[0]: row[1:] for row in cursor.fetchall()}
+        cursor.execute(LAST_SAMPLE, {"span": span.length.total_seconds()})
+        last = cursor.fetchone()
     points = [rows.get(ago) for ago in range(POINTS, 0, -1)]
     return {
         "span_s": span.length.total_seconds(),
         "step_s": span.step_s,
+        "last": {name: _column([last], number)[0] for number, name in enumerate(COLUMNS)},
         **{name: _column(points, number) for number, name in enumerate(COLUMNS)},
     }
 

@@ -8,13 +8,33 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db import connection
+from django.db.models import Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from pools.models import PoolSample
 from pools.status.sampling import INTERVAL_S, NO_STARTS, Mark, Starts
 
+START_UP_S = 60.0  # pools that are not full by then are empty, not starting
+# A life of the service begins where no pod took sessions, or nothing was sampled, just before. Until its pools have had
+# something for the first time they are starting. What began before the span had something.
+EMPTY = """
+WITH sample AS (
+    SELECT *, lag(at) OVER ordered AS before, lag(pods) OVER ordered AS pods_before FROM pools_poolsample
+    WHERE at > statement_timestamp() - make_interval(secs => %(span)s) WINDOW ordered AS (ORDER BY at)
+), marked AS (
+    SELECT *, count(*) FILTER (WHERE pods = 0 OR pods_before = 0 OR at - before > make_interval(secs => %(gap)s)
+        OR before IS NULL AND NOT EXISTS (SELECT FROM pools_poolsample AS earlier WHERE earlier.at < sample.at)
+    ) OVER (ORDER BY at) AS life FROM sample
+), lived AS (
+    SELECT *, life = 0 OR at - min(at) OVER lives > make_interval(secs => %(start_up)s) AS started,
+        max(agents_available) OVER lives AS agents_had, max(rooms_available) OVER lives AS rooms_had
+    FROM marked WINDOW lives AS (PARTITION BY life ORDER BY at)
+)
+SELECT count(*) FILTER (WHERE agents_available = 0 AND agents_target > 0 AND (started OR agents_had > 0)),
+count(*) FILTER (WHERE rooms_available = 0 AND rooms_target > 0 AND (started OR rooms_had > 0)),
+count(*) FILTER (WHERE daily_left < %(spent)s) FROM lived"""
 SPENT = 0.25  # of the budget left: replenishing has stopped by then (pools.daily.budget.Priority)
 
 
@@ -73,9 +93,8 @@ def last_day() -> Window:
 
 def _empty(length: timedelta) -> tuple[float, float, float]:
     """Seconds for which the pools were empty though they should not have been, and the budget was used up."""
-    counts = PoolSample.objects.filter(at__gt=Now() - length).aggregate(
-        agents=Count("pk", filter=Q(agents_available=0, agents_target__gt=0)),
-        rooms=Count("pk", filter=Q(rooms_available=0, rooms_target__gt=0)),
-        daily=Count("pk", filter=Q(daily_left__lt=SPENT)),
-    )
-    return counts["agents"] * INTERVAL_S, counts["rooms"] * INTERVAL_S, counts["daily"] * INTERVAL_S
+    parameters = {"span": length.total_seconds(), "gap": 6 * INTERVAL_S, "start_up": START_UP_S, "spent": SPENT}
+    with connection.cursor() as cursor:
+        cursor.execute(EMPTY, parameters)
+        agents, rooms, daily = cursor.fetchone()
+    return agents * INTERVAL_S, rooms * INTERVAL_S, daily * INTERVAL_S

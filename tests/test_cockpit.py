@@ -128,6 +128,27 @@ def test_the_time_with_an_empty_pool_is_told():
     assert last_hour().empty_agents_s == pytest.approx(300, abs=20)
 
 
+def test_a_start_up_is_no_time_with_an_empty_pool():
+    """Neither the first, nor one after a time without pods; what runs dry after it was full is."""
+    for pods, available in ((1, 0), (1, 2), (1, 0), (0, 0), (1, 0), (1, 2)):
+        take_sample()
+        latest = PoolSample.objects.latest("id")
+        stock = {"agents_available": available, "agents_target": 2 * pods, "rooms_available": 2, "rooms_target": 2}
+        PoolSample.objects.filter(pk=latest.pk).update(pods=pods, **stock)
+        for sample in PoolSample.objects.all():
+            PoolSample.objects.filter(pk=sample.pk).update(at=sample.at - timedelta(seconds=10))
+    assert (last_hour().empty_agents_s, last_hour().empty_rooms_s) == (10, 0)
+
+
+def test_the_last_sample_is_told_as_it_is_beside_points_that_stand_for_many():
+    make_samples(hours=0.1, interval=30)
+    latest = PoolSample.objects.order_by("-at").values_list("pk", flat=True)[:2]
+    for pk, agents in zip(latest, (7, 0), strict=True):
+        PoolSample.objects.filter(pk=pk).update(agents_available=agents)
+    points = history(span_named("7d"))
+    assert (points["agents"][-1], points["last"]["agents"]) == (0, 7)
+
+
 def test_the_time_in_which_dailys_budget_held_us_up_is_told(admin_client):
     take_sample()
     assert live(admin_client)["daily"] == {

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from playwright.sync_api import Page, expect
 
-from pools.models import AgentProcess, Pod, Room, VoiceSession
+from pools.models import AgentProcess, DailyAccount, Pod, Room, VoiceSession
 from tests.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.pools_scene import make_operator, make_scene
 from tests.service import call_in_progress, is_full, run_until
@@ -69,6 +69,14 @@ def test_the_dashboard_changes_by_itself_and_asks_nobody_else(open_page, ann):
     Pod.objects.all().delete()
     expect(page.get_by_role("heading", name="Down", exact=True)).to_be_visible()
     page.reload()
+    DailyAccount.objects.all().delete()
+    make_warm_pod("pool-b")
+    expect(page.get_by_role("heading", name="Warm", exact=True)).to_be_visible()
+    page.route("**/live.json*", lambda route: route.abort())
+    expect(page.get_by_role("heading", name="Unknown", exact=True)).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("the pools were: Warm")).to_be_visible()
+    page.unroute("**/live.json*")
+    expect(page.get_by_role("heading", name="Warm", exact=True)).to_be_visible(timeout=30_000)
     assert hosts == {urlsplit(page.url).netloc}, "fonts, scripts and data are all our own"
 
 
@@ -81,7 +89,7 @@ def test_the_dashboard_answers_at_a_glance(open_page, ann):
     first = page.locator("[data-part=pods] tbody tr").first
     expect(first).to_contain_text("pool-c")
     expect(page.locator("[data-part=hour]")).to_contain_text("92.6 %")
-    expect(page.locator("[data-part=connect]")).to_contain_text("19 ms")
+    expect(page.locator("[data-part=connect]")).to_contain_text("25 ms")
     expect(page.locator("[data-part=agents]")).to_contain_text("empty for")
     expect(page.get_by_role("img", name=re.compile("^Agent processes in stock: available"))).to_be_visible()
     picture(page, "dashboard", full=True)

@@ -29,8 +29,8 @@ function agoInWords(seconds) {
 
 class Chart {
     /* series: [{ name, key, tone, kind: "line" | "area" | "dashed" | "column" }]; columns are stacked in their order. */
-    constructor(figure, { title, series, unit = (value) => String(Math.round(value * 10) / 10), top = null, alarm = null }) {
-        Object.assign(this, { figure, title, series, unit, top, alarm, history: null, cursor: null });
+    constructor(figure, { title, series, unit = (value) => String(Math.round(value * 10) / 10), top = null, alarm = null, stands = "" }) {
+        Object.assign(this, { figure, title, series, unit, top, alarm, stands, history: null, cursor: null });
         figure.addEventListener("pointermove", (event) => this.point(event));
         figure.addEventListener("pointerleave", () => this.look(null));
         figure.addEventListener("blur", () => this.look(null));
@@ -172,8 +172,14 @@ class Chart {
     }
 
     shown(series) {
-        const values = this.values(series);
-        return this.cursor === null ? values.findLast((value) => value !== null) : values[this.cursor];
+        return this.cursor === null ? this.history.last[series.key] : this.values(series)[this.cursor];
+    }
+
+    /* A point of a long span stands for many samples. */
+    moment() {
+        const { span_s, step_s } = this.history;
+        const ago = agoInWords(span_s - this.cursor * step_s);
+        return step_s > 10 && this.stands ? `${ago}, ${this.stands} of ${agoInWords(step_s).slice(1)}` : ago;
     }
 
     caption() {
@@ -182,7 +188,7 @@ class Chart {
         title.textContent = this.title;
         const legend = document.createElement("span");
         legend.className = "ck-legend";
-        legend.append(this.cursor === null ? "last sample" : agoInWords(this.history.span_s - this.cursor * this.history.step_s));
+        legend.append(this.cursor === null ? "last sample" : this.moment());
         for (const series of this.series) {
             const entry = document.createElement("span"), mark = document.createElement("i"), number = document.createElement("b");
             mark.style.setProperty("--tone", series.tone);

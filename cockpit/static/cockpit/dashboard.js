@@ -3,6 +3,7 @@
 
 const POLL_MS = 3000;
 const PATIENCE_MS = 10000;
+const STALE_MS = 2 * POLL_MS; // without an answer for so long nobody knows whether the pools are still warm
 const root = document.getElementById("cockpit");
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
 const tone = (name) => `var(--ck-${name})`;
@@ -182,12 +183,12 @@ function showRows(name, rows, nothing) {
 }
 
 const charts = {
-    agents: { title: "Agent processes in stock", alarm: (h, i) => h.agents[i] === 0 && h.agents_target[i] > 0, series: [{ name: "available", key: "agents", tone: tone("good"), kind: "area" }, { name: "target", key: "agents_target", tone: tone("quiet"), kind: "dashed" }] },
-    rooms: { title: "Rooms in stock", alarm: (h, i) => h.rooms[i] === 0 && h.rooms_target[i] > 0, series: [{ name: "available", key: "rooms", tone: tone("good"), kind: "area" }, { name: "target", key: "rooms_target", tone: tone("quiet"), kind: "dashed" }] },
-    starts: { title: "Starts", unit: (value) => count(Math.round(value * 10) / 10), series: [{ name: "warm", key: "warm", tone: tone("good"), kind: "column" }, { name: "partial", key: "partial", tone: tone("warn"), kind: "column" }, { name: "cold", key: "cold", tone: tone("bad"), kind: "column" }] },
-    connect: { title: "Request to acknowledged", unit: milliseconds, series: [{ name: "p50", key: "p50", tone: tone("good"), kind: "line" }, { name: "p99", key: "p99", tone: tone("warn"), kind: "line" }] },
-    sessions: { title: "Sessions in progress", series: [{ name: "in calls", key: "in_use", tone: tone("line"), kind: "area" }] },
-    daily: { title: "Daily budget left", unit: (value) => `${Math.round(value)} %`, top: 100, series: [{ name: "tightest group", key: "daily_left", tone: tone("line"), kind: "area" }] },
+    agents: { title: "Agent processes in stock", stands: "least", alarm: (h, i) => h.agents[i] === 0 && h.agents_target[i] > 0, series: [{ name: "available", key: "agents", tone: tone("good"), kind: "area" }, { name: "target", key: "agents_target", tone: tone("quiet"), kind: "dashed" }] },
+    rooms: { title: "Rooms in stock", stands: "least", alarm: (h, i) => h.rooms[i] === 0 && h.rooms_target[i] > 0, series: [{ name: "available", key: "rooms", tone: tone("good"), kind: "area" }, { name: "target", key: "rooms_target", tone: tone("quiet"), kind: "dashed" }] },
+    starts: { title: "Starts", stands: "all", unit: (value) => count(Math.round(value * 10) / 10), series: [{ name: "warm", key: "warm", tone: tone("good"), kind: "column" }, { name: "partial", key: "partial", tone: tone("warn"), kind: "column" }, { name: "cold", key: "cold", tone: tone("bad"), kind: "column" }] },
+    connect: { title: "Request to acknowledged", stands: "mean and worst", unit: milliseconds, series: [{ name: "p50", key: "p50", tone: tone("good"), kind: "line" }, { name: "p99", key: "p99", tone: tone("warn"), kind: "line" }] },
+    sessions: { title: "Sessions in progress", stands: "most", series: [{ name: "in calls", key: "in_use", tone: tone("line"), kind: "area" }] },
+    daily: { title: "Daily budget left", stands: "least", unit: (value) => `${Math.round(value)} %`, top: 100, series: [{ name: "tightest group", key: "daily_left", tone: tone("line"), kind: "area" }] },
 };
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -215,12 +216,22 @@ function show(live) {
     for (const button of root.querySelectorAll("[data-span]")) button.setAttribute("aria-pressed", String(button.dataset.span === live.span));
 }
 
+/* The verdict is of the last answer: after that it is not known, and not green. */
+function showUnknown(age) {
+    const box = part("verdict");
+    setTone(box, "quiet");
+    put(box, "[data-word]", "Unknown");
+    put(box, "[data-sentence]", `This page gets no answers. ${seconds(age)} ago the pools were: ${latest.verdict.word}.`);
+    document.title = "Unknown | Breeze Buddy pools";
+}
+
 function showFreshness() {
     const age = Math.round((Date.now() - received) / 1000);
     const box = root.querySelector("[data-fresh]");
     box.classList.toggle("stale", Boolean(problem));
     const text = problem ? `${problem}; these numbers are ${seconds(age)} old` : "Live";
     if (box.textContent !== text) box.textContent = text;
+    if (problem && Date.now() - received > STALE_MS) showUnknown(age);
 }
 
 async function ask(span = latest.span, sample = latest.sample) {
