@@ -49,8 +49,10 @@ RUN /opt/uv/bin/uv pip install --require-hashes --requirements requirements.txt 
 # --- the code, compiled once for both ---
 FROM base AS code
 COPY manage.py gunicorn.conf.py ./
+COPY access access
 COPY breezebuddy breezebuddy
-COPY cockpit cockpit
+COPY common common
+COPY devtools devtools
 COPY leads leads
 COPY pools pools
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .

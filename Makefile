@@ -24,43 +24,43 @@ test: setup ## run the tests (ARGS="-n0 -k claim" passes arguments to pytest, -n
 	@$(COMPILED) exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 fuzz: setup ## what `make test` does with a few made-up requests for each operation of the API, with a hundred
-	@$(COMPILED) FUZZ_EXAMPLES="$${FUZZ_EXAMPLES:-100}" exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/test_schemathesis.py
+	@$(COMPILED) FUZZ_EXAMPLES="$${FUZZ_EXAMPLES:-100}" exec $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/project/test_schemathesis.py
 
 bots: setup ## which bots below a folder can be run here, and what the others lack (ARGS=DIR)
 	@exec $(PY) -m pools.agent.census $(ARGS)
 
 bench-sizing: setup ## a pod that follows demand against the simulation, and against a constant stock: three minutes
-	@exec $(PY) -m benchmarks.sizing $(ARGS)
+	@exec $(PY) -m trials.bench.sizing $(ARGS)
 
 bench: setup ## measure claims, hand-offs and refills; prints a table and writes JSON
-	@exec $(PY) -m benchmarks $(ARGS)
+	@exec $(PY) -m trials.bench $(ARGS)
 
 bench-voice: setup ## measure spoken calls: press of the button to first word, and where each millisecond goes
-	@exec $(PY) -m benchmarks --voice --output .data/bench-voice.json $(ARGS)
+	@exec $(PY) -m trials.bench --voice --output .data/bench-voice.json $(ARGS)
 
 bench-scale: setup ## a hundred pods on one database: a quarter of an hour (ARGS="--pods 20 --seconds 10 --history 0")
-	@exec $(PY) -m benchmarks.scale $(ARGS)
+	@exec $(PY) -m trials.scale $(ARGS)
 
 hosts: setup ## several hosts on this machine: cables pulled, a slow one, a rolling restart; needs root, cleans up after itself
-	@exec $(PY) -m hosts $(ARGS)
+	@exec $(PY) -m trials.hosts $(ARGS)
 
 chaos: setup ## break everything on purpose and count what is lost: a quarter of an hour (ARGS=--busy occupies the cores too); prints findings, writes JSON
-	@exec $(PY) -m chaos chaos $(ARGS)
+	@exec $(PY) -m trials.chaos chaos $(ARGS)
 
 soak: setup ## three pods under load and faults for 10 minutes (ARGS="--minutes 60"), then an audit
-	@exec $(PY) -m chaos soak $(ARGS)
+	@exec $(PY) -m trials.chaos soak $(ARGS)
 
 rolling: setup ## restart three pods one after the other under load (ARGS="--pipecat" with the Pipecat bot)
-	@exec $(PY) -m chaos rolling $(ARGS)
+	@exec $(PY) -m trials.chaos rolling $(ARGS)
 
 load: setup ## 50 pushes/s and 10 connects/s for two minutes (ARGS="api --seconds 30"), or a campaign that is dialled (ARGS=dial)
-	@exec $(PY) -m load $(or $(ARGS),api)
+	@exec $(PY) -m trials.load $(or $(ARGS),api)
 
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
-	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/test_cockpit_browser.py
+	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/pools/test_cockpit_browser.py
 
 check-deploy: setup ## lint and validate what is shipped, rehearse a roll-out and an upgrade, build and run the images
-	@$(PY) -m shipping files && $(PY) -m shipping manifests && $(PY) -m shipping rehearsal && $(PY) -m shipping upgrade && $(PY) -m shipping images
+	@$(PY) -m trials.shipping files && $(PY) -m trials.shipping manifests && $(PY) -m trials.shipping rehearsal && $(PY) -m trials.shipping upgrade && $(PY) -m trials.shipping images
 
 export-data: setup ## the whole database in one private file below .data (ARGS=FILE names it); manage.py importdata reads it
 	@exec $(PY) manage.py exportdata $(ARGS)
@@ -74,15 +74,15 @@ types: setup ## mypy
 setup: ## install requirements.lock and the bot's requirements.txt into .venv, if they changed (the other targets do this)
 	@sh setup.sh
 
-lock: setup ## write requirements*.lock anew from requirements*.txt, and shipping/checkov.lock
+lock: setup ## write requirements*.lock anew from requirements*.txt, and trials/shipping/checkov.lock
 	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		-o requirements.lock requirements.txt requirements-agent.txt requirements-dev.txt
 	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		-o requirements-providers.lock requirements-providers.txt -c requirements.lock
 	@"$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		-o shipping/checkov.lock shipping/checkov.txt
+		-o trials/shipping/checkov.lock trials/shipping/checkov.txt
 
 clean: ## remove .venv, caches and .data (with the development database)
-	@if [ -e "$(VENV)/requirements.lock.installed" ]; then $(PY) -m breezebuddy.embedded_postgres remove .data/postgres .data/test-postgres; fi
+	@if [ -e "$(VENV)/requirements.lock.installed" ]; then $(PY) -m devtools.embedded_postgres remove .data/postgres .data/test-postgres; fi
 	rm -rf "$(VENV)" .data .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,8 +9,9 @@ import os
 import resource
 from typing import Any
 
-from breezebuddy import listening, metrics_directory
+from breezebuddy import listening
 from breezebuddy.secrecy import keep_memory_private
+from common import metrics_directory
 from pools.logs import log_format
 
 wsgi_app = "breezebuddy.wsgi"
@@ -65,7 +66,7 @@ def post_worker_init(worker: Any) -> None:
     """Connect before the first request does: a new connection costs 8 ms. Without a database, requests get 503."""
     from django.db import Error, connection
 
-    from breezebuddy.postgresql.connection import ImpatientConnection
+    from common.postgresql.connection import ImpatientConnection
 
     ImpatientConnection.answer_timeout = 2.0  # then 503: a caller waits
 

@@ -9,6 +9,7 @@ from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
 from breezebuddy.secrecy import keep_memory_private
+from common.database import is_connection_failure, no_database
 
 WRONG_CONFIGURATION = 2
 FAILED = 1
@@ -27,21 +28,6 @@ def main(arguments: list[str]) -> None:
         if not is_connection_failure(exc):
             raise
         _end(no_database(exc), FAILED)
-
-
-def is_connection_failure(exc: OperationalError) -> bool:
-    """Whether there was no connection at all: the server's own errors have an SQLSTATE, and are ours to explain."""
-    return getattr(exc.__cause__, "sqlstate", None) is None
-
-
-def no_database(exc: OperationalError) -> str:
-    """One line that says what does not answer, why, and how to start it."""
-    reason = (str(exc).strip().splitlines() or ["no reason given"])[0].strip()
-    if settings.DATABASE_URL:
-        database = settings.DATABASES["default"]
-        where = f"{database['HOST'] or 'the default socket'}:{database['PORT'] or 5432}"
-        return f"the database of DATABASE_URL ({where}) does not answer: {reason}"
-    return "the embedded PostgreSQL does not run: start it with `make run` in another terminal, or set DATABASE_URL"
 
 
 def _end(message: str, status: int) -> None:

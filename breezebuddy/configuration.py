@@ -8,21 +8,17 @@ import re
 from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from common.rates import Rate
+
 env = environ.Env()
 
 POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql", "psql")
-PERIODS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
-
-
-class Rate(NamedTuple):
-    calls: int
-    seconds: int
 
 
 def refuse(name: str, value: object, allowed: str) -> NoReturn:
@@ -83,10 +79,10 @@ def rate(name: str, default: str) -> "Rate | None":
     value = text(name, default).lower()
     if value == "off":
         return None
-    count, _, period = value.partition("/")
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", count) or period not in PERIODS:
+    try:
+        return Rate.parse(value)
+    except ValueError:
         refuse(name, value, "such as 20/min: a number, then /s, /min, /h or /d; or off")
-    return Rate(int(count), PERIODS[period])
 
 
 def pem(name: str) -> str:

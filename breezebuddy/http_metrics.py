@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import Histogram
 
-from breezebuddy.arrival import arrival_of
+from common.arrival import arrival_of
 
 SECONDS = Histogram(
     "http_request_duration_seconds",

@@ -19,7 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from breezebuddy.metrics_directory import VARIABLE
+from common.metrics_directory import VARIABLE
 from leads import metrics as leads_metrics
 from pools.metrics import access
 from pools.metrics.processes import Group, ProcessTree, children_of

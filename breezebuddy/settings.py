@@ -6,8 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from breezebuddy import configuration as conf
-from breezebuddy import dev_secret_key, embedded_postgres
-from cockpit import theme
+from breezebuddy import development, theme
 from pools.agent.launcher import PROVIDERS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -128,7 +127,7 @@ if not SECRET_KEY:
         conf.refuse(
             "SECRET_KEY", "(unset)", "a long random value, the same in every process, where DATABASE_URL is set"
         )
-    SECRET_KEY = dev_secret_key.read(DATA_DIR) or dev_secret_key.made()  # `make run` keeps it
+    SECRET_KEY = development.secret_key(DATA_DIR)  # `make run` keeps it
 
 # --- callers of the API ------------------------------------------------------------------------------------
 JWT_ALGORITHM = conf.choice("JWT_ALGORITHM", "HS256", ("HS256", "RS256"))
@@ -145,9 +144,9 @@ PROXIES = conf.whole_number("PROXIES", 0, minimum=0, maximum=10)
 ROOT_URLCONF = "breezebuddy.urls"
 WSGI_APPLICATION = "breezebuddy.wsgi.application"
 INSTALLED_APPS = [
-    "cockpit.apps.CockpitConfig",  # before the theme: its templates come first
+    "breezebuddy",  # before the theme: its templates come first
     "unfold.apps.BasicAppConfig",
-    "cockpit.apps.CockpitAdminConfig",
+    "breezebuddy.apps.BreezeBuddyAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -156,12 +155,13 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "breezebuddy",
+    "access",
     "pools",
     "leads",
+    *development.apps(),
 ]
 MIDDLEWARE = [
-    "breezebuddy.arrival.note_arrival",
+    "common.arrival.note_arrival",
     "breezebuddy.http_metrics.measure_requests",
     "breezebuddy.probes_by_address.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
@@ -198,9 +198,9 @@ APPEND_SLASH = False
 # gunicorn's threads borrow from a pool of connections (a connection a request costs 8 ms); `runpools` and the
 # other commands keep one connection for their whole life. CONN_HEALTH_CHECKS: a killed backend is replaced
 # instead of becoming a 500. The choice is made by the process that serves HTTP (gunicorn.conf.py).
-DATABASES = {"default": conf.env.db_url_config(DATABASE_URL or embedded_postgres.database_url(DATA_DIR / "postgres"))}
-DATABASES["default"] |= {"ENGINE": "breezebuddy.postgresql", "CONN_HEALTH_CHECKS": True}
-# The threshold only lets statements be prepared that ask for it (breezebuddy/postgresql/prepared.py); no others are.
+DATABASES = {"default": conf.env.db_url_config(DATABASE_URL or development.database_url(DATA_DIR))}
+DATABASES["default"] |= {"ENGINE": "common.postgresql", "CONN_HEALTH_CHECKS": True}
+# The threshold only lets statements be prepared that ask for it (common/postgresql/prepared.py); no others are.
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 2,
     "prepare_threshold": 5,
@@ -233,13 +233,13 @@ UNFOLD = theme.UNFOLD
 
 # --- HTTP API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["leads.bearer.BearerTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.bearer.BearerTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "breezebuddy.negotiation.OnlyRenderer",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "breezebuddy.errors.exception_handler",
+    "EXCEPTION_HANDLER": "common.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "NUM_PROXIES": PROXIES,
 }

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db.models import QuerySet
 
-from breezebuddy.postgresql.prepared import prepared_cursor
+from common.postgresql.prepared import prepared_cursor
 from leads import bot_body
 from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus
-from leads.start import Claimed, NotStarted, one_attempt, request_key, session_life, start
 from pools.daily.account import DailyAccess
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
+from pools.sessions.start import Claimed, NotStarted, one_attempt, request_key, session_life, start
 
 # WEB_SESSION is the published word for a call that its caller began.
 BEGIN_CALL = """

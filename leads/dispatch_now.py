@@ -3,9 +3,9 @@
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from breezebuddy.errors import Conflict, StateError
-from leads import phone_calls
+from common.errors import Conflict, StateError
 from leads.models import TELEPHONY_MODES, Lead, LeadStatus
+from leads.telephony import phone_calls
 from pools import notifications
 
 BUSY = "Lead is currently being dispatched"

@@ -5,9 +5,9 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Now
 
-from leads import phone_calls
 from leads.models import Lead, LeadStatus, PlatformStatus
-from leads.phone_calls import NO_ANSWER, UNKNOWN
+from leads.telephony import phone_calls
+from leads.telephony.phone_calls import NO_ANSWER, UNKNOWN
 from leads.webhooks import outbox
 from pools.models import VoiceSession
 from pools.sessions.ending import NOT_STARTED

@@ -12,14 +12,15 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework.exceptions import APIException, NotFound
 
-from breezebuddy.errors import Conflict, PayloadError, StateError
-from leads.auth import Scope
+from access.scope import Scope
+from common.errors import Conflict, PayloadError, StateError
 from leads.models import TELEPHONY_MODES, Lead, Template
 from leads.payload_schema import PayloadSchema
 from leads.schema_subset import BadSchema
 from leads.schema_work import MAX_WORK_OF_A_REQUEST, Work
-from leads.start import request_key
+from leads.visibility import templates_of
 from pools import notifications
+from pools.sessions.start import request_key
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class Preparation:
         by = Q(name__in=wanted["name"]) if wanted["name"] else Q(pk__in=[])
         if wanted["uuid"]:
             by |= Q(uuid__in=wanted["uuid"])
-        return list(self._scope.templates().filter(by, active=True, reseller_id__in=wanted["reseller_id"]))
+        return list(templates_of(self._scope).filter(by, active=True, reseller_id__in=wanted["reseller_id"]))
 
     def _template(self, values: Values) -> Template:
         """By UUID, by name, or by both. A name is looked up for the merchant first, then for all of the reseller's."""

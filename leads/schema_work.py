@@ -7,7 +7,7 @@ one of the validator, which cannot be stopped.
 from collections.abc import Iterator
 from typing import Any
 
-from breezebuddy.errors import StateError
+from common.errors import StateError
 from leads import schema_subset as subset
 
 MAX_WORK = 50_000  # steps for one payload: about 50 ms

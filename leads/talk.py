@@ -15,11 +15,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import NotFound
 
-from breezebuddy.arrival import arrival_of
-from leads.auth import Scope
+from access.models import Role
+from access.scope import Scope
+from common.arrival import arrival_of
 from leads.connect import Connected, connect
-from leads.models import ExecutionMode, Role
+from leads.models import ExecutionMode
 from leads.push import push
+from leads.visibility import leads_of
 from pools.sessions.claims import PoolExhausted
 
 DEMO = "demo"
@@ -58,7 +60,9 @@ def _connect(request: HttpRequest) -> Connected:
         "is_playground": False,
     }
     lead = push(VISITOR, values)
-    return connect(lead_uuid=lead.uuid, leads=VISITOR.leads(), holder=VISITOR.holder, arrived=arrival_of(request.META))
+    return connect(
+        lead_uuid=lead.uuid, leads=leads_of(VISITOR), holder=VISITOR.holder, arrived=arrival_of(request.META)
+    )
 
 
 def _page(request: HttpRequest, problem: str = "", status: int = 200) -> HttpResponse:

@@ -5,16 +5,10 @@ from leads.api.bulk import BulkPushView
 from leads.api.connect import ConnectView
 from leads.api.dispatch_now import DispatchNowView
 from leads.api.leads import LeadsView, LeadView
-from leads.api.login import LoginView, MeView
 from leads.api.recording import RecordingView
 from leads.api.templates import TemplatesView, TemplateView
-from leads.api.tokens import TokensView, TokenView
 
 urlpatterns = [
-    path("login", LoginView.as_view(), name="login"),
-    path("auth/me", MeView.as_view(), name="me"),
-    path("s2s-token", TokensView.as_view(), name="s2s-tokens"),
-    path("s2s-token/<str:token_id>", TokenView.as_view(), name="s2s-token"),
     path("leads", LeadsView.as_view(), name="leads"),
     path("leads/bulk", BulkPushView.as_view(), name="leads-bulk"),
     path("leads/recording/<str:call_sid>", RecordingView.as_view(), name="recording"),

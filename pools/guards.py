@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from pools.database_away import DATABASE_AWAY
+from common.database import DATABASE_AWAY
 from pools.decisions.planner import Backoff
 from pools.metrics.pod import FAILURES
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from django.db import connection
 
-from breezebuddy.postgresql.connection import ImpatientConnection
-from breezebuddy.postgresql.prepared import prepared_cursor
+from common.postgresql.connection import ImpatientConnection
+from common.postgresql.prepared import prepared_cursor
 
 CHANNEL = "breezebuddy_pools"
 ORDERS = "orders"

@@ -1,4 +1,4 @@
-"""Fixtures for all tests. The database comes from the plugin `tests/embedded_database.py`."""
+"""Fixtures for all tests. The database comes from the plugin `tests/support/embedded_database.py`."""
 
 import os
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from django.db import connection
 from django.test import override_settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from breezebuddy.postgresql.connection import ImpatientConnection
-from tests.browser import browser, open_page
-from tests.daily_sandbox import module_sandbox, sandbox
-from tests.embedded_database import TEMPLATE
-from tests.service import pods
+from common.postgresql.connection import ImpatientConnection
+from tests.support.browser import browser, open_page
+from tests.support.daily_sandbox import module_sandbox, sandbox
+from tests.support.embedded_database import TEMPLATE
+from tests.support.service import pods
 
 __all__ = ["browser", "module_sandbox", "open_page", "patient_connections", "pods", "sandbox"]
 

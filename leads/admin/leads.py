@@ -3,9 +3,9 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from breezebuddy.admin_columns import ReadOnlyAdmin, json_block, link, short
-from breezebuddy.durations import NONE, since
-from breezebuddy.masking import mask_text
+from common.admin_columns import ReadOnlyAdmin, json_block, link, short
+from common.durations import NONE, since
+from common.masking import mask_text
 from leads.models import Lead, LeadStatus
 
 

@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from breezebuddy import strict_json
-from breezebuddy.admin_columns import search_link
-from breezebuddy.admin_lists import ListAdmin
-from breezebuddy.errors import ShapeError
+from common import strict_json
+from common.admin_columns import search_link
+from common.admin_lists import ListAdmin
+from common.errors import ShapeError
 from leads.models import Template
 from leads.payload_schema import PayloadSchema
 from leads.schema_subset import BadSchema

@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from breezebuddy.admin_columns import ReadOnlyAdmin, json_block, link, short
-from breezebuddy.durations import NONE, since
-from breezebuddy.masking import mask_text
+from common.admin_columns import ReadOnlyAdmin, json_block, link, short
+from common.durations import NONE, since
+from common.masking import mask_text
 from leads.models import DeliveryStatus, WebhookDelivery
 from pools import notifications
 

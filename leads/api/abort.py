@@ -8,13 +8,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from breezebuddy.openapi import BODY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
-from breezebuddy.strict_json import StrictJSONParser
+from access.scope import READ_ONLY, MayChange, scope_of
+from common.api.examples import EXAMPLE_LEAD, EXAMPLE_TEMPLATE
+from common.api.fields import TextField
+from common.api.request import as_uuid, checked
+from common.openapi import BODY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
+from common.strict_json import StrictJSONParser
 from leads.abort import DONE, NOT_FOUND, abort
-from leads.api.examples import EXAMPLE_LEAD, EXAMPLE_TEMPLATE
-from leads.api.fields import TextField
-from leads.api.request import as_uuid, checked
-from leads.auth import READ_ONLY, MayChange, scope_of
+from leads.visibility import leads_of
 
 MAX_REASON = 500
 MAX_LEADS = 1000
@@ -86,6 +87,6 @@ class AbortView(APIView):
     def post(self, request: Request) -> Response:
         items = checked(AbortSerializer, request)["leads"]
         wanted = [(as_uuid(item["lead_id"]), item["cancellation_reason"]) for item in items]
-        results = abort(scope_of(request).leads(), wanted)
+        results = abort(leads_of(scope_of(request)), wanted)
         answer = [result.as_json() | {"id": item["lead_id"]} for result, item in zip(results, items, strict=True)]
         return Response({"leads": answer})

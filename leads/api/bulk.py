@@ -11,8 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from breezebuddy.errors import BodyTooLarge, ShapeError, body_of_problem
-from breezebuddy.openapi import (
+from access.scope import READ_ONLY, MayChange, scope_of
+from access.throttles import BulkPushThrottle
+from common.api.examples import EXAMPLE_LEAD
+from common.api.request import checked, idempotency_key
+from common.errors import BodyTooLarge, ShapeError, body_of_problem
+from common.openapi import (
     BODY_PROBLEMS,
     IDEMPOTENCY,
     TOO_MANY,
@@ -21,14 +25,10 @@ from breezebuddy.openapi import (
     ShapeProblemSerializer,
     problem,
 )
-from breezebuddy.strict_json import LargeJSONParser
-from leads.api.examples import EXAMPLE_LEAD
+from common.strict_json import LargeJSONParser
 from leads.api.leads import PushSerializer, pushed
-from leads.api.request import checked, idempotency_key
-from leads.auth import READ_ONLY, MayChange, scope_of
 from leads.models import Lead
 from leads.push import KEY_REUSED, push_all
-from leads.throttles import BulkPushThrottle
 
 MAX_LEADS = 1000
 

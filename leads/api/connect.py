@@ -10,17 +10,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from breezebuddy.arrival import arrival_of
-from breezebuddy.errors import StateError
-from breezebuddy.openapi import BODY_PROBLEMS, IDEMPOTENCY, UNAUTHENTICATED, problem
-from breezebuddy.strict_json import StrictJSONParser
-from leads.api.examples import EXAMPLE_LEAD, EXAMPLE_SESSION
-from leads.api.fields import UUIDField
-from leads.api.request import checked, idempotency_key
-from leads.api.start_problems import answered
-from leads.auth import MayChange, scope_of
+from access.scope import MayChange, scope_of
+from common.api.examples import EXAMPLE_LEAD, EXAMPLE_SESSION
+from common.api.fields import UUIDField
+from common.api.request import checked, idempotency_key
+from common.arrival import arrival_of
+from common.errors import StateError
+from common.openapi import BODY_PROBLEMS, IDEMPOTENCY, UNAUTHENTICATED, problem
+from common.strict_json import StrictJSONParser
 from leads.connect import Connected, LeadNotConnectable, connect
 from leads.models import Lead
+from leads.visibility import leads_of
+from pools.api.start_problems import answered
 
 
 class ConnectSerializer(serializers.Serializer[Any]):
@@ -91,7 +92,7 @@ class ConnectView(APIView):
             with answered():
                 return connect(
                     lead_uuid=lead_uuid,
-                    leads=scope.leads(),
+                    leads=leads_of(scope),
                     holder=scope.holder,
                     idempotency_key=idempotency_key(request),
                     arrived=arrival_of(request.META),

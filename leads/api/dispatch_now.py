@@ -10,11 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
-from leads.api.examples import EXAMPLE_LEAD
-from leads.api.request import as_uuid
-from leads.auth import READ_ONLY, MayChange, scope_of
+from access.scope import READ_ONLY, MayChange, scope_of
+from common.api.examples import EXAMPLE_LEAD
+from common.api.request import as_uuid
+from common.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.dispatch_now import BUSY, OVER, dispatch_now
+from leads.visibility import leads_of
 
 EXPECTED_WITHIN_MS = 200  # the published figure: where nothing else is due, and there is stock
 
@@ -56,7 +57,7 @@ class DispatchNowView(APIView):
         ],
     )
     def post(self, request: Request, lead_id: str) -> Response:
-        leads = scope_of(request).leads()
+        leads = leads_of(scope_of(request))
         lead = leads.filter(uuid=as_uuid(lead_id)).first()
         if lead is None:
             raise NotFound(f"Lead not found for ID: {lead_id[:100]}")

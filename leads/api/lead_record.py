@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from leads.api.fields import ObjectField, UnsetField
+from common.api.fields import ObjectField, UnsetField
 from leads.models import ExecutionMode, Lead, LeadStatus
 from leads.webhooks.payload import recording_path, was_recorded
 from pools.models import SessionStatus, StartKind, VoiceSession

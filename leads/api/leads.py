@@ -11,8 +11,14 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from breezebuddy.errors import ShapeError, StateError
-from breezebuddy.openapi import (
+from access.scope import READ_ONLY, MayChange, scope_of
+from access.throttles import PushThrottle
+from common.api.examples import EXAMPLE_LEAD
+from common.api.fields import ObjectField, TextField, UUIDField
+from common.api.pages import PageQuery, page_of, query_of
+from common.api.request import as_uuid, checked, idempotency_key
+from common.errors import ShapeError, StateError
+from common.openapi import (
     BODY_PROBLEMS,
     IDEMPOTENCY,
     PAYLOAD_PROBLEM,
@@ -22,18 +28,14 @@ from breezebuddy.openapi import (
     UNAVAILABLE,
     problem,
 )
-from breezebuddy.strict_json import StrictJSONParser
+from common.strict_json import StrictJSONParser
 from leads.abort import DONE, NOT_FOUND, abort
 from leads.api.abort import AbortedSerializer, CancelQuery
-from leads.api.examples import EXAMPLE_LEAD
-from leads.api.fields import ObjectField, TextField, UUIDField, WebhookAddressField
+from leads.api.fields import WebhookAddressField
 from leads.api.lead_record import LeadSerializer
-from leads.api.pages import PageQuery, page_of, query_of
-from leads.api.request import as_uuid, checked, idempotency_key
-from leads.auth import READ_ONLY, MayChange, scope_of
 from leads.models import ExecutionMode, Lead, LeadStatus
 from leads.push import KEY_REUSED, push
-from leads.throttles import PushThrottle
+from leads.visibility import leads_of
 from leads.webhooks.addresses import Destinations
 
 MODES = ", ".join(ExecutionMode.values)
@@ -181,7 +183,7 @@ class LeadsView(APIView):
     )
     def get(self, request: Request) -> Response:
         query = query_of(LeadsQuery, request)
-        leads = scope_of(request).leads().select_related("template", "voice_session__room")
+        leads = leads_of(scope_of(request)).select_related("template", "voice_session__room")
         filters = {FILTERS[name]: value for name, value in query.items() if name in FILTERS}
         page, cursor = page_of(leads, query, **filters)
         return Response({"results": LeadSerializer(page, many=True).data, "next_cursor": cursor})
@@ -211,7 +213,7 @@ class LeadView(APIView):
         },
     )
     def get(self, request: Request, lead_id: str) -> Response:
-        leads = scope_of(request).leads().select_related("template", "voice_session__room")
+        leads = leads_of(scope_of(request)).select_related("template", "voice_session__room")
         lead = leads.filter(uuid=as_uuid(lead_id)).first()
         if lead is None:
             raise NotFound(f"Lead not found for ID: {lead_id[:100]}")
@@ -245,7 +247,7 @@ class LeadView(APIView):
         if not query.is_valid():
             raise ShapeError(["query", "cancellation_reason"], str(query.errors["cancellation_reason"][0]), "invalid")
         reason = query.validated_data["cancellation_reason"]
-        (result,) = abort(scope_of(request).leads(), [(as_uuid(lead_id), reason)])
+        (result,) = abort(leads_of(scope_of(request)), [(as_uuid(lead_id), reason)])
         if result.message == NOT_FOUND:
             raise NotFound(f"Lead not found for ID: {lead_id[:100]}")
         if result.status != "success":

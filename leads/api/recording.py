@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from breezebuddy.errors import Unavailable
-from breezebuddy.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
-from leads.auth import scope_of
+from access.scope import scope_of
+from common.errors import Unavailable
+from common.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from leads.visibility import leads_of
 from pools.daily import refusals
 from pools.daily.account import daily_client
 from pools.daily.recordings import BudgetUsed, DownloadFailed, NoRecording, NoSuchRange, OpenRecording, open_recording
@@ -76,7 +77,10 @@ class RecordingView(APIView):
         if not CALL_SID.fullmatch(call_sid):
             raise not_found
         lead = (
-            scope_of(request).leads().select_related("voice_session").filter(voice_session__room__name=call_sid).first()
+            leads_of(scope_of(request))
+            .select_related("voice_session")
+            .filter(voice_session__room__name=call_sid)
+            .first()
         )
         if lead is None or lead.voice_session is None:
             raise not_found

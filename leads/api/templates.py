@@ -12,18 +12,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from breezebuddy.errors import Conflict, ShapeError
-from breezebuddy.openapi import BODY_PROBLEMS, QUERY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
-from breezebuddy.strict_json import StrictJSONParser
-from leads.api.examples import EXAMPLE_TEMPLATE
-from leads.api.fields import ObjectField, TextField
-from leads.api.pages import PageQuery, page_of, query_of
-from leads.api.request import as_uuid, checked
-from leads.auth import READ_ONLY, MayChange, scope_of
+from access.scope import READ_ONLY, MayChange, scope_of
+from common.api.examples import EXAMPLE_TEMPLATE
+from common.api.fields import ObjectField, TextField
+from common.api.pages import PageQuery, page_of, query_of
+from common.api.request import as_uuid, checked
+from common.errors import Conflict, ShapeError
+from common.openapi import BODY_PROBLEMS, QUERY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
+from common.strict_json import StrictJSONParser
 from leads.models import Template
 from leads.models.template import WEEK_S, check_time_zone
 from leads.payload_schema import PayloadSchema
 from leads.schema_subset import BadSchema
+from leads.visibility import own_templates_of, templates_of
 
 MONTH_S = 4 * WEEK_S
 TIMES = ["%H:%M", "%H:%M:%S", "%H:%M:%S.%f"]  # ISO 8601's offsets would be read and forgotten
@@ -147,7 +148,7 @@ class TemplatesView(APIView):
     def get(self, request: Request) -> Response:
         query = query_of(TemplatesQuery, request)
         filters = {name: query[name] for name in ("name", "reseller_id", "merchant_id") if name in query}
-        page, cursor = page_of(scope_of(request).templates(), query, **filters)
+        page, cursor = page_of(templates_of(scope_of(request)), query, **filters)
         return Response({"results": [shown(template) for template in page], "next_cursor": cursor})
 
     @extend_schema(
@@ -188,7 +189,7 @@ class TemplateView(APIView):
         examples=[OpenApiExample("A template", status_codes=["200"], value=SHOWN)],
     )
     def get(self, request: Request, template_id: str) -> Response:
-        template = scope_of(request).templates().filter(uuid=as_uuid(template_id)).first()
+        template = templates_of(scope_of(request)).filter(uuid=as_uuid(template_id)).first()
         if template is None:
             raise not_found(template_id)
         return Response(shown(template))
@@ -217,7 +218,7 @@ class TemplateView(APIView):
         scope = scope_of(request)
         values = checked(TemplateChangeSerializer, request)
         with transaction.atomic():
-            template = scope.own_templates().select_for_update().filter(uuid=as_uuid(template_id)).first()
+            template = own_templates_of(scope).select_for_update().filter(uuid=as_uuid(template_id)).first()
             if template is None:
                 raise not_found(template_id)
             refuse_move(template, request.data)

@@ -1,7 +1,5 @@
-"""Templates, the leads that are made from them, and who may call the API."""
+"""Templates, and the leads that are made from them."""
 
-from leads.models.allowance import RateAllowance
-from leads.models.holders import ApiToken, Holder, Profile, Role
 from leads.models.lead import (
     TELEPHONY_MODES,
     WEB_MODES,
@@ -18,18 +16,13 @@ from leads.models.webhook_delivery import DeliveryStatus, WebhookDelivery
 __all__ = [
     "TELEPHONY_MODES",
     "WEB_MODES",
-    "ApiToken",
     "DeliveryStatus",
     "ExecutionMode",
-    "Holder",
     "Lead",
     "LeadStatus",
     "PlatformStatus",
-    "Profile",
     "ProviderReason",
     "ProviderStatus",
-    "RateAllowance",
-    "Role",
     "Template",
     "WebhookDelivery",
 ]

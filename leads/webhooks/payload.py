@@ -7,7 +7,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
-from leads.phone_calls import BUSY, NO_ANSWER, UNKNOWN
+from leads.telephony.phone_calls import BUSY, NO_ANSWER, UNKNOWN
 from pools.sessions.end_reasons import BODY_TOO_LARGE
 
 # Nobody was reached.

@@ -27,11 +27,11 @@ from pools.chores.unlocked import keys_of_unlocked
 from pools.daily import budget, refusals
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyError, DailyKeyRefused
+from pools.daily.room_names import is_ours
 from pools.decisions.chores import PodSeen, first_for_chores
 from pools.guards import Guards, one_by_one
 from pools.http_calls import Done, HttpCalls
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
-from pools.rooms.names import is_ours
 from pools.sessions import daily_events, tally
 from pools.sessions.ending import OnSessionEnded
 from pools.status import sampling

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db.models.functions import Now
 
-from breezebuddy.postgresql.prepared import columns, from_row, prepared_cursor
+from common.postgresql.prepared import columns, from_row, prepared_cursor
 from pools.daily import refusals
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyRejected

@@ -1,6 +1,6 @@
 """What a hand-off asks of the rows while its caller waits: two prepared statements."""
 
-from breezebuddy.postgresql.prepared import columns, from_row, prepared_cursor
+from common.postgresql.prepared import columns, from_row, prepared_cursor
 from pools.models import Pod, Room, VoiceSession
 
 TO_SEE_TO = f"""

@@ -6,10 +6,10 @@ from django.db import connection, transaction
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
+from pools.daily.room_names import room_name
 from pools.decisions import planner
 from pools.models import Pod, Room, StockStatus
 from pools.models.rooms import RoomQuerySet
-from pools.rooms.names import room_name
 from pools.supervisor_config import SupervisorConfig
 
 RETIRED = "retired by an operator"

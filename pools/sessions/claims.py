@@ -35,7 +35,7 @@ class PoolExhausted(Exception):
 
 
 class RoomNeeded(Exception):
-    """A process can be had but no room is in stock: make one (pools.rooms.on_demand), then claim again with it.
+    """A process can be had but no room is in stock: make one (pools.sessions.on_demand), then claim again with it.
 
     `seen`: what the pools looked like; hand it to the second claim, for it tells why the room was missing.
     """

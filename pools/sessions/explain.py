@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from breezebuddy.durations import duration
-from breezebuddy.plurals import counted
+from common.durations import duration
+from common.plurals import counted
 from pools.decisions.targets import CONFIGURED
 from pools.sessions.misses import Cause, Circumstances
 from pools.sessions.timeline import Moment, Step, slowest, time_to

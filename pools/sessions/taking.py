@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from breezebuddy.postgresql.prepared import columns, from_row, prepared_cursor
+from common.postgresql.prepared import columns, from_row, prepared_cursor
 from pools.models import HANDOFF_LEASE, AgentProcess, Room, StockStatus, VoiceSession
 
 LEASE_S = HANDOFF_LEASE.total_seconds()

@@ -5,7 +5,7 @@ Nothing would ever be heard on a connection that has gone silent without closing
 
 import logging
 
-from pools.database_away import DATABASE_AWAY
+from common.database import DATABASE_AWAY
 from pools.models import Pod
 from pools.notifications import CHORES, ORDERS, Listener
 from pools.supervisor.pod_identity import hold_name

@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from breezebuddy.postgresql.prepared import prepared_cursor
+from common.postgresql.prepared import prepared_cursor
 from pools.chores.fleet_chores import Chores
 from pools.decisions import planner
 from pools.models import Pod

@@ -16,12 +16,12 @@ from typing import Any
 
 from django.db import connection
 
+from common.database import DATABASE_AWAY
 from pools.agent.descendants import become_subreaper
 from pools.chores import reaper
 from pools.chores.fleet_chores import Chores
 from pools.daily import refusals
 from pools.daily.client import DailyClient
-from pools.database_away import DATABASE_AWAY
 from pools.guards import Guards
 from pools.http_calls import HttpCalls
 from pools.kernel.strays import end_strays, reap_strays

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from breezebuddy.durations import NONE, duration
+from common.durations import NONE, duration
 from pools.operators.version_numbers import VersionNumbers
 from pools.terminal.screen import table
 

@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from breezebuddy.postgresql.schema import SchemaEditor, unfinished
+from common.postgresql.schema import SchemaEditor, unfinished
 
 OURS = {"pools", "leads"}
 LOCK_TIMEOUT_MS = 500  # for so long others may have to queue behind us; less than PostgreSQL's deadlock_timeout

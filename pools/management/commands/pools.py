@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import OperationalError
 
-from breezebuddy.command_line import is_connection_failure, no_database
+from common.database import is_connection_failure, no_database
 from pools.terminal.screen import Screen
 from pools.terminal.verbs import ExitCode, verbs
 

@@ -9,8 +9,8 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
-from breezebuddy.durations import duration
-from breezebuddy.plurals import counted
+from common.durations import duration
+from common.plurals import counted
 from pools.models import AgentProcess, Pod
 from pools.operators import steering
 from pools.terminal.operator import operator

@@ -11,7 +11,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping
 from typing import Any
 
-from breezebuddy.id_search import id_range
+from common.id_search import id_range
 from pools.models import VoiceSession
 from pools.sessions.story import Story
 from pools.terminal.screen import Screen, one_line

@@ -19,8 +19,8 @@ from typing import Any
 
 from django.conf import settings
 
-from breezebuddy.durations import duration
-from breezebuddy.plurals import counted
+from common.durations import duration
+from common.plurals import counted
 from pools.decisions.targets import Action, Order
 from pools.sizing.history import daily_allowances
 from pools.sizing.plot import plot

@@ -12,8 +12,8 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from breezebuddy.command_line import is_connection_failure, no_database
-from breezebuddy.durations import duration
+from common.database import is_connection_failure, no_database
+from common.durations import duration
 from pools.status.readiness import what_is_missing
 from pools.status.state import read_state
 from pools.terminal.screen import Screen

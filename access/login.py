@@ -1,0 +1,72 @@
+"""Logging in with a password, for `POST /login` and the form of the admin, within the same limits.
+
+A password's hash takes half a second of CPU. So an address and an account have LOGIN_RATE each, and a process makes
+one hash at a time, with two log-ins waiting for their turn.
+"""
+
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from rest_framework.exceptions import Throttled
+from rest_framework.throttling import BaseThrottle
+
+from access.throttles import seconds_to_wait
+
+BUSY_S = 2
+_PLACES = threading.BoundedSemaphore(3)  # the threads of a gunicorn worker that log-ins may hold
+_HASHING = threading.Lock()
+
+
+def log_in(request: HttpRequest, name: str, password: str) -> User | None:
+    """The user of this name, or of an email that no other user has; None: there is none, or not with this password.
+
+    An unknown name takes as long as a wrong password. Raises Throttled.
+    """
+    _count(f"address {BaseThrottle().get_ident(request)}")  # type: ignore[arg-type]  # it reads only META
+    found = _named(name)
+    username = found.get_username() if found else name
+    with _turn():
+        _count(f"account {canonical(username)}")
+        user = authenticate(request, username=username, password=password)
+    return user if isinstance(user, User) else None
+
+
+def canonical(name: str) -> str:
+    """One form for all spellings of a user name or an email that can mean the same account."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _named(name: str) -> User | None:
+    if found := User.objects.filter(username=name).first():
+        return found
+    # PostgreSQL compares in capitals, where other letters are the same than here: a dotless i and an i.
+    by_email = [
+        user
+        for user in User.objects.filter(email__iexact=name).exclude(email="")[:10]
+        if canonical(user.email) == canonical(name)
+    ]
+    return by_email[0] if len(by_email) == 1 else None
+
+
+def _count(whom: str) -> None:
+    """Raises Throttled if there have been too many log-ins; this one then counts for nobody else."""
+    if wait := seconds_to_wait("LOGIN_RATE", whom, settings.LOGIN_RATE):
+        raise Throttled(wait)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Alone in this process. Raises Throttled where two wait already."""
+    if not _PLACES.acquire(blocking=False):
+        raise Throttled(BUSY_S)
+    try:
+        with _HASHING:
+            yield
+    finally:
+        _PLACES.release()

@@ -1,0 +1,23 @@
+from django.db import models
+from django.db.models.functions import Now
+
+
+class RateAllowance(models.Model):
+    """How far somebody has used up a rate; all processes share the row (access.throttles).
+
+    The table is UNLOGGED (migration 0006): counting costs no disk flush, and a crash of PostgreSQL forgets it all.
+    """
+
+    key = models.CharField(
+        max_length=64, primary_key=True, help_text="SHA-256 of the rate's name and of whom it limits."
+    )
+    used_up_to = models.DateTimeField(
+        db_default=Now(),
+        help_text="Moved on by each call; never further than a period ahead.",
+    )
+
+    class Meta:
+        app_label = "leads"
+
+    def __str__(self) -> str:
+        return self.key[:8]

@@ -1,0 +1,78 @@
+"""The admin site: its front page is the dashboard, which asks for news at `live.json`."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.sites import UnfoldAdminSite
+
+from access.login_form import LoginForm
+from common.admin_lists import OfferedAutocomplete
+from pools.dashboard.dashboard import live
+from pools.dashboard.order_view import OrderView
+from pools.dashboard.spans import span_named
+from pools.dashboard.steer_view import SteerView
+
+
+def may_see_dashboard(request: HttpRequest) -> bool:
+    return request.user.has_perm("pools.view_pod")
+
+
+class BreezeBuddyAdminSite(UnfoldAdminSite):
+    index_template = "dashboard/dashboard.html"
+    index_title = "Dashboard"
+    enable_nav_sidebar = True
+    login_form = LoginForm
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("live.json", self.admin_view(self.live), name="live"),
+            path("steer/<slug:verb>/", self.admin_view(SteerView.as_view(admin_site=self)), name="steer"),
+            path("order/<slug:action>/", self.admin_view(OrderView.as_view(admin_site=self)), name="order"),
+            *super().get_urls(),
+        ]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().login(request, extra_context)
+        form = (response.context_data or {})["form"] if isinstance(response, TemplateResponse) else None
+        if isinstance(form, LoginForm) and form.retry_after:
+            response.status_code, response["Retry-After"] = 429, str(form.retry_after)
+        return response
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        """Refuses a NUL in any address: PostgreSQL takes none, and Django looks for it in forms only."""
+
+        @wraps(view)
+        def without_nul(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if "\0" in request.path or any("\0" in f"{name}{value}" for name, value in _asked(request)):
+                raise BadRequest("An address cannot have a NUL.")
+            return view(request, *args, **kwargs)
+
+        return super().admin_view(without_nul, cacheable)
+
+    def autocomplete_view(self, request: HttpRequest) -> Any:
+        return OfferedAutocomplete.as_view(admin_site=self)(request)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        if not may_see_dashboard(request):
+            return super().index(request, extra_context)
+        span = span_named(request.GET.get("span"))
+        return super().index(request, {"live": live(request.user, span), **(extra_context or {})})
+
+    def live(self, request: HttpRequest) -> HttpResponse:
+        """What the dashboard shows, for its script. `?sample=`: the one that it has; the charts come only with a newer
+        one."""
+        if not may_see_dashboard(request):
+            return JsonResponse({"detail": "You may not see the pools."}, status=403)
+        known = request.GET.get("sample", "")
+        answer = JsonResponse(live(request.user, span_named(request.GET.get("span")), known_sample=known))
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+
+def _asked(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(name, value) for name, values in request.GET.lists() for value in values]

@@ -1,0 +1,52 @@
+"""Lists in pages, newest first: `limit` rows, and the `next_cursor` to ask for the rows after them."""
+
+import uuid
+from typing import Any, TypeVar, cast
+
+from django.db.models import Model, QuerySet
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from common.api.fields import UUIDField
+from common.errors import ShapeError
+
+Row = TypeVar("Row", bound=Model)  # with a public id: `uuid`
+
+PARAMETERS = [
+    OpenApiParameter("limit", int, description="Rows on a page: 1 to 100; 50 if not given."),
+    OpenApiParameter("cursor", uuid.UUID, description="The `next_cursor` of the page before."),
+]
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """Base of the query parameters of a list."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=100, default=50)
+    cursor = UUIDField(required=False)
+
+
+def query_of(serializer_class: type[PageQuery], request: Request) -> dict[str, Any]:
+    """The checked query parameters. Raises ShapeError (422) with the place `query`, also for a name that is none:
+    a filter that is misspelt would show everything."""
+    serializer = serializer_class(data=request.query_params.dict())
+    if unknown := next((name for name in request.query_params if name not in serializer.fields), None):
+        raise ShapeError(["query", unknown[:100]], f"is none of {', '.join(serializer.fields)}", "unknown")
+    if not serializer.is_valid():
+        name, messages = next(iter(serializer.errors.items()))
+        raise ShapeError(["query", name], str(messages[0]), getattr(messages[0], "code", "invalid"))
+    return serializer.validated_data
+
+
+def page_of(rows: QuerySet[Row], query: dict[str, Any], **filters: Any) -> tuple[list[Row], str | None]:
+    """Of `rows` (all that the caller may see) those of this page that pass the filters, and the cursor of the next one,
+    which is the public id of the last row. That row may not pass them any more when it comes back: leads go on."""
+    later = rows.filter(**filters)
+    if cursor := query.get("cursor"):
+        last = rows.model._default_manager.filter(pk__in=rows.values("pk"), uuid=cursor).values_list("pk").first()
+        if last is None:
+            raise ShapeError(["query", "cursor"], "is of no row that you may see", "invalid")
+        later = later.filter(pk__lt=last[0])
+    found = list(later.order_by("-pk")[: query["limit"] + 1])
+    page = found[: query["limit"]]
+    return page, str(cast(Any, page[-1]).uuid) if len(found) > len(page) else None

@@ -1,0 +1,50 @@
+"""Django's PostgreSQL backend with our connections (connection.py, pool.py), our schema changes (schema.py), and a log
+that knows prepared statements (prepared.py)."""
+
+from types import ModuleType
+from typing import Any
+
+import psycopg
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.db.backends.postgresql import base, operations
+
+from common.postgresql.connection import ImpatientConnection
+from common.postgresql.pool import ForgettingPool
+from common.postgresql.prepared import PreparedCursor
+from common.postgresql.schema import SchemaEditor
+
+
+def _psycopg_with_our_connections() -> ModuleType:
+    """What the backend calls `Database`: psycopg, but for the class of the connections that it makes."""
+    module = ModuleType("psycopg")
+    module.__dict__.update(vars(psycopg))
+    module.__dict__["connect"] = ImpatientConnection.connect
+    return module
+
+
+class Operations(operations.DatabaseOperations):
+    def last_executed_query(self, cursor: Any, sql: str, params: Any) -> Any:
+        """For Django's log of queries. A prepared one with the values in its text, so that it can be explained."""
+        if isinstance(cursor, PreparedCursor):
+            return self.compose_sql(sql, params)
+        return super().last_executed_query(cursor, sql, params)
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    Database = _psycopg_with_our_connections()
+    SchemaEditorClass = SchemaEditor
+    ops_class = Operations
+
+    @property
+    def pool(self) -> ForgettingPool | None:
+        """As Django's, of our class. None where connections are not pooled."""
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if self.alias == NO_DB_ALIAS or not options:
+            return None
+        pools: dict[str, ForgettingPool] = self._connection_pools  # type: ignore[attr-defined]
+        if self.alias not in pools:
+            configure = self._configure_connection  # type: ignore[attr-defined]
+            arguments = self.get_connection_params() | {"autocommit": True}
+            pool = ForgettingPool(kwargs=arguments, configure=configure, **options)
+            pools.setdefault(self.alias, pool)  # another thread may have been quicker
+        return pools[self.alias]

@@ -1,0 +1,57 @@
+"""A pool of connections whose users do not pay for connections that were lost while nobody used them.
+
+psycopg's pool looks at one lost connection after the other and waits at least a second after each; and the longer
+PostgreSQL was away, the later it connects again (up to minutes). A caller waits for 2 s and gets 503.
+"""
+
+import logging
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from common.postgresql.connection import ImpatientConnection
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 0.5  # while PostgreSQL is away, each waiting request asks for a connection this often
+
+
+class ForgettingPool(ConnectionPool[ImpatientConnection]):
+    """Checks each connection before it hands it out. When one was lost, all that are in the pool are replaced: what
+    closes one (a failover, a proxy that restarts) seldom leaves the others."""
+
+    def __init__(self, **options: Any) -> None:
+        # reconnect_timeout: a failed attempt is not scheduled again; the next request connects at once instead.
+        super().__init__(connection_class=ImpatientConnection, open=False, reconnect_timeout=0, **options)
+        self._forgetting = Lock()
+        self._forgotten = 0
+
+    def getconn(self, timeout: float | None = None) -> ImpatientConnection:
+        """Raises PoolTimeout."""
+        until = monotonic() + (self.timeout if timeout is None else timeout)
+        while True:
+            forgotten = self._forgotten
+            try:
+                connection = super().getconn(min(RETRY_S, until - monotonic()))
+            except PoolTimeout:
+                if monotonic() >= until:
+                    raise
+                continue
+            try:
+                self.check_connection(connection)
+            except psycopg.Error:
+                self.putconn(connection)  # closed: it is replaced
+                self._forget(forgotten)
+            else:
+                return connection
+
+    def _forget(self, forgotten: int) -> None:
+        """Replace all connections in the pool, once for all threads that hold one of those that were lost together."""
+        with self._forgetting:
+            if self._forgotten == forgotten:
+                self._forgotten += 1
+                logger.info("event=database_connections_lost")
+                self.drain()

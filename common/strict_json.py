@@ -1,0 +1,130 @@
+"""Reading a JSON body: refused where PostgreSQL, JSON's own standard or a bot could not take it.
+
+What gets through can be stored in a `jsonb` column and sent on as UTF-8: no NUL, no lone surrogate, no NaN or
+Infinity (also not as 1e999), no nesting that overflows a stack, no name twice in one object.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NoReturn
+
+from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.request import Request
+
+from common.errors import BodyTooLarge, LengthRequired, ShapeError
+
+MAX_DEPTH = 64
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+
+
+class StrictJSONParser(JSONParser):
+    """Raises ShapeError (422). Django itself bounds the body (DATA_UPLOAD_MAX_MEMORY_SIZE -> 413)."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        return loads(stream.read())
+
+
+class LargeJSONParser(BaseParser):
+    """For the few endpoints that take more than others: at most `limit` bytes, whatever Django's own limit is.
+
+    Not a JSONParser: for those REST framework reads the body through Django's limit.
+    """
+
+    media_type = "application/json"
+    limit: int
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        body = stream.read(self.limit + 1)
+        if len(body) > self.limit:
+            raise BodyTooLarge(self.limit)
+        return loads(body)
+
+
+def body_of(request: Request) -> Any:
+    """The parsed body; an absent one is `{}`. Raises what the parser raises, and LengthRequired (411)."""
+    if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
+        raise LengthRequired  # WSGI would show it as empty
+    return request.data
+
+
+def loads(body: bytes) -> Any:
+    """Parse a body. Raises ShapeError with the place of the first thing that is wrong."""
+    try:
+        value = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
+    except UnicodeDecodeError as error:
+        raise ShapeError(["body"], f"not UTF-8 (byte {error.start})", "json_invalid") from None
+    except RecursionError:
+        raise ShapeError(["body"], _TOO_DEEP, "json_too_deep") from None
+    except json.JSONDecodeError as error:
+        raise ShapeError(["body"], f"not JSON: {error}", "json_invalid") from None
+    except ValueError:  # an integer of more than 4,300 digits
+        raise ShapeError(["body"], "a number has too many digits", "number_too_long") from None
+    refuse_unstorable(value)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """One of two values of the same name would be lost, and which one is up to each reader."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = counts.most_common(1)[0][0]
+        raise ShapeError(["body"], f"the name {twice[:100]!a} is given twice in one object", "duplicate_name")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ShapeError(["body"], f"{name} is not a JSON number", "json_invalid")
+
+
+def refuse_unstorable(value: Any) -> None:
+    """Raises ShapeError. Walks without recursion; `loc` is built only for what is refused."""
+    for path, leaf in _leaves(value):
+        if isinstance(leaf, str):
+            _refuse_bad_text(leaf, path)
+        elif isinstance(leaf, float) and not math.isfinite(leaf):
+            raise ShapeError(_loc(path), "must be a finite number", "number_not_finite")
+
+
+_Path = tuple[Any, ...]  # (parent path, key): a linked list, shared by siblings
+
+
+def _leaves(value: Any) -> Iterator[tuple[_Path, Any]]:
+    """Every key and every value that is no container, each with its path."""
+    todo: list[tuple[_Path, Any, int]] = [((), value, 1)]
+    while todo:
+        path, current, depth = todo.pop()
+        if not isinstance(current, dict | list):
+            yield path, current
+            continue
+        if depth > MAX_DEPTH:
+            raise ShapeError(["body"], _TOO_DEEP, "json_too_deep")
+        if isinstance(current, dict):
+            for key in current:
+                yield path, key
+        items = current.items() if isinstance(current, dict) else enumerate(current)
+        todo.extend(((path, key), inner, depth + 1) for key, inner in items)
+
+
+def _refuse_bad_text(text: str, path: _Path) -> None:
+    if "\x00" in text:
+        raise ShapeError(_loc(path), "must not contain a NUL character", "nul_character")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ShapeError(_loc(path), "contains half of a surrogate pair", "lone_surrogate") from None
+
+
+def _loc(path: _Path) -> list[str | int]:
+    keys: list[str | int] = []
+    while path:
+        path, key = path
+        keys.append(key)
+    return ["body", *reversed(keys)]

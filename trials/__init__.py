@@ -1,0 +1,1 @@
+"""What proves the product: benchmarks, chaos, hosts, load, shipping."""

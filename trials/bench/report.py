@@ -1,0 +1,105 @@
+"""The table for people and the JSON for machines. Figures are stated as measured, whether or not they meet the aim."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trials.bench.figures import PERCENTILES, Figure, ratio
+
+HEADINGS = ("", "n", *PERCENTILES, "aim (at most)", "")
+VERDICTS = {True: "met", False: "MISSED", None: ""}
+
+
+@dataclass
+class Report:
+    """What has come of a run. `failures`: measure -> what did not work."""
+
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    load_before: tuple[float, ...] = field(default_factory=os.getloadavg)
+    figures: list[Figure] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    rate_limited: int = 0
+
+    def finish(self) -> None:
+        """Add what compares one measure with another."""
+        figures = {figure.name: figure for figure in self.figures}
+        without, warm = figures.get("no_pool"), figures.get("acknowledged_warm")
+        if without and warm:
+            self.figures.append(ratio("no_pool_ratio", "no pool : warm pair acknowledged", without, warm))
+        without, warm = figures.get("voice_no_pool"), figures.get("voice_warm")
+        if without and warm:
+            title = "first word, warm pair : no pools"
+            self.figures.append(ratio("voice_ratio", title, warm, without, {"p50": 0.25}))
+
+    def table(self) -> str:
+        rows = [HEADINGS, *map(_row, self.figures)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+        lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+        notes = [f"{figure.title}: {note}" for figure in self.figures for note in figure.notes]
+        return "\n".join([*lines, "", *notes, *self._circumstances()])
+
+    def _circumstances(self) -> list[str]:
+        failed = [f"{name} DID NOT WORK: {problem}" for name, problem in self.failures.items()]
+        durability = ", ".join(f"{name}={value}" for name, value in self.settings.items())
+        load = " -> ".join(f"{load[0]:.1f}" for load in (self.load_before, os.getloadavg()))
+        cpus = os.cpu_count() or 1
+        busy = (
+            ["BUSY before the run began: the figures include waiting for a CPU."]
+            if self.load_before[0] > cpus / 2
+            else []
+        )
+        return [
+            f"PostgreSQL: {durability}. Calls to Daily answered 429: {self.rate_limited}.",
+            f"{cpus} CPUs, load {load} (client, service, database and agents all run on them).",
+            *busy,
+            *failed,
+        ]
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self._as_json(), indent=1) + "\n")
+
+    def _as_json(self) -> dict[str, Any]:
+        return {
+            "began": self.began.isoformat(timespec="seconds"),
+            "seconds": round((datetime.now(UTC) - self.began).total_seconds(), 1),
+            "machine": {
+                "cpus": os.cpu_count(),
+                "system": platform.platform(),
+                "python": platform.python_version(),
+                "load_before": self.load_before,
+                "load_after": os.getloadavg(),
+            },
+            "postgresql": self.settings,
+            "daily_calls_rate_limited": self.rate_limited,
+            "figures": {figure.name: figure.as_json() for figure in self.figures},
+            "failures": self.failures,
+        }
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    values = [_value(figure.at(name), figure.unit) for name in PERCENTILES]
+    aims = ", ".join(f"{name} {_value(aim, figure.unit)}" for name, aim in figure.aims.items())
+    if len(figure.samples) == 1:
+        values[1:] = ["" for _ in values[1:]]
+    return figure.title, str(len(figure.samples)), *values, aims, VERDICTS[figure.met]
+
+
+def _value(value: float, unit: str) -> str:
+    digits = 0 if value >= 1000 else 1 if unit != "x" or value >= 10 else 2
+    return f"{value:.{digits}f} {unit}"
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Numbers to the right, words to the left."""
+    numbers = range(1, 2 + len(PERCENTILES))
+    return [
+        text.rjust(width) if at in numbers else text.ljust(width)
+        for at, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]

@@ -1,0 +1,276 @@
+"""A private world to measure in: PostgreSQL, the Daily sandbox, gunicorn, and `runpools` in the sizes asked for.
+
+All of it lies in a temporary directory and listens on free ports of 127.0.0.1, and all of it ends with the run:
+whatever waits here also hears Ctrl-C (StopRequested) and the end of a program that should run (ProgramEnded).
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from devtools import embedded_postgres
+from devtools.processes import Foreground, Program
+from pools.agent.launcher import AgentConfig, agent_environment
+from trials.bench.client import Api, Sandbox
+from trials.bench.rows import Rows
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DATA_DIR = ROOT / ".data"  # where runs lie, and what they have measured
+LIGHT_BOT = "pools.agent.bots.light"  # for rates of starts at which no machine of ours could hold the calls
+WORKERS, THREADS = 2, 8  # of gunicorn
+START_S = 60.0
+STOP_S = 10.0
+IDLE_S = 5
+LOCAL_NAME = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
+
+
+class DidNotHappen(Exception):
+    """What had to happen did not, within its deadline."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of the one pod: warm processes, warm rooms, how agents are started, and the bound on all of its processes."""
+
+    processes: int
+    rooms: int
+    start_method: str = "zygote"
+    max_processes: int = 20
+    hot: int = 0  # pairs whose bot has joined
+
+
+class World:
+    """What is running. `rows` looks into the database; `api()` is a new client of the HTTP API."""
+
+    def __init__(
+        self, foreground: Foreground, environment: dict[str, str], rows: Rows, sandbox: Sandbox, directory: Path
+    ) -> None:
+        self._foreground = foreground
+        self._environment = environment
+        self._directory = directory
+        self._api_address = ("127.0.0.1", 0)
+        self._token = ""
+        self.admin = ("", "")  # name and password
+        self.rows = rows
+        self.sandbox = sandbox
+
+    def api(self) -> Api:
+        return Api(*self._api_address, self._token)
+
+    @property
+    def url(self) -> str:
+        host, port = self._api_address
+        return f"http://{host}:{port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of every program of this world."""
+        return dict(self._environment)
+
+    @property
+    def agent_config(self) -> AgentConfig:
+        """Of the default bot, as `runpools` would build it."""
+        return AgentConfig(
+            bot="pools.agent.bots.default",
+            bot_dir=ROOT,
+            project_dir=ROOT,
+            spool_dir=self._directory / "spool",
+            env={**agent_environment(self._environment), "LOGURU_LEVEL": "WARNING"},  # they log to our own stderr
+        )
+
+    # --- waiting ------------------------------------------------------------------------------------------
+
+    def pause(self, seconds: float) -> None:
+        """Raises ProgramEnded and StopRequested."""
+        self._foreground.wait(seconds)
+
+    def wait_for(self, what: str, condition: Callable[[], T], deadline: float = 30.0, step: float = 0.02) -> T:
+        """The first true value of `condition()`, asked every `step` seconds. Raises DidNotHappen, and as `pause`."""
+        until = time.monotonic() + deadline
+        while not (value := condition()):
+            if time.monotonic() > until:
+                raise DidNotHappen(f"{what}: not within {deadline:g} s")
+            self.pause(step)
+        return value
+
+    # --- programs -----------------------------------------------------------------------------------------
+
+    def serve_api(self) -> None:
+        """Migrate, seed, start gunicorn as in production."""
+        self.manage("migrate", "--verbosity=0")
+        seeded = json.loads(self.manage("seeddemo", "--force"))
+        self._token, self.admin = seeded["token"], (seeded["admin_user"], seeded["admin_password"])
+        self._start_gunicorn()
+
+    @contextmanager
+    def other_api(self, **variables: str) -> Iterator[None]:
+        """Until the block ends, `api()` is that of another gunicorn, with these variables in its environment."""
+        address = self._api_address
+        program = self._start_gunicorn(**variables)
+        try:
+            yield
+        finally:
+            self._api_address = address
+            self._end(program)
+
+    def _start_gunicorn(self, **variables: str) -> Program:
+        environment = {
+            **self._environment,
+            "PORT": "0",
+            "WEB_CONCURRENCY": str(WORKERS),
+            "WEB_THREADS": str(THREADS),
+            "DATABASE_POOL_SIZE": str(THREADS),
+            **variables,
+        }
+        command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
+        name = "gunicorn-other" if variables else "gunicorn"
+        program = self._foreground.start(name, command, environment)
+        host, port = self._announced(program, r"Listening at: http://([\d.]+):(\d+)")
+        self._api_address = (host, int(port))
+        self.wait_for("gunicorn ready", self._answers, START_S)
+        return program
+
+    def _answers(self) -> bool:
+        """Every worker has connected to the database (it does so before it serves)."""
+        with self.api() as api:
+            return api.is_ready() and self.rows.connections() > WORKERS
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command to its end; its standard output."""
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True)
+        self.pause(0)
+        if done.returncode:
+            raise DidNotHappen(f"manage.py {arguments[0]}: {done.stderr[-500:]}")
+        return done.stdout
+
+    @contextmanager
+    def pod(self, sizes: Sizes, **variables: str) -> Iterator[None]:
+        """`runpools` in these sizes, with these variables, its pools full, until the block ends."""
+        self.rows.retire_stock()
+        environment = {
+            **self._environment,
+            "VOICE_AGENT_POOL_SIZE": str(sizes.processes),
+            "VOICE_AGENT_MAX_POOL_SIZE": str(sizes.processes),
+            "VOICE_AGENT_MAX_PROCESSES": str(sizes.max_processes),
+            "DAILY_ROOM_POOL_SIZE": str(sizes.rooms),
+            "DAILY_ROOM_MAX_POOL_SIZE": str(sizes.rooms),
+            "VOICE_AGENT_START_METHOD": sizes.start_method,
+            "VOICE_AGENT_PREJOIN": str(sizes.hot),
+            **variables,
+        }
+        program = self._foreground.start(
+            "runpools", [sys.executable, str(ROOT / "manage.py"), "runpools"], environment, patience=STOP_S
+        )
+        try:
+            if sizes.start_method == "zygote":
+                self._announced(program, r"event=(zygote_ready)")
+            self.wait_until_settled(sizes, START_S)
+            yield
+        finally:
+            self._end(program)
+
+    def _end(self, program: Program) -> None:
+        """SIGTERM, then SIGKILL; from now on its end is no surprise. Orphans of it go when the world does."""
+        self._foreground.programs.remove(program)
+        os.close(program.pidfd)
+        if program.process is None:
+            return
+        program.process.send_signal(program.stop_signal)  # nothing, if it has ended and been reaped
+        try:
+            program.process.wait(program.patience)
+        except subprocess.TimeoutExpired:
+            program.signal_all(signal.SIGKILL)
+            program.process.wait()
+
+    def last_words(self, lines: int) -> list[str]:
+        """The end of what `runpools` and its agents have logged."""
+        log = self._directory / "runpools.log"
+        return log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
+
+    def wait_until_settled(self, sizes: Sizes, deadline: float = 60.0) -> None:
+        """Nothing is in use any more, and the pools are full."""
+        self.wait_for(
+            "full pools", lambda: self.rows.settled(sizes.processes, sizes.rooms, sizes.hot), deadline, step=0.03
+        )
+
+    def _announced(self, program: Program, pattern: str) -> tuple[str, ...]:
+        """The groups of what a program says about itself in its log."""
+
+        def said() -> tuple[str, ...]:
+            found = re.search(pattern, program.log.read_text(errors="replace"))
+            return found.groups() if found else ()
+
+        return self.wait_for(f"{program.name} started", said, START_S)
+
+    def serve_daily(self) -> None:
+        command = [sys.executable, str(ROOT / "manage.py"), "rundailysandbox", "--port=0"]
+        program = self._foreground.start("sandbox", command, self._environment)
+        (url,) = self._announced(program, r"listening on (http://\S+)")
+        self._environment["DAILY_API_URL"] = url
+        self.sandbox.url = url
+
+
+@contextmanager
+def running_world(
+    foreground: Foreground, directory: Path, postgres: Mapping[str, str] | None = None
+) -> Iterator[World]:
+    """Everything but a pod, until the block ends. `foreground` is entered and keeps its logs in `directory`;
+    `postgres`: settings of the server."""
+    environment = service_environment(directory)
+    server = embedded_postgres.start(directory / "postgres", postgres)
+    try:
+        environment["DATABASE_URL"] = server.url
+        with Rows(server.url) as rows, Sandbox(environment["DAILY_API_KEY"]) as sandbox:
+            world = World(foreground, environment, rows, sandbox, directory)
+            world.serve_daily()
+            world.serve_api()
+            yield world
+    finally:
+        foreground.stop()
+        server.stop()
+
+
+@contextmanager
+def private_directory(parent: Path) -> Iterator[Path]:
+    """On the disk where the development database lies: /tmp may be memory, where fsync costs nothing."""
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
+    try:
+        yield directory
+    finally:
+        embedded_postgres.remove(directory / "postgres")
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def service_environment(directory: Path) -> dict[str, str]:
+    """Of every program: nothing of this shell's or of a developer's .env is to change what is measured."""
+    local = ROOT / ".env"
+    blank = LOCAL_NAME.findall(local.read_text(errors="replace")) if local.is_file() else []
+    return {
+        **dict.fromkeys(blank, ""),  # counts as unset, and the file does not fill it
+        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV") if name in os.environ},
+        "PYTHONUNBUFFERED": "1",
+        "DATA_DIR": str(directory),
+        "SECRET_KEY": secrets.token_urlsafe(32),
+        "DAILY_API_KEY": (key := secrets.token_hex(32)),
+        "DAILY_SANDBOX_API_KEY": key,
+        "POD_NAME": "bench",
+        "RUNPOOLS_HEALTH_PORT": "0",
+        "DRAIN_TIMEOUT": "1",
+        "AUTOMATIC_SESSION_INACTIVITY_TIMEOUT": str(IDLE_S),  # a caller who was gone before the bot looked
+    }

@@ -1,0 +1,66 @@
+"""The acts of a run: each has pods of its own and is audited at its end; the last one draws up the accounts."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from trials.bench.world import DidNotHappen
+from trials.chaos.console import say
+from trials.chaos.findings import Finding, Report
+from trials.chaos.world import World
+
+CLEAN_S = 180.0
+
+
+def act(world: World, about: str, run: Callable[[], Iterable[Finding]], report: Report) -> None:
+    """One scenario with pods of its own, audited at its end. One that breaks is reported, and the others still run."""
+    say(about)
+    try:
+        for finding in run():
+            say(report.add(finding).in_words())
+        _audit(world, about, report)
+    except DidNotHappen as error:
+        report.broken.append(f"{about}: {error}")
+        say(f"    BROKEN: {error}")
+    finally:
+        world.callers.pause()
+        world.restore()
+
+
+def _audit(world: World, about: str, report: Report) -> None:
+    audit = world.audit()
+    left = {
+        "rooms left over": len(audit.rooms_left_over),
+        "processes left over": len(audit.processes_left_over),
+        "two bots in a room": len(audit.two_bots),
+        "leads stuck": audit.stuck_leads,
+    }
+    for name, number in left.items():
+        report.must_be_zero[name] = report.must_be_zero.get(name, 0) + number
+    if not audit.agrees:
+        report.broken.append(f"audit after {about}: {audit.in_words()}")
+    say(f"    audit: {audit.in_words()}")
+
+
+def draw_up_accounts(world: World, report: Report) -> None:
+    """What has become of every connect of the run, once everything is cleaned up."""
+    act(world, "the last rooms are deleted", lambda: _clean_up(world), report)
+    accounts = world.accounts()
+    report.accounts = vars(accounts)
+    report.must_be_zero |= {
+        "lost": accounts.lost,
+        "double": accounts.double,
+        "failed (neither 200 nor 503)": accounts.failed,
+        "503 without Retry-After": accounts.silent_refusals,
+    }
+    say(accounts.in_words())
+    say(f"ends: {accounts.ends}  failures: {accounts.failures}  429 from Daily: {accounts.rate_limited}")
+
+
+def _clean_up(world: World) -> Iterable[Finding]:
+    """Clean-up comes last in Daily's budget: a pod is left alone with it."""
+    world.pods(1)
+    began = time.monotonic()
+    left = world.tables.rooms_to_delete()
+    world.wait_for("rooms deleted", lambda: not world.tables.rooms_to_delete(), CLEAN_S, step=0.3)
+    world.wait_until_level()
+    yield Finding(0, "every room that is over is gone at Daily", note=f"{left} in {time.monotonic() - began:.1f} s")

@@ -1,0 +1,81 @@
+"""The process table: agents, zygotes, what they weigh. Only descendants of the run are looked at or signalled."""
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools.processes import children
+from pools.agent.config import OUTPUT_PROCESS
+from pools.kernel.process_table import private_bytes
+
+AGENT_MODULES = (b"pools.agent.zygote", b"pools.agent.spawn")
+
+
+def descendants(pid: int) -> set[int]:
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            direct = {int(child) for child in task.read_text().split()}
+            found |= direct.union(*(descendants(child) for child in direct))
+    return found
+
+
+def descendants_of_the_run() -> set[int]:
+    return descendants(os.getpid())
+
+
+def said_by_the_kernel(pid: int, name: str) -> str:
+    """A file below /proc/PID, with spaces for its NULs; empty if the process has gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
+
+
+def is_agent(pid: int) -> bool:
+    """An agent process or a zygote that runs (zombies have no command line), not the process that redacts a zygote's
+    output, which ends after it."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        if Path(f"/proc/{pid}/comm").read_text().strip() == OUTPUT_PROCESS:
+            return False
+        return any(module in Path(f"/proc/{pid}/cmdline").read_bytes() for module in AGENT_MODULES)
+    return False
+
+
+def agents(zygotes: set[int]) -> set[int]:
+    """Of this run: every process of an agent, idle or in a call, supervised or not."""
+    return {pid for pid in descendants_of_the_run() - zygotes if is_agent(pid)}
+
+
+def strike(pid: int, number: signal.Signals) -> bool:
+    """Signal an agent or a zygote; False: there is none of this number any more."""
+    if pid not in descendants_of_the_run() or not is_agent(pid):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
+def bury_strays(ours: set[int]) -> None:
+    """As subreaper we inherit what killed supervisors leave; `ours` are waited for by those who started them."""
+    for pid in children() - ours:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """`private_kb`: memory that is nobody else's."""
+
+    private_kb: int
+    descriptors: int
+
+
+def weight(pid: int) -> Weight | None:
+    """None: it is gone."""
+    try:
+        return Weight(private_bytes(pid) // 1024, len(os.listdir(f"/proc/{pid}/fd")))
+    except OSError:
+        return None

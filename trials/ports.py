@@ -1,0 +1,9 @@
+"""Ports of this machine that nothing listens on."""
+
+import socket
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

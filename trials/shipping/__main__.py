@@ -1,0 +1,138 @@
+"""Checks of what is shipped; `make check-deploy` runs them all.
+
+files: the Dockerfile (hadolint), compose.yaml (its schema), Prometheus' configuration and the alerts (promtool)
+manifests: rendered (kubectl), held to the schemas of Kubernetes and its operators, to policies (Checkov), to our rules
+images: built by podman, looked at, and run as compose.yaml says, a call included (root; five minutes, 6 GB)
+rules: write the Prometheus Operator's copy of the alerts anew
+rehearsal: a roll-out as the manifests order it, under load, with the real processes (two minutes)
+upgrade: today's migrations on a filled, busy database of an earlier release that goes on serving (two minutes)
+"""
+
+import argparse
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from trials.bench.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
+from trials.shipping import base_image, images, linters, manifests, operators, policies, promtool, upgrade
+from trials.shipping.compose import Compose, NotRead
+from trials.shipping.containers import Containers
+from trials.shipping.engine import EngineFailed, NoEngine, engine
+from trials.shipping.rehearsal import rehearse
+from trials.shipping.rules import rule_of
+from trials.shipping.virtualenv import NotInstalled
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+BASE, EXAMPLE = "deploy/kubernetes", "deploy/example"
+KUSTOMIZATIONS = (BASE, f"{BASE}/canary", f"{BASE}/monitoring", f"{BASE}/autoscaling", EXAMPLE)
+ALERTS = PROJECT / "deploy/prometheus/alerts.yml"
+RULE = PROJECT / "deploy/kubernetes/monitoring/prometheus-rule.yaml"
+_began = time.monotonic()
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{time.monotonic() - _began:6.1f} s  {text}\n")
+    sys.stdout.flush()
+
+
+def check_images(work: Path | None) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="shipping-", dir=work) as directory:
+        place = Path(directory)
+        try:
+            with engine(place / "store") as podman:
+                base = base_image.make(podman, PROJECT / "Dockerfile", place)
+                say(f"{base}: made by debootstrap")
+                problems = []
+                for target in ("api", "pods"):
+                    built = images.build(podman, PROJECT, target, say)
+                    problems += images.problems_of(podman, base, target, built, say)
+                chosen = {name: secrets.token_hex(32) for name in ("SECRET_KEY", "POSTGRES_PASSWORD")}
+                compose = Compose(PROJECT / "compose.yaml", chosen)
+                return problems + Containers(podman, compose, base, place, say).live()
+        except (NoEngine, EngineFailed, NotRead) as error:
+            return [str(error)]
+
+
+def check_files() -> list[str]:
+    problems = linters.dockerfile_problems(PROJECT / "Dockerfile")
+    problems += linters.compose_problems(PROJECT / "compose.yaml")
+    say("the Dockerfile and compose.yaml are read")
+    try:
+        return problems + promtool.problems(PROJECT, say)
+    except promtool.NoPromtool as error:
+        return [*problems, str(error)]
+
+
+def check_manifests() -> list[str]:
+    problems = []
+    rendered: dict[str, list[manifests.Manifest]] = {}
+    for directory in KUSTOMIZATIONS:
+        try:
+            rendered[directory] = found = manifests.rendered(PROJECT / directory)
+        except (FileNotFoundError, subprocess.CalledProcessError) as error:
+            return [f"{directory}: {error}"]
+        problems += manifests.schema_problems(found) + operators.schema_problems(found)
+        problems += operators.reference_problems(found, rendered[BASE])
+        say(f"{directory}: {len(found)} manifests rendered, and held to their schemas")
+    for directory in (BASE, EXAMPLE):
+        problems += manifests.rule_problems(rendered[directory])
+    try:
+        return problems + policies.problems(PROJECT, rendered, say)
+    except NotInstalled as error:
+        return [*problems, str(error)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m trials.shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["files", "images", "manifests", "rehearsal", "rules", "upgrade"])
+    parser.add_argument(
+        "--work", type=Path, help="images: where they are kept meanwhile (6 GB; default: the system's place)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="earlier",
+        default=upgrade.FIRST_RELEASE,
+        metavar="REV",
+        help="upgrade: the earlier release, in git",
+    )
+    parser.add_argument(
+        "--sessions", type=int, default=upgrade.SESSIONS, help="upgrade: ended sessions in the database (%(default)s)"
+    )
+    options = parser.parse_args()
+    if options.what == "rules":
+        RULE.write_text(rule_of(ALERTS))
+        return 0
+    try:
+        problems = _checked(options)
+    except INTERRUPTIONS:
+        say("interrupted; everything has been ended")
+        return INTERRUPTED
+    except BROKEN as error:
+        problems = [f"{type(error).__name__}: {error}"]
+    for problem in problems:
+        say(f"PROBLEM {problem}")
+    say("no problem found" if not problems else f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+def _checked(options: argparse.Namespace) -> list[str]:
+    match options.what:
+        case "files":
+            return check_files()
+        case "images":
+            return check_images(options.work)
+        case "manifests":
+            return check_manifests()
+        case "upgrade":
+            return upgrade.upgrade(PROJECT, options.earlier, options.sessions, say)
+        case _:
+            return rehearse(PROJECT, say)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
