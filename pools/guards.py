@@ -8,7 +8,8 @@ import logging
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,6 +51,10 @@ class Guards:
             return None
         self._failing.pop(name, None)
         return result
+
+    def count(self, name: str, rows: Iterable[T], work: Callable[[T], object]) -> int:
+        """Do the work for each row, by itself; for how many it has returned something true."""
+        return sum(bool(self.run(f"{name} {row}", partial(work, row))) for row in rows)
 
     @property
     def trouble(self) -> str:

@@ -127,20 +127,22 @@ class Chores:
         self._silence.look(now, others)
         if silent := self._silence.longer_than(HANDOFF_LEASE):
             pods = Pod.objects.silent().filter(pk__in=silent)
-            run("taking back sessions", partial(reaper.take_back_unacknowledged, pods, ended))
+            run("taking back sessions", partial(reaper.take_back_unacknowledged, pods, ended, self._guards))
         if lost := self._silence.longer_than(REAP_LEASE):
             pods = Pod.objects.lost().filter(pk__in=lost)
-            run("reaping pods", partial(reaper.reap_lost_pods, pods, ended))
+            run("reaping pods", partial(reaper.reap_lost_pods, pods, ended, self._guards))
 
     def _keep_rows(self, now: float) -> None:
         ended, run = self._on_session_ended, self._guards.run
-        run("taking back sessions", partial(reaper.take_back_unacknowledged, Pod.objects.ended(), ended))
+        of_ended = partial(reaper.take_back_unacknowledged, Pod.objects.ended(), ended, self._guards)
+        run("taking back sessions", of_ended)
         run("reaping reserved rooms", reaper.reap_reserved_rooms)
-        run("ending overdue sessions", partial(reaper.end_overdue_waiting, self._config.waiting_timeout, ended))
-        left_alone = partial(daily_events.end_left_alone, self._config.caller_return_timeout, ended)
+        overdue = partial(reaper.end_overdue_waiting, self._config.waiting_timeout, ended, self._guards)
+        run("ending overdue sessions", overdue)
+        left_alone = partial(daily_events.end_left_alone, self._config.caller_return_timeout, ended, self._guards)
         run("ending bots that were left alone", left_alone)
         if self._settle_due.take(now, SETTLE_S):
-            run("settling ended pods", partial(reaper.settle_ended_pods, ended))
+            run("settling ended pods", partial(reaper.settle_ended_pods, ended, self._guards))
         if self._sample_due.take(now, sampling.INTERVAL_S):
             self._guards.run("taking samples", sampling.take_sample)
         if self._tidy_due.take(now, TIDY_S):
@@ -207,7 +209,8 @@ class Chores:
 
     def _end_abandoned(self, sessions: list[VoiceSession], presence: dict[str, list[dict[str, Any]]]) -> None:
         present = {str(person.get("userId")) for people in presence.values() for person in people}
-        reaper.end_abandoned_calls(sessions, present, self._config.join_timeout + PRESENCE_S, self._on_session_ended)
+        settled = self._config.join_timeout + PRESENCE_S
+        reaper.end_abandoned_calls(sessions, present, settled, self._on_session_ended, self._guards)
 
     # --- reconcile ----------------------------------------------------------------------------------------
 

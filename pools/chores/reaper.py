@@ -7,12 +7,14 @@ the next time: a lock on one pod's row must not make another pod late.
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from pools.chores.unlocked import keys_of_unlocked
+from pools.guards import Guards
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.models.pods import PodQuerySet
 from pools.sessions import tally
@@ -32,11 +34,11 @@ logger = logging.getLogger(__name__)
 RESERVED_LIFE = timedelta(seconds=60)
 
 
-def reap_lost_pods(lost: PodQuerySet, on_session_ended: OnSessionEnded) -> int:
+def reap_lost_pods(lost: PodQuerySet, on_session_ended: OnSessionEnded, guards: Guards | None = None) -> int:
     """Pods silent for longer than the lease: their processes and unacknowledged sessions are nobody's now. How many."""
     reaped = sum(_end_lost(lost, pk) for pk in list(lost.values_list("pk", flat=True)))
     if reaped:
-        settle_ended_pods(on_session_ended)
+        settle_ended_pods(on_session_ended, guards)
     return reaped
 
 
@@ -51,14 +53,16 @@ def _end_lost(lost: PodQuerySet, pk: int) -> bool:
     return True
 
 
-def take_back_unacknowledged(silent: PodQuerySet, on_session_ended: OnSessionEnded) -> int:
+def take_back_unacknowledged(
+    silent: PodQuerySet, on_session_ended: OnSessionEnded, guards: Guards | None = None
+) -> int:
     """Sessions in the hands of a pod without a lease: another takes them. Should the pod wake up, its acknowledgement
     changes no row, because the attempt is another."""
     assigned = VoiceSession.objects.assigned().filter(agent_process__pod__in=silent)
-    return _hand_back(assigned, "its pod is silent", on_session_ended, skip_locked=True)
+    return _hand_back(assigned, "its pod is silent", on_session_ended, guards, skip_locked=True)
 
 
-def settle_ended_pods(on_session_ended: OnSessionEnded) -> None:
+def settle_ended_pods(on_session_ended: OnSessionEnded, guards: Guards | None = None) -> None:
     """What pods that have ended still have in their rows: whoever ended them has been stopped half-way, a claim has
     taken something meanwhile, or a call has ended without its pod. Again and again the same, until nothing is left.
 
@@ -66,7 +70,7 @@ def settle_ended_pods(on_session_ended: OnSessionEnded) -> None:
     """
     ended = Pod.objects.ended()
     sessions = VoiceSession.objects.filter(agent_process__pod__in=ended)
-    _hand_back(sessions.assigned(), "its pod has ended", on_session_ended, skip_locked=True)
+    _hand_back(sessions.assigned(), "its pod has ended", on_session_ended, guards, skip_locked=True)
     end_unclaimed(sessions, HOT_PAIR_LOST, on_session_ended)
     in_session = VoiceSession.objects.current().filter(agent_process=OuterRef("pk"))
     processes = AgentProcess.objects.current().filter(~Exists(in_session), pod__in=ended)
@@ -78,11 +82,17 @@ def settle_ended_pods(on_session_ended: OnSessionEnded) -> None:
 
 
 def _hand_back(
-    sessions: Iterable[VoiceSession], problem: str, on_session_ended: OnSessionEnded, *, skip_locked: bool = False
+    sessions: Iterable[VoiceSession],
+    problem: str,
+    on_session_ended: OnSessionEnded,
+    guards: Guards | None = None,
+    *,
+    skip_locked: bool = False,
 ) -> int:
     """Those of them that are still assigned: one may be acknowledged just now, and its bot told to go."""
-    return sum(
-        hand_off_failed(
+
+    def hand_back(session: VoiceSession) -> bool:
+        return hand_off_failed(
             session.pk,
             session.attempt,
             problem,
@@ -90,8 +100,8 @@ def _hand_back(
             was=[SessionStatus.ASSIGNED],
             skip_locked=skip_locked,
         )
-        for session in sessions
-    )
+
+    return (guards or Guards()).count("handing back session", sessions, hand_back)
 
 
 def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
@@ -136,17 +146,20 @@ def reap_reserved_rooms() -> int:
     return reaped
 
 
-def end_overdue_waiting(patience: float, on_session_ended: OnSessionEnded) -> int:
+def end_overdue_waiting(patience: float, on_session_ended: OnSessionEnded, guards: Guards | None = None) -> int:
     """Sessions that have waited too long for a process; their leads go back to the backlog."""
     overdue = VoiceSession.objects.waiting().filter(created_at__lt=Now() - timedelta(seconds=patience))
-    ended = 0
-    for pk in list(overdue.values_list("pk", flat=True)):
-        with transaction.atomic():
-            if VoiceSession.objects.waiting().select_for_update(skip_locked=True).filter(pk=pk).first():
-                result = Result(NOT_STARTED, detail={"problem": "no agent process became free in time"})
-                ended += (reaped := end_session(pk, result, on_session_ended))
-                tally.count_events(tally.Event.REAPED_WAITING_SESSION, int(reaped))
-    return ended
+
+    @transaction.atomic
+    def end_one(session: VoiceSession) -> bool:
+        if not VoiceSession.objects.waiting().select_for_update(skip_locked=True).filter(pk=session.pk).first():
+            return False
+        result = Result(NOT_STARTED, detail={"problem": "no agent process became free in time"})
+        reaped = end_session(session.pk, result, on_session_ended)
+        tally.count_events(tally.Event.REAPED_WAITING_SESSION, int(reaped))
+        return reaped
+
+    return (guards or Guards()).count("ending overdue session", list(overdue.only("pk", "uuid")), end_one)
 
 
 def abandoned_calls() -> list[VoiceSession]:
@@ -156,7 +169,11 @@ def abandoned_calls() -> list[VoiceSession]:
 
 
 def end_abandoned_calls(
-    sessions: list[VoiceSession], present: set[str], settled: float, on_session_ended: OnSessionEnded
+    sessions: list[VoiceSession],
+    present: set[str],
+    settled: float,
+    on_session_ended: OnSessionEnded,
+    guards: Guards | None = None,
 ) -> int:
     """End those whose bot is not in its room. `present`: user ids of all participants at Daily, read after `sessions`.
 
@@ -167,7 +184,9 @@ def end_abandoned_calls(
     acknowledged = VoiceSession.objects.active().filter(active_at__lt=Now() - timedelta(seconds=settled))
     absent = [session for session in sessions if not bot_user_ids(session) & present]
     due = set(acknowledged.filter(pk__in=[session.pk for session in absent]).values_list("pk", flat=True))
-    return sum(_end_abandoned(session, on_session_ended) for session in absent if session.pk in due)
+    gone = [session for session in absent if session.pk in due]
+    end_one = partial(_end_abandoned, on_session_ended=on_session_ended)
+    return (guards or Guards()).count("ending abandoned session", gone, end_one)
 
 
 def _end_abandoned(session: VoiceSession, on_session_ended: OnSessionEnded) -> bool:

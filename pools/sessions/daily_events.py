@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from pools import phone_words
 from pools.daily.webhooks import DailyEvent
+from pools.guards import Guards
 from pools.models import SeenDailyEvent, SessionStatus, VoiceSession
 from pools.sessions.ending import OnSessionEnded, Result, ask_to_end, end_session
 from pools.sessions.meeting_tokens import bot_user_ids
@@ -135,16 +136,18 @@ def _recorded(event: DailyEvent) -> None:
     VoiceSession.objects.filter(room__name=event.room).update(recording_id=event.text("recording_id")[:64])
 
 
-def end_left_alone(patience: float, on_session_ended: OnSessionEnded) -> int:
+def end_left_alone(patience: float, on_session_ended: OnSessionEnded, guards: Guards | None = None) -> int:
     """Tell bots to end whose caller has been gone for that many seconds: one may come back from a broken network."""
     gone = VoiceSession.objects.active().filter(stop_reason="", caller_left_at__lt=Now() - timedelta(seconds=patience))
-    told = 0
-    for pk in list(gone.values_list("pk", flat=True)):
-        with transaction.atomic():
-            if session := gone.select_for_update(skip_locked=True).filter(pk=pk).first():
-                ask_to_end(session.uuid, "caller_left", on_session_ended)
-                told += 1
-    return told
+
+    @transaction.atomic
+    def tell(session: VoiceSession) -> bool:
+        if not gone.select_for_update(skip_locked=True).filter(pk=session.pk).first():
+            return False
+        ask_to_end(session.uuid, "caller_left", on_session_ended)
+        return True
+
+    return (guards or Guards()).count("ending session", list(gone.only("pk", "uuid")), tell)
 
 
 def forget_old() -> None:

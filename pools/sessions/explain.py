@@ -15,11 +15,14 @@ WINDOW_S = 2.0  # over which the starts before one are counted
 
 @dataclass(frozen=True)
 class Around:
-    """What the rows tell afterwards. `next_..._s`: when the next was in stock, counted from the claim."""
+    """What the rows tell afterwards. `waited_..._s`: how long this session waited for one; `next_..._s`: when the next
+    was in stock, counted from the claim, for a session that has none yet."""
 
     starts_before: int = 0
     next_agent_s: float | None = None
     next_room_s: float | None = None
+    waited_agent_s: float | None = None
+    waited_room_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def agent_miss(cause: str, seen: Circumstances, around: Around) -> Miss:
         "target": seen.agent_target,
         "warming": seen.agents_warming,
         "available": seen.agents_available,
+        "waited_s": around.waited_agent_s,
         "next_ready_s": around.next_agent_s,
         "pods": seen.pods,
         "free_slots": seen.free_slots,
@@ -59,6 +63,7 @@ def room_miss(cause: str, seen: Circumstances, around: Around) -> Miss:
         "target": seen.room_target,
         "warming": seen.rooms_warming,
         "available": seen.rooms_available,
+        "waited_s": around.waited_room_s,
         "next_ready_s": around.next_room_s,
         "daily_calls_in_window": seen.daily_calls,
     }
@@ -78,11 +83,11 @@ def _agent_words(cause: str, seen: Circumstances, around: Around) -> str:
             leaving = f"{seen.pods_draining} draining, {seen.pods_silent} silent"
             return f"process pool empty: {seen.agents_elsewhere} ready on pods that take no sessions ({leaving})"
         case Cause.STARTING:
-            stock = _stock(seen.agents_warming, seen.agent_target, around.next_agent_s)
+            stock = _stock(seen.agents_warming, seen.agent_target, around.waited_agent_s, around.next_agent_s)
             return f"process pool not filled yet since the start of {_of_pods(seen.pods_never_ready, seen)}: {stock}"
         case Cause.PROCESS_LIMIT:
             return "process pool empty, none warming: the pods are at their limit (VOICE_AGENT_MAX_PROCESSES)"
-    stock = _stock(seen.agents_warming, seen.agent_target, around.next_agent_s)
+    stock = _stock(seen.agents_warming, seen.agent_target, around.waited_agent_s, around.next_agent_s)
     return f"process pool empty: {_starts(around)}, {stock}"
 
 
@@ -102,9 +107,9 @@ def _room_words(cause: str, seen: Circumstances, around: Around) -> str:
                 "the rest of the budget is for rooms on demand"
             )
         case Cause.STARTING:
-            stock = _stock(seen.rooms_warming, seen.room_target, around.next_room_s)
+            stock = _stock(seen.rooms_warming, seen.room_target, around.waited_room_s, around.next_room_s)
             return f"room pool not filled yet since the pods' start: {stock}"
-    stock = _stock(seen.rooms_warming, seen.room_target, around.next_room_s)
+    stock = _stock(seen.rooms_warming, seen.room_target, around.waited_room_s, around.next_room_s)
     return f"room pool empty: {_starts(around)}, {stock}"
 
 
@@ -125,9 +130,13 @@ def _starts(around: Around) -> str:
     return f"{counted(around.starts_before, 'start')} in the {WINDOW_S:g} s before"
 
 
-def _stock(warming: int, target: int, next_s: float | None) -> str:
-    ready = "" if next_s is None else f", the next ready {duration(next_s)} later"
-    return f"{warming} warming of a target of {target}{ready}"
+def _stock(warming: int, target: int, waited_s: float | None, next_s: float | None) -> str:
+    then = ""
+    if waited_s is not None:
+        then = f"; this start waited {duration(waited_s)} for one"
+    elif next_s is not None:
+        then = f", the next ready {duration(next_s)} later"
+    return f"{warming} warming of a target of {target}{then}"
 
 
 def verdict(kind: str, steps: Sequence[Step]) -> str:

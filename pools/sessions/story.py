@@ -122,7 +122,13 @@ def _around(session: VoiceSession) -> explain.Around:
         starts_before=starts.count(),
         next_agent_s=_first(agents, session.agent_process_id, claimed_at),
         next_room_s=_first(rooms, session.room_id, claimed_at),
+        waited_agent_s=_waited(claimed_at, session.assigned_at) if session.attempt == 1 else None,
+        waited_room_s=_waited(session.room.created_at, claimed_at) if session.room_miss else None,
     )
+
+
+def _waited(since: datetime, until: datetime | None) -> float | None:
+    return (until - since).total_seconds() if until else None
 
 
 def _first(rows: Any, near: int | None, since: datetime) -> float | None:

@@ -239,6 +239,20 @@ def test_a_burst_is_explained_with_its_numbers():
     )
 
 
+def test_a_partial_start_tells_what_its_caller_waited_for_and_no_later_stock():
+    pod = live_pod(free_slots=5)
+    has_been_ready(pod)
+    make_room()
+    session = start()
+    make_agent_process(pod, available_at=session.created_at + timedelta(minutes=26))
+    session.agent_process = make_agent_process(pod, "in_use", on_demand=True, available_at=None)
+    session.status, session.assigned_at = SessionStatus.ASSIGNED, session.created_at + timedelta(seconds=0.021)
+    session.save()
+    [miss] = Story.read(session.uuid).misses
+    assert miss.words.endswith("0 warming of a target of 3; this start waited 21 ms for one")
+    assert "later" not in miss.words
+
+
 def test_a_pause_is_told_with_who_ordered_it_and_why():
     live_pod(
         agent_target=0, agent_paused=True, agent_target_why="paused by ann@vm until 2026-11-24 07:37:59 UTC (limits)"

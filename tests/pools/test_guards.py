@@ -3,10 +3,14 @@
 import logging
 import uuid
 from collections import deque
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
+from pools.chores import reaper
 from pools.guards import Guards, one_by_one
 from pools.models import Pod, VoiceSession
 from pools.processes import spooled
@@ -133,3 +137,25 @@ def test_a_session_is_over_even_if_nobody_can_be_told_afterwards(transactional_d
         assert end_session(session.pk, Result("bot_ended"), forgets_it)
     assert not VoiceSession.objects.exists()
     assert "DoesNotExist" in caplog.text
+
+
+@pytest.mark.django_db
+def test_a_session_that_cannot_be_handed_back_or_ended_costs_itself_in_each_chore():
+    def fails(bad: VoiceSession) -> Callable[[VoiceSession], None]:
+        return lambda session: broken() if session.pk == bad.pk else None
+
+    def left(sessions: list[VoiceSession]) -> list[str]:
+        return [VoiceSession.objects.get(pk=session.pk).status for session in sessions]
+
+    long_ago = timezone.now() - timedelta(hours=1)
+    guards, gone = Guards(), make_pod(ended_at=long_ago)
+    assigned = [make_session("assigned", pod=gone, created_at=long_ago) for _ in range(3)]
+    assert reaper.take_back_unacknowledged(Pod.objects.ended(), fails(assigned[1]), guards) == 2
+    assert left(assigned) == ["ended", "assigned", "ended"]
+    waiting = [make_session("waiting", created_at=long_ago) for _ in range(3)]
+    assert reaper.end_overdue_waiting(10.0, fails(waiting[0]), guards) == 2
+    assert left(waiting) == ["waiting", "ended", "ended"]
+    calls = [make_session("active", pod=gone, active_at=long_ago, bot_joined_at=long_ago) for _ in range(3)]
+    assert reaper.end_abandoned_calls(calls, set(), 10.0, fails(calls[2]), guards) == 2
+    assert left(calls) == ["ended", "ended", "active"]
+    assert guards.trouble.count("ValueError at tests/test_guards.py") == 3

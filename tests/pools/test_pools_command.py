@@ -130,6 +130,15 @@ def test_pods_that_take_no_sessions_are_not_ready(values, capsys):
 
 
 @pytest.mark.django_db
+def test_pools_that_are_to_keep_nothing_are_not_ready(capsys):
+    make_pod("pod-a", agent_target=0, room_target=0, agent_target_why="paused by ann")
+    code, _, notes = pools(capsys, "wait", "--ready", "--timeout", "0")
+    assert code == 1
+    assert "agent processes 0 of 0: none are to be kept (paused by ann)" in notes
+    assert "rooms 0 of 0: none are to be kept (configured)" in notes
+
+
+@pytest.mark.django_db
 def test_pods_that_have_not_come_yet_are_waited_for(capsys):
     make_full_pod("pod-a")
     code, _, notes = pools(capsys, "wait", "--ready", "--pods", "2", "--timeout", "0")

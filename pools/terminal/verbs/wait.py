@@ -1,7 +1,8 @@
 """Wait until the pools are as wanted.
 
 --ready: each live pod has its target of agent processes there to be claimed, and all together their rooms. A pod that
-has not registered yet is not known here: say how many you expect with --pods.
+has not registered yet is not known here: say how many you expect with --pods. A pool that is to keep nothing (paused,
+or of size 0) is not ready.
 Exit code 0: so it is; 1: not within the time, and what was missing; 3: the database did not answer.
 """
 
