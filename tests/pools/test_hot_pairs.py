@@ -1,8 +1,11 @@
 """Hot pairs: the bot has joined before anybody wants it; stock until the claim, a call from then on."""
 
+import contextlib
+import io
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -100,6 +103,10 @@ def test_a_hot_pair_is_stock_until_it_is_claimed_and_no_call():
     assert read_state().agents.hot == 1 and fleet_metrics.read()["active_calls", ""] == 0
     assert kept() == [(pod.agent_target + 2, pod.agent_cap + 2), (pod.room_target + 2, pod.room_cap + 2)]
     assert fleet_metrics.read().get(("starts", "hot"), 0) == 0
+    told = io.StringIO()
+    with contextlib.suppress(SystemExit):  # the pools are not full
+        call_command("pools", "status", stdout=told)
+    assert "Hot pairs in stock: 1" in told.getvalue()
     claimed()
     assert stock() == [(0, 1, 1), (0, 1, 1)]
     assert kept() == [(pod.agent_target + 1, pod.agent_cap + 1), (pod.room_target + 1, pod.room_cap + 1)]
