@@ -36,6 +36,7 @@ class OrderForm(forms.Form):
     button: ClassVar[str]
     effect: ClassVar[str]
     permission: ClassVar[str] = "pools.add_poolorder"
+    bounded_by_caps: ClassVar[bool] = False  # the page shows what each pod keeps and may keep
     reason = forms.CharField(
         required=False,
         max_length=300,
@@ -92,6 +93,7 @@ class PauseForm(OfPoolForm):
 
 
 class SizeForm(OfPoolForm):
+    bounded_by_caps = True
     title = "Set the size of a pool"
     button = "Set size"
     effect = (
@@ -109,6 +111,7 @@ class SizeForm(OfPoolForm):
 
 
 class ReserveForm(OrderForm):
+    bounded_by_caps = True
     title = "Reserve warm pairs"
     button = "Reserve"
     effect = "So many rooms and agent processes of all pods together are warm in that time, then they are released."

@@ -11,6 +11,11 @@ from django.urls import reverse
 from django.views import View
 
 from pools.dashboard.order_forms import FORMS, OrderForm
+from pools.decisions.targets import Pool
+from pools.models import Pod
+from pools.operators.orders import CAPS, WORDS, sizes
+
+SHOWN = 10  # pods
 
 
 class OrderView(View):
@@ -38,9 +43,18 @@ class OrderView(View):
             "effect": form.effect,
             "button": form.button,
             "form": form,
+            "stocks": _stocks() if form.bounded_by_caps else [],
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "dashboard/order.html", context)
+
+
+def _stocks() -> list[str]:
+    """What each pod keeps, and the setting that bounds it."""
+    pods = list(Pod.objects.taking().order_by("name"))
+    return [
+        f"{pod.name}: {WORDS[pool]} {sizes([pod], pool)} ({CAPS[pool]})" for pod in pods[:SHOWN] for pool in Pool
+    ] + ([f"and {len(pods) - SHOWN} more pods"] if len(pods) > SHOWN else [])
 
 
 def _form_class(request: HttpRequest, action: str) -> type[OrderForm]:

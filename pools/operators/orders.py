@@ -3,7 +3,7 @@
 The pools obey within moments (NOTIFY) or a second (the poll). What is ordered is not yet so: ask the status.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 from uuid import UUID
@@ -66,8 +66,8 @@ def resize(pool: Pool, size: int, *, pod: str = "", until: datetime | None = Non
         most = capacity(each, pool)
         if size > most:
             raise OrderRefused(
-                f"pod {each.name} can hold {most} {WORDS[pool]}, not {size}: lower the size, or raise {CAPS[pool]}"
-                + (" and VOICE_AGENT_MAX_PROCESSES" if pool is Pool.AGENTS and size > each.max_processes else "")
+                f"pod {each.name} can hold {most} {WORDS[pool]}, not {size}: {sizes([each], pool)}; "
+                f"lower the size, or raise {_what_to_raise(each, pool, size)}"
             )
     return _order(Action.SIZE, pool=pool, pod_name=pod, size=size, ends_at=until, by=by, why=why)
 
@@ -119,7 +119,7 @@ def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: Pool
             earlier = f" ({wanted - pairs} of them reserved already)" if wanted > pairs else ""
             return (
                 f"{counted(wanted, 'pair')} at one time{earlier}, but {_fleet(len(pods))} can hold {most} "
-                f"{WORDS[pool]}: short by {wanted - most}. "
+                f"{WORDS[pool]}: short by {wanted - most} ({sizes(pods, pool)}). "
                 f"Reserve less, start more pods, or raise {CAPS[pool]}."
             )
     return ""
@@ -132,6 +132,21 @@ def _fleet(pods: int) -> str:
 def capacity(pod: Pod, pool: Pool) -> int:
     """What a pod may hold in stock when it has no calls."""
     return min(pod.agent_cap, pod.max_processes) if pool is Pool.AGENTS else pod.room_cap
+
+
+def sizes(pods: Sequence[Pod], pool: Pool) -> str:
+    """What the pods are to keep, and may keep at most, together: "size 3, target 3, cap 6"."""
+    names = (
+        ("agent_size", "agent_target", "agent_cap") if pool is Pool.AGENTS else ("room_size", "room_target", "room_cap")
+    )
+    size, target, cap = (sum(getattr(pod, name) for pod in pods) for name in names)
+    return f"size {size}, target {target}, cap {cap}"
+
+
+def _what_to_raise(pod: Pod, pool: Pool, size: int) -> str:
+    if pool is Pool.ROOMS or size <= pod.max_processes:
+        return CAPS[pool]
+    return "VOICE_AGENT_MAX_PROCESSES" if size <= pod.agent_cap else f"{CAPS[pool]} and VOICE_AGENT_MAX_PROCESSES"
 
 
 def _check_pod(name: str) -> None:

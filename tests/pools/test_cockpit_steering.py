@@ -92,6 +92,15 @@ def test_an_order_that_cannot_be_obeyed_is_refused_with_what_can(action, form, w
     assert not PoolOrder.objects.exists() and not LogEntry.objects.exists()
 
 
+def test_the_forms_that_caps_bound_show_size_target_and_cap_with_the_setting(admin_client):
+    make_pod("pool-a", agent_size=2, agent_target=3, agent_cap=6, room_size=4, room_target=5, room_cap=10)
+    for action in ("size", "reserve"):
+        content = admin_client.get(f"/admin/order/{action}/").content.decode()
+        assert "pool-a: agent processes size 2, target 3, cap 6 (VOICE_AGENT_MAX_POOL_SIZE)" in content
+        assert "pool-a: rooms size 4, target 5, cap 10 (DAILY_ROOM_MAX_POOL_SIZE)" in content
+    assert "cap 6" not in admin_client.get("/admin/order/pause/").content.decode()
+
+
 def test_each_verb_is_done_once_and_logged(admin_client, admin_user):
     for name, row in rows_for_each_verb().items():
         verb = VERBS[name]

@@ -34,7 +34,10 @@ def reserve(pairs, start=0.0, end=600.0, **values):
 
 def test_a_size_above_the_cap_of_a_pod_is_refused_and_says_what_it_can_hold():
     make_pod("a", agent_cap=3), make_pod("b", agent_cap=9, max_processes=4)
-    with pytest.raises(OrderRefused, match=r"pod a can hold 3 agent processes, not 4: .* VOICE_AGENT_MAX_POOL_SIZE"):
+    with pytest.raises(
+        OrderRefused,
+        match=r"pod a can hold 3 agent processes, not 4: size \d, target \d, cap 3; .* VOICE_AGENT_MAX_POOL_SIZE",
+    ):
         orders.resize(Pool.AGENTS, 4, by="ann")
     with pytest.raises(OrderRefused, match="VOICE_AGENT_MAX_PROCESSES"):
         orders.resize(Pool.AGENTS, 5, pod="b", by="ann")

@@ -96,6 +96,13 @@ def test_what_compose_wants_to_be_set_is_asked_for() -> None:
         Compose(PROJECT / "compose.yaml", {"POSTGRES_PASSWORD": "p"}).run("api")
 
 
+def test_compose_ships_caps_above_the_sizes_so_that_the_examples_of_the_docs_work() -> None:
+    options = " ".join(Compose(PROJECT / "compose.yaml", {"SECRET_KEY": "k", "POSTGRES_PASSWORD": "p"}).run("pods"))
+    assert "VOICE_AGENT_MAX_POOL_SIZE=6" in options and "DAILY_ROOM_MAX_POOL_SIZE=10" in options
+    assert settings.VOICE_AGENT_POOL_SIZE < 6 <= settings.VOICE_AGENT_MAX_PROCESSES
+    assert "pools resize processes 6" in (PROJECT / "docs" / "operations.md").read_text()
+
+
 def test_pods_of_compose_have_more_time_to_stop_than_a_drain_takes() -> None:
     compose = Compose(PROJECT / "compose.yaml", {"SECRET_KEY": "k", "POSTGRES_PASSWORD": "p"})
     (drain,) = (option.partition("DRAIN_TIMEOUT=")[2] for option in compose.run("pods") if "DRAIN_TIMEOUT" in option)
