@@ -46,7 +46,7 @@ def run_exit_handlers() -> None:
 
 
 def leave_to_the_zygote() -> None:
-    """In a fork: what exists now is shared with all forks and is not ours to clean up."""
+    """Before the forks: what exists now is shared by all of them, and none of them is to clean it up."""
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False
     if processes := sys.modules.get("multiprocessing.process"):

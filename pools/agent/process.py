@@ -262,7 +262,6 @@ def after_fork() -> None:
     """What a child must not share with its siblings."""
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # `random` and `ssl` reseed themselves
-    afterwork.leave_to_the_zygote()
 
 
 def main(agent: str, config: AgentConfig, control: socket.socket, bot: WarmBot) -> NoReturn:

@@ -15,7 +15,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from pools.agent import process
+from pools.agent import afterwork, process
 from pools.agent.config import AgentConfig
 from pools.agent.descendants import end_group
 from pools.agent.fork_safety import connection_problem, connections, thread_count, thread_problem
@@ -185,6 +185,7 @@ def main() -> None:
         with contextlib.suppress(ConnectionError):
             control.send(encode(WarmupFailed(reason=str(error))))
         os._exit(1)
+    afterwork.leave_to_the_zygote()
     # What is alive now stays alive: without this a child's first collection copies all of it (43 MB).
     gc.collect()
     gc.freeze()

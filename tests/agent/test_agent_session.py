@@ -45,7 +45,7 @@ def hang_up(agent: Agent) -> None:
 
 # --- what is left to be done -------------------------------------------------------------------------------
 
-WORK = {"thread", "daemon", "executor", "task", "atexit"}
+WORK = {"thread", "daemon", "executor", "task", "atexit", "span"}
 
 
 @pytest.mark.parametrize("method", START_METHODS)

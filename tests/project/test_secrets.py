@@ -62,7 +62,7 @@ def test_no_secret_shows_in_arguments_environments_of_agents_reports_or_logs(san
         api_token = service.headers["Authorization"].removeprefix("Bearer ")
         secrets = [sandbox.api_key, SIGNING_KEY, token, api_token, PHONE, PHONE[1:], os.environ["DATABASE_URL"]]
         processes = service.processes()
-        assert len(processes) >= 6  # runpools, zygote, two agents, gunicorn and its worker
+        assert len(processes) >= 7  # runpools, zygote, its output, two agents, gunicorn and its worker
         for pid in processes:
             assert not found([*secrets, PROVIDER_KEY], read_proc(pid, "cmdline"))
         assert not found(
