@@ -158,4 +158,4 @@ def test_a_session_that_cannot_be_handed_back_or_ended_costs_itself_in_each_chor
     calls = [make_session("active", pod=gone, active_at=long_ago, bot_joined_at=long_ago) for _ in range(3)]
     assert reaper.end_abandoned_calls(calls, set(), 10.0, fails(calls[2]), guards) == 2
     assert left(calls) == ["ended", "ended", "active"]
-    assert guards.trouble.count("ValueError at tests/test_guards.py") == 3
+    assert guards.trouble.count("ValueError at tests/pools/test_guards.py") == 3
