@@ -10,6 +10,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from common.strict_json import count_values
+
 MAX_STEPS = 10_000  # of a schema: its values, counted again wherever a reference leads to them
 MAX_DEPTH = 100  # of subschemas inside each other, references followed
 SMALL_PATTERN, LARGE_PATTERN = 20_000, 1_000_000  # bytes, compiled: what a character costs grows with them
@@ -35,7 +37,7 @@ class BadSchema(Exception):
 
 def check(schema: dict[str, Any]) -> int:
     """Raise BadSchema for what is outside of the subset; return the steps of the schema."""
-    if size(schema) > MAX_STEPS:
+    if count_values(schema) > MAX_STEPS:
         raise BadSchema(f"too large: more than {MAX_STEPS} values")
     walk = _Walk(schema)
     steps, _ = walk.measure(schema, 1)
@@ -54,19 +56,6 @@ def definition(root: dict[str, Any], reference: Any) -> Any:
     if parts[2] not in definitions:
         raise BadSchema(f"a $ref names a definition that does not exist: {reference[:100]!a}")
     return definitions[parts[2]]
-
-
-def size(value: Any) -> int:
-    """The values in a JSON value, names of properties not counted."""
-    count, todo = 0, [value]
-    while todo:
-        count += 1
-        current = todo.pop()
-        if isinstance(current, dict):
-            todo.extend(current.values())
-        elif isinstance(current, list):
-            todo.extend(current)
-    return count
 
 
 def subschemas(node: dict[str, Any]) -> Iterator[Any]:
@@ -144,7 +133,7 @@ def own_steps(node: dict[str, Any]) -> int:
         if keyword in ("properties", "patternProperties", *SAME_PLACE_MAPS):
             steps += 1 + len(as_dict(value))
         elif keyword in ("enum", "const", "required", "type", "dependentRequired"):
-            steps += size(value)
+            steps += count_values(value)
         else:
             steps += 1
     return steps + STEPS_OF_A_LARGE_PATTERN * sum(is_large(pattern) for pattern in patterns(node))

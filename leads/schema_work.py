@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from common.errors import StateError
+from common.strict_json import count_values
 from leads import schema_subset as subset
 
 MAX_WORK = 50_000  # steps for one payload: about 50 ms
@@ -104,7 +105,7 @@ class WorkCount:
 
     def _visit_items(self, node: dict[str, Any], value: list[Any], work: Work) -> None:
         if node.get("uniqueItems"):
-            work.spend(UNIQUE * subset.size(value))
+            work.spend(UNIQUE * count_values(value))
         items = node.get("items")
         places = items if isinstance(items, list) else subset.as_list(node.get("prefixItems"))
         for inner, member in zip(places, value, strict=False):

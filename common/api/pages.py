@@ -3,7 +3,8 @@
 import uuid
 from typing import Any, TypeVar, cast
 
-from django.db.models import Model, QuerySet
+from django.db.models import BigIntegerField, F, Func, JSONField, Model, Q, QuerySet, Sum, TextField, Window
+from django.db.models.functions import Cast, Coalesce, RowNumber
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -13,8 +14,9 @@ from common.errors import ShapeError
 
 Row = TypeVar("Row", bound=Model)  # with a public id: `uuid`
 
+MAX_PAGE_BYTES = 2 * 1024 * 1024  # of JSON in the rows: a page of the largest leads would have 50 MB
 PARAMETERS = [
-    OpenApiParameter("limit", int, description="Rows on a page: 1 to 100; 50 if not given."),
+    OpenApiParameter("limit", int, description="Rows on a page: 1 to 100; 50 if not given. Fewer, if they are large."),
     OpenApiParameter("cursor", uuid.UUID, description="The `next_cursor` of the page before."),
 ]
 
@@ -47,6 +49,29 @@ def page_of(rows: QuerySet[Row], query: dict[str, Any], **filters: Any) -> tuple
         if last is None:
             raise ShapeError(["query", "cursor"], "is of no row that you may see", "invalid")
         later = later.filter(pk__lt=last[0])
-    found = list(later.order_by("-pk")[: query["limit"] + 1])
+    found = list(_bounded(later.order_by("-pk"), query["limit"] + 1))
     page = found[: query["limit"]]
+    while len(page) > 1 and cast(Any, page[-1]).bytes_so_far > MAX_PAGE_BYTES:
+        page.pop()
     return page, str(cast(Any, page[-1]).uuid) if len(found) > len(page) else None
+
+
+def _bounded(rows: QuerySet[Row], limit: int) -> QuerySet[Row]:
+    """The first rows, up to the first that does not fit on a page; two at least, to know whether there are more."""
+    sizes = [
+        Coalesce(Func(Cast(field.name, TextField()), function="octet_length", output_field=BigIntegerField()), 0)
+        for field in rows.model._meta.get_fields()
+        if isinstance(field, JSONField)
+    ]
+    first = rows.order_by().filter(pk__in=rows.values("pk")[:limit])
+    size = sum(sizes[1:], sizes[0])
+    newest_first = F("pk").desc()
+    return (
+        first.annotate(
+            size=size,
+            bytes_so_far=Window(Sum(size), order_by=newest_first),
+            place=Window(RowNumber(), order_by=newest_first),
+        )
+        .filter(Q(place__lte=2) | Q(bytes_so_far__lte=MAX_PAGE_BYTES + F("size")))
+        .order_by("-pk")
+    )

@@ -1,6 +1,9 @@
 """`POST .../leads/bulk`: up to 1,000 leads in one request, with a result for each."""
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +18,7 @@ from access.scope import READ_ONLY, MayChange, scope_of
 from access.throttles import BulkPushThrottle
 from common.api.examples import EXAMPLE_LEAD
 from common.api.request import checked, idempotency_key
-from common.errors import BodyTooLarge, ShapeError, body_of_problem
+from common.errors import BodyTooLarge, ShapeError, Unavailable, body_of_problem
 from common.openapi import (
     BODY_PROBLEMS,
     IDEMPOTENCY,
@@ -25,15 +28,20 @@ from common.openapi import (
     ShapeProblemSerializer,
     problem,
 )
-from common.strict_json import LargeJSONParser
+from common.strict_json import MAX_VALUES, LargeJSONParser, count_values, too_many_values
 from leads.api.leads import PushSerializer, pushed
 from leads.models import Lead
 from leads.push import KEY_REUSED, push_all
 
 MAX_LEADS = 1000
+LARGE = 1024 * 1024  # bytes: a push that is larger is the only one of its worker, whose memory is for one of them
+RETRY_AFTER_S = 2
+_room_for_a_large_one = threading.Lock()
 
 
 class BulkParser(LargeJSONParser):
+    most_values = 10 * MAX_VALUES
+
     @property
     def limit(self) -> int:  # type: ignore[override]
         return settings.MAX_BULK_BODY_BYTES
@@ -134,6 +142,10 @@ class BulkPushView(APIView):
         ],
     )
     def post(self, request: Request) -> Response:
+        with _memory(int(request.META.get("CONTENT_LENGTH") or 0)):
+            return self._post(request)
+
+    def _post(self, request: Request) -> Response:
         items = checked(BulkPushSerializer, request)["leads"]
         serializer = PushSerializer()  # one for all: to make a thousand takes longer than to check with them
         checked_items = [too_large(item) or _checked(serializer, item) for item in items]
@@ -145,10 +157,26 @@ class BulkPushView(APIView):
         return Response({"queued": queued, "failed": len(answers) - queued, "results": answers})
 
 
-def too_large(item: Any) -> BodyTooLarge | None:
+@contextmanager
+def _memory(size: int) -> Iterator[None]:
+    """Raises Unavailable (503) where another thread of this worker has a large one: to wait would take threads."""
+    if size <= LARGE:
+        yield
+        return
+    if not _room_for_a_large_one.acquire(blocking=False):
+        raise Unavailable(f"Another push of more than {LARGE} bytes is under way; try again.", RETRY_AFTER_S)
+    try:
+        yield
+    finally:
+        _room_for_a_large_one.release()
+
+
+def too_large(item: Any) -> APIException | None:
     """As the push of it alone would be."""
     size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
-    return BodyTooLarge() if size > settings.MAX_REQUEST_BODY_BYTES else None
+    if size > settings.MAX_REQUEST_BODY_BYTES:
+        return BodyTooLarge()
+    return too_many_values(MAX_VALUES) if size > 2 * MAX_VALUES and count_values(item) > MAX_VALUES else None
 
 
 def _checked(serializer: PushSerializer, item: Any) -> dict[str, Any] | APIException:

@@ -1,6 +1,7 @@
 """POST .../leads/bulk: what is right is made, what is wrong is reported, with few statements."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from leads.api.bulk import _room_for_a_large_one
 from leads.models import Lead
 from leads.push import AT_ONCE
 from tests.support.api import BULK, LEADS, check_problem, lead_body, post
@@ -155,3 +157,34 @@ def test_one_that_is_too_large_for_a_push_of_its_own_is_too_large_here(settings)
     answer = post(BULK, {"leads": items}, bearer()).json()
     assert [one.get("code", 201) for one in answer["results"]] == [413, 201]
     assert answer["results"][0]["message"] == check_problem(post(LEADS, items[0], bearer()), 413)
+
+
+@pytest.mark.parametrize("value", [[], {}, 1, ""], ids=str)
+def test_many_small_values_are_refused_before_they_are_read(value):
+    body = json.dumps({"leads": [value] * 600_000}).encode()
+    began = time.process_time()
+    (problem,) = check_problem(post(BULK, body, bearer()), 422)
+    assert problem["type"] == "too_many_values"
+    assert time.process_time() - began < 1
+
+
+def test_a_lead_may_have_as_many_values_as_one_that_is_pushed_alone_and_commas_in_texts_are_none(monkeypatch):
+    make_template("demo")
+    items = [lead_body(payload={"n": [[]] * 49_000}), lead_body(payload={"n": [1] * 51_000})]
+    items.append(lead_body(payload={"text": ',[{\\"' * 60_000}))
+    results = post(BULK, {"leads": items}, bearer()).json()["results"]
+    assert [one.get("code", 201) for one in results] == [201, 422, 201]
+    assert [post(LEADS, item, bearer()).status_code for item in items] == [201, 422, 201]
+
+
+def test_a_worker_has_one_large_push_at_a_time(monkeypatch):
+    make_template("demo")
+    monkeypatch.setattr("leads.api.bulk.LARGE", 1000)
+    headers, body = bearer(), {"leads": [lead_body(payload={"text": "x" * 1000})]}
+    with _room_for_a_large_one:
+        answer = post(BULK, body, headers)
+        check_problem(answer, 503)
+        assert int(answer["Retry-After"]) > 0
+        assert post(BULK, {"leads": [lead_body()]}, headers).status_code == 200
+    for _ in range(2):
+        assert post(BULK, body, headers).status_code == 200

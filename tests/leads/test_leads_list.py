@@ -122,3 +122,16 @@ def test_everybody_sees_their_own_whatever_they_filter_by(holder, seen):
     assert set(listed(headers=headers)) == seen
     for reseller in ("acme", "other"):
         assert set(listed(f"reseller_id={reseller}", headers)) == {one for one in seen if one.startswith(reseller)}
+
+
+def test_a_page_of_large_leads_is_shorter_and_the_cursor_goes_on(monkeypatch):
+    monkeypatch.setattr("common.api.pages.MAX_PAGE_BYTES", 10_000)
+    sizes = [10, 4000, 4000, 4000, 20_000, 20_000, 10, 9000, 900]
+    leads = [make_lead(payload={"text": "x" * size}) for size in reversed(sizes)][::-1]
+    headers, pages, cursor = bearer(), [], ""
+    while cursor is not None:
+        page = get(f"{LEADS}?limit=100" + (f"&cursor={cursor}" if cursor else ""), headers).json()
+        pages.append([one["id"] for one in page["results"]])
+        cursor = page["next_cursor"]
+    assert [one for page in pages for one in page] == [str(lead.uuid) for lead in leads]
+    assert [len(page) for page in pages] == [3, 1, 1, 1, 3]
