@@ -66,12 +66,13 @@ def _bounded(rows: QuerySet[Row], limit: int) -> QuerySet[Row]:
     first = rows.order_by().filter(pk__in=rows.values("pk")[:limit])
     size = sum(sizes[1:], sizes[0])
     newest_first = F("pk").desc()
-    return (
+    return cast(
+        QuerySet[Row],
         first.annotate(
             size=size,
             bytes_so_far=Window(Sum(size), order_by=newest_first),
             place=Window(RowNumber(), order_by=newest_first),
         )
         .filter(Q(place__lte=2) | Q(bytes_so_far__lte=MAX_PAGE_BYTES + F("size")))
-        .order_by("-pk")
+        .order_by("-pk"),
     )
