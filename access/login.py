@@ -8,6 +8,7 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -28,7 +29,7 @@ def log_in(request: HttpRequest, name: str, password: str) -> User | None:
 
     An unknown name takes as long as a wrong password. Raises Throttled.
     """
-    _count(f"address {BaseThrottle().get_ident(request)}")  # type: ignore[arg-type]  # it reads only META
+    _count(f"address {_network(BaseThrottle().get_ident(request))}")  # type: ignore[arg-type]  # it reads only META
     found = _named(name)
     username = found.get_username() if found else name
     with _turn():
@@ -52,6 +53,17 @@ def _named(name: str) -> User | None:
         if canonical(user.email) == canonical(name)
     ]
     return by_email[0] if len(by_email) == 1 else None
+
+
+def _network(address: str) -> str:
+    """Of IPv6 the first half: the other is the holder's, who has as many addresses as he likes."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or IPv6Network((int(ip), 64), strict=False))
 
 
 def _count(whom: str) -> None:

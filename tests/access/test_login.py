@@ -174,6 +174,15 @@ def test_logging_in_is_limited_for_an_address(settings, way):
     assert [way(f"guess-{number}").status_code for number in range(3)][2] == 429
 
 
+def test_the_addresses_of_one_ipv6_network_count_as_one(settings):
+    settings.LOGIN_RATE = Rate(2, 60)
+    statuses = [ask(f"guess-{number}", address=f"2001:db8:0:1::{number}").status_code for number in range(3)]
+    assert statuses == [422, 422, 429]
+    for other in ("2001:db8:0:2::1", "::ffff:192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"):
+        assert ask(f"from {other}", address=other).status_code == 422
+    assert ask("again", address="192.0.2.1").status_code == 429
+
+
 @pytest.mark.parametrize("way", [ask, fill_in])
 def test_attempts_that_are_refused_for_their_address_leave_the_account_its_own(settings, way):
     settings.LOGIN_RATE = Rate(2, 60)
