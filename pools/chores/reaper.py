@@ -36,21 +36,23 @@ RESERVED_LIFE = timedelta(seconds=60)
 
 def reap_lost_pods(lost: PodQuerySet, on_session_ended: OnSessionEnded, guards: Guards | None = None) -> int:
     """Pods silent for longer than the lease: their processes and unacknowledged sessions are nobody's now. How many."""
-    reaped = sum(_end_lost(lost, pk) for pk in list(lost.values_list("pk", flat=True)))
+    ended = [_end_lost(lost, pk) for pk in list(lost.values_list("pk", flat=True))]
+    reaped = [pod for pod in ended if pod is not None]
+    for pod in reaped:
+        logger.warning("event=pod_reaped pod=%s host=%s former_pid=%d", pod.name, pod.host, pod.os_pid)
     if reaped:
         settle_ended_pods(on_session_ended, guards)
-    return reaped
+    return len(reaped)
 
 
 @transaction.atomic
-def _end_lost(lost: PodQuerySet, pk: int) -> bool:
-    """False: another has reaped it, it has proved that it lives, or somebody has locked its row."""
+def _end_lost(lost: PodQuerySet, pk: int) -> Pod | None:
+    """None: another has reaped it, it has proved that it lives, or somebody has locked its row."""
     pod = lost.filter(pk=pk).select_for_update(skip_locked=True, no_key=True).first()
     if pod is None or not pod.end("no heartbeat"):
-        return False
+        return None
     tally.count_events(tally.Event.REAPED_POD, 1)
-    logger.warning("event=pod_reaped pod=%s host=%s former_pid=%d", pod.name, pod.host, pod.os_pid)
-    return True
+    return pod
 
 
 def take_back_unacknowledged(
