@@ -45,6 +45,10 @@ class OrderForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 
+    def warning(self) -> str:
+        """What callers will notice; asked about before it is ordered. Empty: nothing."""
+        return ""
+
     def order(self, by: str) -> PoolOrder | Rollout:
         raise NotImplementedError
 
@@ -88,6 +92,11 @@ class PauseForm(OfPoolForm):
     )
     field_order = ["pool", "pod", "minutes", "reason"]
 
+    def warning(self) -> str:
+        return (
+            "" if self.cleaned_data["pod"] else "All pods stop making stock: once it is used up, every start is slower."
+        )
+
     def order(self, by: str) -> PoolOrder:
         return orders.pause(Pool(self.cleaned_data["pool"]), **self.values(by))
 
@@ -104,6 +113,13 @@ class SizeForm(OfPoolForm):
         min_value=0, max_value=10_000, label="Size of each pod", widget=UnfoldAdminIntegerFieldWidget
     )
     field_order = ["pool", "size", "pod", "minutes", "reason"]
+
+    def warning(self) -> str:
+        if self.cleaned_data["size"]:
+            return ""
+        return (
+            f"Size 0 keeps nothing in stock on {self.cleaned_data['pod'] or 'all pods'}: every start there is slower."
+        )
 
     def order(self, by: str) -> PoolOrder:
         data = self.cleaned_data
@@ -156,7 +172,7 @@ class RolloutForm(OrderForm):
     def order(self, by: str) -> Rollout:
         data = self.cleaned_data
         wanted = shares.parse(data["shares"].split())
-        return rollout.roll_out(wanted, by=by, why=data["reason"], ahead=data["ahead"])
+        return rollout.roll_out(wanted, by=by, why=data["reason"], ahead=data["ahead"], how_ahead="switch Ahead on")
 
 
 FORMS: dict[str, type[OrderForm]] = {

@@ -28,6 +28,9 @@ class OrderView(View):
 
     def post(self, request: HttpRequest, action: str) -> HttpResponse:
         form = _form_class(request, action)(request.POST)
+        warning = form.warning() if form.is_valid() else ""
+        if warning and request.POST.get("confirmed") != warning:
+            return self._page(request, form, warning)
         order = form.give(request.user.get_username()) if form.is_valid() else None
         if order is None:
             return self._page(request, form)
@@ -36,13 +39,14 @@ class OrderView(View):
         messages.success(request, f"Ordered: {order}.")
         return HttpResponseRedirect(reverse("admin:index"))
 
-    def _page(self, request: HttpRequest, form: OrderForm) -> HttpResponse:
+    def _page(self, request: HttpRequest, form: OrderForm, warning: str = "") -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "title": form.title,
             "effect": form.effect,
             "button": form.button,
             "form": form,
+            "warning": warning,
             "stocks": _stocks() if form.bounded_by_caps else [],
         }
         request.current_app = self.admin_site.name

@@ -4,7 +4,7 @@ The pools obey within moments (NOTIFY) or a second (the poll). What is ordered i
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
@@ -20,6 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 CAPS = {Pool.AGENTS: "VOICE_AGENT_MAX_POOL_SIZE", Pool.ROOMS: "DAILY_ROOM_MAX_POOL_SIZE"}
 WORDS = {Pool.AGENTS: "agent processes", Pool.ROOMS: "rooms"}
+FARTHEST = timedelta(days=366)  # what is farther away is a typing error
 TOUCH_S = 1e-3  # one that begins when another ends shares no time with it
 
 
@@ -92,6 +93,8 @@ def reserve(
         raise OrderRefused("reserve at least one pair")
     if starts_at >= ends_at or ends_at <= timezone.now():
         raise OrderRefused("a reservation ends after it begins, and in the future")
+    if starts_at - timezone.now() > FARTHEST or ends_at - starts_at > FARTHEST:
+        raise OrderRefused(f"a reservation begins within a year ({FARTHEST.days} days), and lasts no longer than that")
     if not allow_short and (short := shortage(pairs, starts_at, ends_at)):
         raise OrderRefused(short)
     return _order(Action.RESERVE, size=pairs, starts_at=starts_at, ends_at=ends_at, by=by, why=why)

@@ -55,14 +55,15 @@ def live_versions() -> dict[str, int]:
 
 
 @_in_turn
-def roll_out(wanted: Shares, *, by: str, why: str = "", ahead: bool = False) -> Rollout:
-    """From now on calls go to the versions by these shares. `ahead`: of versions that no pod runs yet, too."""
+def roll_out(wanted: Shares, *, by: str, why: str = "", ahead: bool = False, how_ahead: str = "add --ahead") -> Rollout:
+    """From now on calls go to the versions by these shares. `ahead`: of versions that no pod runs yet, too;
+    `how_ahead`: how that is said where the order comes from."""
     live = live_versions()
     if not ahead and (unknown := [version for version in wanted if version not in live]):
         running = ", ".join(version or "(pods without a version)" for version in live) or "none"
         raise RolloutRefused(
             f"no live pod runs version {', '.join(unknown)}; live: {running}. "
-            "To say it before its pods start, add --ahead"
+            f"To say it before its pods start: {how_ahead}"
         )
     made = Rollout.objects.create(pairs=[list(pair) for pair in wanted.items()], set_by=by[:200], reason=why[:300])
     made.refresh_from_db()

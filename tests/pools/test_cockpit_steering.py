@@ -17,6 +17,7 @@ from tests.support.dashboard import LIVE, live, looking, make_user
 from tests.support.make import make_agent_process, make_pod, make_room, make_session
 
 pytestmark = pytest.mark.django_db
+SOON = f"{timezone.now() + timedelta(days=30):%Y-%m-%dT%H:%M}"
 
 
 def rows_for_each_verb():
@@ -61,13 +62,17 @@ def test_who_may_only_look_is_shown_no_verb_and_refused_each(client):
     [
         ("pause", {"pool": "rooms", "reason": "Daily changes its limits"}, "pause rooms on all pods"),
         ("size", {"pool": "agents", "size": "2", "pod": "pool-a", "minutes": "30"}, "size processes 2 on pool-a"),
-        ("reserve", {"pairs": "3", "starts_at": "2035-01-02T10:00", "minutes": "20"}, "reserve 3 pairs"),
+        ("reserve", {"pairs": "3", "starts_at": SOON, "minutes": "20"}, "reserve 3 pairs"),
     ],
 )
 def test_orders_are_given_and_logged(action, form, given, admin_client, admin_user):
     make_pod("pool-a")
     assert admin_client.get(f"/admin/order/{action}/").status_code == 200
-    assert admin_client.post(f"/admin/order/{action}/", form).status_code == 302
+    asked = admin_client.post(f"/admin/order/{action}/", form)
+    if action == "pause":  # of all pods
+        assert asked.status_code == 200 and not PoolOrder.objects.exists()
+        asked = admin_client.post(f"/admin/order/{action}/", form | {"confirmed": asked.context["warning"]})
+    assert asked.status_code == 302
     order = PoolOrder.objects.get()
     assert (str(order), order.ordered_by) == (given, admin_user.username)
     assert LogEntry.objects.get().object_repr == given
@@ -81,7 +86,11 @@ def test_orders_are_given_and_logged(action, form, given, admin_client, admin_us
         ("size", {"pool": "agents", "size": "-1"}, "greater than or equal to 0"),
         ("pause", {"pool": "phones"}, "not one of the available choices"),
         ("pause", {"pool": "rooms", "pod": "nobody"}, "not one of the available choices"),
-        ("reserve", {"pairs": "60", "starts_at": "2035-01-02T10:00", "minutes": "20"}, "short by"),
+        ("reserve", {"pairs": "60", "starts_at": SOON, "minutes": "20"}, "short by"),
+        ("reserve", {"pairs": "1", "starts_at": "2130-01-02T10:00", "minutes": "20"}, "within a year"),
+        ("roll-out", {"shares": "9.9=10%"}, "To say it before its pods start: switch Ahead on"),
+        ("size", {"pool": "agents", "size": "0"}, "Size 0 keeps nothing in stock on all pods"),
+        ("pause", {"pool": "agents", "confirmed": "yes"}, "All pods stop making stock"),
         ("reserve", {"pairs": "1", "starts_at": "1999-01-02T10:00", "minutes": "20"}, "in the future"),
     ],
 )
