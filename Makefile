@@ -9,7 +9,7 @@ TEST_WORKERS ?= 5
 COMPILED = PYTHONDONTWRITEBYTECODE=
 export VENV PROVIDERS
 
-.PHONY: help setup run demo test fuzz bots bench bench-sizing bench-voice bench-scale chaos hosts soak rolling load screenshots export-data check-deploy lint types lock clean
+.PHONY: help setup run demo test fuzz bots bench bench-sizing bench-voice bench-scale chaos hosts soak rolling load attack screenshots export-data check-deploy lint types lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ rolling: setup ## restart three pods one after the other under load (ARGS="--pip
 
 load: setup ## 50 pushes/s and 10 connects/s for two minutes (ARGS="api --seconds 30"), or a campaign that is dialled (ARGS=dial)
 	@exec $(PY) -m trials.load $(or $(ARGS),api)
+
+attack: setup ## what a tenant and what nobody can do to the API: two minutes; fails if /health is slow or unanswered
+	@exec $(PY) -m trials.load attack $(ARGS)
 
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
 	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/pools/test_cockpit_browser.py

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.programs import PROJECT
+from trials.load.attack import Row, holds, in_words
 from trials.load.dial import Figures, Phase, WebCallers, most_within
 
 WEB = WebCallers(connects=50, refused=0, p50_ms=9, p95_ms=20, p99_ms=31, starts={"warm": 49, "partial": 1})
@@ -54,3 +55,11 @@ def test_the_most_within_a_span(times, most):
 def test_help_says_what_there_is():
     shown = subprocess.run([sys.executable, "-m", "trials.load", "--help"], cwd=PROJECT, capture_output=True, text=True)
     assert shown.returncode == 0 and "--at-dailys-rate" in shown.stdout
+
+
+def test_an_attack_fails_if_health_is_slow_or_stays_unanswered():
+    idle = Row("idle", [0.004] * 100, {})
+    assert holds([idle, Row("bearable", [0.02] * 98 + [0.04] * 2, {})])
+    assert not holds([idle, Row("slow", [0.004] * 90 + [0.06] * 10, {})])
+    assert not holds([idle, Row("unanswered", [0.004] * 99 + [None], {})])
+    assert "unanswered" in in_words([idle])

@@ -77,6 +77,11 @@ class World:
         return f"http://{host}:{port}"
 
     @property
+    def token(self) -> str:
+        """Of an admin of the API."""
+        return self._token
+
+    @property
     def environment(self) -> dict[str, str]:
         """Of every program of this world."""
         return dict(self._environment)

@@ -90,10 +90,6 @@ class World(base.World):
         """Of the API."""
         return "http://{}:{}".format(*self._api_address)
 
-    @property
-    def token(self) -> str:
-        return self._token
-
     def gunicorn_pids(self) -> list[int]:
         """Of the first one: master and workers."""
         (program,) = (program for program in self._foreground.programs if program.name == "gunicorn")

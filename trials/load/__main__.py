@@ -11,12 +11,14 @@ from trials.bench.world import DATA_DIR, ROOT, private_directory
 from trials.chaos.console import say
 from trials.chaos.world import running_world
 from trials.load import __doc__ as package_doc
-from trials.load import api, dial
+from trials.load import api, attack, dial
 
 
 def main() -> int:
     if sys.argv[1:2] == ["api"]:
         return api.main(sys.argv[2:])
+    if sys.argv[1:2] == ["attack"]:
+        return attack.main(sys.argv[2:])
     arguments = _arguments()
     try:
         with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
@@ -43,7 +45,7 @@ def _arguments() -> argparse.Namespace:
         epilog="Exit status: 0 what must hold holds, 1 it does not or the run broke, 130 interrupted.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", choices=["api", "dial"])
+    parser.add_argument("run", choices=["api", "attack", "dial"])
     parser.add_argument("--leads", type=int, default=dial.LEADS, metavar="N", help="telephony leads (%(default)s)")
     parser.add_argument(
         "--at-dailys-rate",
