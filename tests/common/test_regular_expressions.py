@@ -13,7 +13,8 @@ from common import masking
 from pools.logs.redaction import Redactor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOURCES = [path for app in ("breezebuddy", "cockpit", "leads", "pools") for path in sorted((ROOT / app).rglob("*.py"))]
+APPS = ("access", "breezebuddy", "common", "devtools", "leads", "pools")
+SOURCES = [path for app in APPS for path in sorted((ROOT / app).rglob("*.py"))]
 FUNCTIONS = ("compile", "search", "match", "fullmatch", "sub", "split", "findall", "finditer")
 # Meet only what an operator has typed or set, or the command line of a process.
 OPERATORS = (
