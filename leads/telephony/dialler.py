@@ -16,7 +16,6 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
-from leads.outcomes import session_ended
 from leads.telephony import dialling, phone_calls
 from leads.telephony.dialling import DiallingConfig
 from pools.daily import budget
@@ -180,14 +179,14 @@ class Dialler:
             )
             logger.warning('event=not_dialled %s problem="%s"', about, error)
             if isinstance(error, RoomNotFound):  # nor would it be found at the next try
-                ask_to_end(dial.session_uuid, ROOM_LOST, session_ended)
+                ask_to_end(dial.session_uuid, ROOM_LOST)
             else:
                 retry_after = error.retry_after if isinstance(error, DailyRateLimited) else None
                 self._backoff = self._backoff.failed(now, at_least=retry_after or 0.0)
         elif isinstance(error, DailyRejected):
             reason = phone_calls.NUMBER_REFUSED if "phoneNumber" in str(error) else phone_calls.DIAL_REFUSED
             logger.error('event=dial_refused %s problem="%s"', about, error)
-            ask_to_end(dial.session_uuid, reason, session_ended)
+            ask_to_end(dial.session_uuid, reason)
         else:
             logger.warning('event=dial_unknown %s problem="%s"', about, error)
 

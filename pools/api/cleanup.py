@@ -15,7 +15,6 @@ from common.api.request import as_uuid
 from common.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.ending import end_for_operator
-from pools.sessions.owner import session_ended
 
 STEP_S = 0.05
 
@@ -63,7 +62,7 @@ class CleanupView(APIView):
         ],
     )
     def post(self, request: Request, session_id: str) -> Response:
-        session = end_for_operator(as_uuid(session_id), f"token {scope_of(request).name}", session_ended)
+        session = end_for_operator(as_uuid(session_id), f"token {scope_of(request).name}")
         if session is None:
             return Response({"status": "not_found", "message": f"Session {session_id[:100]} not found"}, status=404)
         over = wait_for_end(session, self.patience_s)

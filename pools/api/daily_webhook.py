@@ -12,7 +12,6 @@ from rest_framework.views import APIView
 
 from pools.daily import webhooks
 from pools.sessions import daily_events
-from pools.sessions.owner import session_ended
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ class DailyWebhookView(APIView):
         if event is None:
             logger.warning("event=daily_event_not_understood bytes=%d", len(body))
             return Response({"status": "ignored"})
-        new = daily_events.receive(event, session_ended)
+        new = daily_events.receive(event)
         return Response({"status": "ok" if new else "duplicate"})
 
     def _check(self, request: Request, body: bytes) -> None:

@@ -33,7 +33,6 @@ from pools.guards import Guards, one_by_one
 from pools.http_calls import Done, HttpCalls
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
 from pools.sessions import daily_events, tally
-from pools.sessions.ending import OnSessionEnded
 from pools.status import sampling
 from pools.supervisor_config import SupervisorConfig
 
@@ -68,7 +67,6 @@ class Chores:
         pod: Pod,
         client: DailyClient,
         calls: HttpCalls,
-        on_session_ended: OnSessionEnded,
         guards: Guards | None = None,
     ) -> None:
         self._guards = guards or Guards()
@@ -76,7 +74,6 @@ class Chores:
         self._pod = pod
         self._client = client
         self._calls = calls
-        self._on_session_ended = on_session_ended
         self.pods = 1  # alive, as of the last look
         self.are_ours = False  # as of the last look
         self._first: int | None = None  # that we know of
@@ -123,26 +120,26 @@ class Chores:
 
     def _reap(self, now: float, others: list[PodSeen]) -> None:
         """Any pod's chore: the one that does the others may be late, or the one that is lost."""
-        ended, run = self._on_session_ended, self._guards.run
+        run = self._guards.run
         self._silence.look(now, others)
         if silent := self._silence.longer_than(HANDOFF_LEASE):
             pods = Pod.objects.silent().filter(pk__in=silent)
-            run("taking back sessions", partial(reaper.take_back_unacknowledged, pods, ended, self._guards))
+            run("taking back sessions", partial(reaper.take_back_unacknowledged, pods, self._guards))
         if lost := self._silence.longer_than(REAP_LEASE):
             pods = Pod.objects.lost().filter(pk__in=lost)
-            run("reaping pods", partial(reaper.reap_lost_pods, pods, ended, self._guards))
+            run("reaping pods", partial(reaper.reap_lost_pods, pods, self._guards))
 
     def _keep_rows(self, now: float) -> None:
-        ended, run = self._on_session_ended, self._guards.run
-        of_ended = partial(reaper.take_back_unacknowledged, Pod.objects.ended(), ended, self._guards)
+        run = self._guards.run
+        of_ended = partial(reaper.take_back_unacknowledged, Pod.objects.ended(), self._guards)
         run("taking back sessions", of_ended)
         run("reaping reserved rooms", reaper.reap_reserved_rooms)
-        overdue = partial(reaper.end_overdue_waiting, self._config.waiting_timeout, ended, self._guards)
+        overdue = partial(reaper.end_overdue_waiting, self._config.waiting_timeout, self._guards)
         run("ending overdue sessions", overdue)
-        left_alone = partial(daily_events.end_left_alone, self._config.caller_return_timeout, ended, self._guards)
+        left_alone = partial(daily_events.end_left_alone, self._config.caller_return_timeout, self._guards)
         run("ending bots that were left alone", left_alone)
         if self._settle_due.take(now, SETTLE_S):
-            run("settling ended pods", partial(reaper.settle_ended_pods, ended, self._guards))
+            run("settling ended pods", partial(reaper.settle_ended_pods, self._guards))
         if self._sample_due.take(now, sampling.INTERVAL_S):
             self._guards.run("taking samples", sampling.take_sample)
         if self._tidy_due.take(now, TIDY_S):
@@ -210,7 +207,7 @@ class Chores:
     def _end_abandoned(self, sessions: list[VoiceSession], presence: dict[str, list[dict[str, Any]]]) -> None:
         present = {str(person.get("userId")) for people in presence.values() for person in people}
         settled = self._config.join_timeout + PRESENCE_S
-        reaper.end_abandoned_calls(sessions, present, settled, self._on_session_ended, self._guards)
+        reaper.end_abandoned_calls(sessions, present, settled, self._guards)
 
     # --- reconcile ----------------------------------------------------------------------------------------
 

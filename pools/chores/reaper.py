@@ -7,7 +7,6 @@ the next time: a lock on one pod's row must not make another pod late.
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -21,7 +20,6 @@ from pools.sessions import tally
 from pools.sessions.end_reasons import HOT_PAIR_LOST
 from pools.sessions.ending import (
     NOT_STARTED,
-    OnSessionEnded,
     Result,
     end_session,
     end_unclaimed,
@@ -34,14 +32,14 @@ logger = logging.getLogger(__name__)
 RESERVED_LIFE = timedelta(seconds=60)
 
 
-def reap_lost_pods(lost: PodQuerySet, on_session_ended: OnSessionEnded, guards: Guards | None = None) -> int:
+def reap_lost_pods(lost: PodQuerySet, guards: Guards | None = None) -> int:
     """Pods silent for longer than the lease: their processes and unacknowledged sessions are nobody's now. How many."""
     ended = [_end_lost(lost, pk) for pk in list(lost.values_list("pk", flat=True))]
     reaped = [pod for pod in ended if pod is not None]
     for pod in reaped:
         logger.warning("event=pod_reaped pod=%s host=%s former_pid=%d", pod.name, pod.host, pod.os_pid)
     if reaped:
-        settle_ended_pods(on_session_ended, guards)
+        settle_ended_pods(guards)
     return len(reaped)
 
 
@@ -55,16 +53,14 @@ def _end_lost(lost: PodQuerySet, pk: int) -> Pod | None:
     return pod
 
 
-def take_back_unacknowledged(
-    silent: PodQuerySet, on_session_ended: OnSessionEnded, guards: Guards | None = None
-) -> int:
+def take_back_unacknowledged(silent: PodQuerySet, guards: Guards | None = None) -> int:
     """Sessions in the hands of a pod without a lease: another takes them. Should the pod wake up, its acknowledgement
     changes no row, because the attempt is another."""
     assigned = VoiceSession.objects.assigned().filter(agent_process__pod__in=silent)
-    return _hand_back(assigned, "its pod is silent", on_session_ended, guards, skip_locked=True)
+    return _hand_back(assigned, "its pod is silent", guards, skip_locked=True)
 
 
-def settle_ended_pods(on_session_ended: OnSessionEnded, guards: Guards | None = None) -> None:
+def settle_ended_pods(guards: Guards | None = None) -> None:
     """What pods that have ended still have in their rows: whoever ended them has been stopped half-way, a claim has
     taken something meanwhile, or a call has ended without its pod. Again and again the same, until nothing is left.
 
@@ -72,8 +68,8 @@ def settle_ended_pods(on_session_ended: OnSessionEnded, guards: Guards | None = 
     """
     ended = Pod.objects.ended()
     sessions = VoiceSession.objects.filter(agent_process__pod__in=ended)
-    _hand_back(sessions.assigned(), "its pod has ended", on_session_ended, guards, skip_locked=True)
-    end_unclaimed(sessions, HOT_PAIR_LOST, on_session_ended)
+    _hand_back(sessions.assigned(), "its pod has ended", guards, skip_locked=True)
+    end_unclaimed(sessions, HOT_PAIR_LOST)
     in_session = VoiceSession.objects.current().filter(agent_process=OuterRef("pk"))
     processes = AgentProcess.objects.current().filter(~Exists(in_session), pod__in=ended)
     with transaction.atomic():
@@ -86,7 +82,6 @@ def settle_ended_pods(on_session_ended: OnSessionEnded, guards: Guards | None = 
 def _hand_back(
     sessions: Iterable[VoiceSession],
     problem: str,
-    on_session_ended: OnSessionEnded,
     guards: Guards | None = None,
     *,
     skip_locked: bool = False,
@@ -98,7 +93,6 @@ def _hand_back(
             session.pk,
             session.attempt,
             problem,
-            on_session_ended,
             was=[SessionStatus.ASSIGNED],
             skip_locked=skip_locked,
         )
@@ -106,7 +100,7 @@ def _hand_back(
     return (guards or Guards()).count("handing back session", sessions, hand_back)
 
 
-def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
+def reap_pod(pod: Pod, reason: str) -> None:
     """By the pod itself, or by its next incarnation. What cannot be done now, `settle_ended_pods` does later.
 
     First the pod's own row ends: from then on it can acknowledge nothing. Then what it had.
@@ -116,12 +110,12 @@ def reap_pod(pod: Pod, reason: str, on_session_ended: OnSessionEnded) -> None:
     """
     pod.end(reason)
     assigned = VoiceSession.objects.assigned().filter(agent_process__pod=pod)
-    _hand_back(assigned, f"its pod: {reason}", on_session_ended)
-    end_unclaimed(VoiceSession.objects.filter(agent_process__pod=pod), HOT_PAIR_LOST, on_session_ended)
+    _hand_back(assigned, f"its pod: {reason}")
+    end_unclaimed(VoiceSession.objects.filter(agent_process__pod=pod), HOT_PAIR_LOST)
     AgentProcess.objects.current().filter(pod=pod).exclude(voice_session__status=SessionStatus.ACTIVE).update(
         status=StockStatus.ENDED, ended_at=Now(), end_reason=f"pod: {reason}"
     )  # which has waited for claims that had taken one of them and were about to commit
-    _hand_back(assigned.all(), f"its pod: {reason}", on_session_ended)
+    _hand_back(assigned.all(), f"its pod: {reason}")
     release_rooms(Pod.objects.filter(pk=pod.pk))
 
 
@@ -148,7 +142,7 @@ def reap_reserved_rooms() -> int:
     return reaped
 
 
-def end_overdue_waiting(patience: float, on_session_ended: OnSessionEnded, guards: Guards | None = None) -> int:
+def end_overdue_waiting(patience: float, guards: Guards | None = None) -> int:
     """Sessions that have waited too long for a process; their leads go back to the backlog."""
     overdue = VoiceSession.objects.waiting().filter(created_at__lt=Now() - timedelta(seconds=patience))
 
@@ -157,7 +151,7 @@ def end_overdue_waiting(patience: float, on_session_ended: OnSessionEnded, guard
         if not VoiceSession.objects.waiting().select_for_update(skip_locked=True).filter(pk=session.pk).first():
             return False
         result = Result(NOT_STARTED, detail={"problem": "no agent process became free in time"})
-        reaped = end_session(session.pk, result, on_session_ended)
+        reaped = end_session(session.pk, result)
         tally.count_events(tally.Event.REAPED_WAITING_SESSION, int(reaped))
         return reaped
 
@@ -174,7 +168,6 @@ def end_abandoned_calls(
     sessions: list[VoiceSession],
     present: set[str],
     settled: float,
-    on_session_ended: OnSessionEnded,
     guards: Guards | None = None,
 ) -> int:
     """End those whose bot is not in its room. `present`: user ids of all participants at Daily, read after `sessions`.
@@ -187,18 +180,17 @@ def end_abandoned_calls(
     absent = [session for session in sessions if not bot_user_ids(session) & present]
     due = set(acknowledged.filter(pk__in=[session.pk for session in absent]).values_list("pk", flat=True))
     gone = [session for session in absent if session.pk in due]
-    end_one = partial(_end_abandoned, on_session_ended=on_session_ended)
-    return (guards or Guards()).count("ending abandoned session", gone, end_one)
+    return (guards or Guards()).count("ending abandoned session", gone, _end_abandoned)
 
 
-def _end_abandoned(session: VoiceSession, on_session_ended: OnSessionEnded) -> bool:
+def _end_abandoned(session: VoiceSession) -> bool:
     if session.bot_joined_at is None:
         problem = "its pod was lost before the bot joined"
-        over = hand_off_failed(session.pk, session.attempt, problem, on_session_ended, skip_locked=True)
+        over = hand_off_failed(session.pk, session.attempt, problem, skip_locked=True)
     else:
         with transaction.atomic():
             unlocked = keys_of_unlocked(VoiceSession.objects.active().filter(pk=session.pk))
-            over = bool(unlocked) and end_session(session.pk, Result("supervisor_lost"), on_session_ended)
+            over = bool(unlocked) and end_session(session.pk, Result("supervisor_lost"))
             tally.count_events(tally.Event.REAPED_ABANDONED_CALL, int(over))
     if over and session.agent_process:
         session.agent_process.end("its pod was lost")

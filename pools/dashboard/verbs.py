@@ -15,7 +15,6 @@ from django.utils.http import urlencode
 from pools.models import AgentProcess, Pod, PoolOrder, Rollout, Room, SessionStatus, StockStatus, VoiceSession
 from pools.operators import orders, rollout, steering
 from pools.sessions.ending import end_for_operator
-from pools.sessions.owner import session_ended
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Verb:
 
 def _end(session: VoiceSession, by: str) -> bool:
     before = session.status
-    asked = end_for_operator(session.uuid, by, session_ended)
+    asked = end_for_operator(session.uuid, by)
     return asked is not None and before != SessionStatus.ENDED
 
 

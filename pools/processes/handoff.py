@@ -28,7 +28,7 @@ from pools.processes.agent_pool import AgentPool
 from pools.processes.preference import left_to_others
 from pools.protocol import CallerJoined, Ended, FirstAudio, Go, Joined, Message, ProtocolError, Start, Started, Stop
 from pools.sessions.end_reasons import BODY_TOO_LARGE
-from pools.sessions.ending import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
+from pools.sessions.ending import NEVER_IN, Result, end_session, hand_off_failed
 from pools.sessions.meeting_tokens import owner_token
 from pools.supervisor_config import SupervisorConfig
 
@@ -55,7 +55,6 @@ class HandOffs:
         pod: Pod,
         pool: AgentPool,
         signer: Callable[[], TokenSigner | None],
-        on_session_ended: OnSessionEnded,
         guards: Guards | None = None,
     ) -> None:
         self._guards = guards or Guards()
@@ -63,7 +62,6 @@ class HandOffs:
         self._pod = pod
         self._pool = pool
         self._signer = signer
-        self._on_session_ended = on_session_ended
 
     def sessions(self) -> set[str]:
         return {agent.handoff.uuid for agent in self._pool.busy() if agent.handoff}
@@ -172,12 +170,12 @@ class HandOffs:
             return
         if not handoff.joined and final.no_room:
             events.warning("event=no_such_room session=%s lead=%s problem=%r", handoff.uuid, handoff.lead, final.error)
-            hand_off_failed(handoff.pk, handoff.attempt, final.error, self._on_session_ended, hopeless=True)
+            hand_off_failed(handoff.pk, handoff.attempt, final.error, hopeless=True)
             handoff.settled = True
             return
         if not handoff.joined and final.reason in NEVER_IN:
             return
-        end_session(handoff.pk, Result.of(final), self._on_session_ended)
+        end_session(handoff.pk, Result.of(final))
         handoff.settled = True
 
     def bury(self, agent: Agent, now: float) -> None:
@@ -197,16 +195,16 @@ class HandOffs:
             settled_in = handoff.go is not None and now - handoff.go > self._config.join_timeout + LAST_WORDS_S
             if not handoff.unclaimed and (handoff.joined or settled_in):
                 result = Result(handoff.stop_reason or "agent_lost", detail={"problem": problem})
-                end_session(handoff.pk, result, self._on_session_ended)
+                end_session(handoff.pk, result)
             else:
-                hand_off_failed(handoff.pk, handoff.attempt, problem, self._on_session_ended)
+                hand_off_failed(handoff.pk, handoff.attempt, problem)
             handoff.settled = True
 
     def _orphaned_claim(self, agent: Agent) -> None:
         """A claim may have taken the process before its death was seen and its session read."""
         session = VoiceSession.objects.assigned().filter(agent_process=agent.row.pk).first()
         if session:
-            hand_off_failed(session.pk, session.attempt, "the process died before the hand-off", self._on_session_ended)
+            hand_off_failed(session.pk, session.attempt, "the process died before the hand-off")
 
     # --- sessions for processes ---------------------------------------------------------------------------
 
@@ -229,7 +227,7 @@ class HandOffs:
     def _bind(self, session: VoiceSession, agent_pk: int, now: float) -> None:
         agent = self._pool.agents.get(agent_pk)
         if agent is None:
-            hand_off_failed(session.pk, session.attempt, "the process is gone", self._on_session_ended)
+            hand_off_failed(session.pk, session.attempt, "the process is gone")
         elif agent.handoff is None:
             self._hand(agent, session)
         if agent:
@@ -289,7 +287,7 @@ class HandOffs:
     def _give_up(self, agent: Agent, handoff: Handoff, reason: str, problem: str) -> None:
         """No process can be told of this session."""
         logger.error("event=not_handed_off session=%s reason=%s problem=%r", handoff.uuid, reason, problem)
-        end_session(handoff.pk, Result(reason, detail={"problem": problem}), self._on_session_ended)
+        end_session(handoff.pk, Result(reason, detail={"problem": problem}))
         handoff.settled = True
         agent.condemn(f"its session cannot be handed off: {reason}")
 

@@ -24,7 +24,7 @@ from pools.processes.agent_pool import AgentPool
 from pools.protocol import Claimed, ProtocolError, Stop
 from pools.sessions import taking
 from pools.sessions.end_reasons import BODY_TOO_LARGE, HOT_PAIR_GIVEN_UP
-from pools.sessions.ending import OnSessionEnded, Result, end_session, end_unclaimed
+from pools.sessions.ending import Result, end_session, end_unclaimed
 
 if TYPE_CHECKING:
     from pools.supervisor_config import SupervisorConfig
@@ -41,13 +41,11 @@ class HotPairs:
         pod: Pod,
         pool: AgentPool,
         signer: Callable[[], TokenSigner | None],
-        on_session_ended: OnSessionEnded,
     ) -> None:
         self._config = config
         self._pod = pod
         self._pool = pool
         self._signer = signer
-        self._on_session_ended = on_session_ended
 
     def unclaimed(self) -> list[Agent]:
         """As far as we know: a claim may have taken one a moment ago."""
@@ -68,7 +66,7 @@ class HotPairs:
         try:
             agent.channel.send(Claimed(str(session.uuid), session.body))
         except ProtocolError as error:
-            end_session(session.pk, Result(BODY_TOO_LARGE, detail={"problem": str(error)}), self._on_session_ended)
+            end_session(session.pk, Result(BODY_TOO_LARGE, detail={"problem": str(error)}))
             handoff.settled = True
             agent.channel.send(Stop(BODY_TOO_LARGE, STOP_S))
         handoff.claimed(session.created_at)
@@ -123,7 +121,7 @@ class HotPairs:
         waiting = {agent.handoff.pk: agent for agent in self.unclaimed() if agent.handoff}
         if not waiting:
             return
-        for pk in end_unclaimed(sessions, HOT_PAIR_GIVEN_UP, self._on_session_ended):
+        for pk in end_unclaimed(sessions, HOT_PAIR_GIVEN_UP):
             agent = waiting.get(pk)
             if agent and agent.handoff:
                 agent.handoff.settled = True

@@ -11,12 +11,13 @@ from django.db import transaction
 from pools.agent import spool
 from pools.guards import Guards
 from pools.models import SessionStatus, VoiceSession
-from pools.sessions.ending import NEVER_IN, OnSessionEnded, Result, end_session, hand_off_failed
+from pools.sessions import owner
+from pools.sessions.ending import NEVER_IN, Result, end_session, hand_off_failed
 
 logger = logging.getLogger(__name__)
 
 
-def take_in(directory: Path | None, own: Set[str], on_session_ended: OnSessionEnded, guards: Guards) -> int:
+def take_in(directory: Path | None, own: Set[str], guards: Guards) -> int:
     """Store the reports of sessions whose pod is gone; returns how many such calls still run on this host.
 
     `own`: sessions in the hands of this pod, which hears of their end from the processes themselves.
@@ -26,12 +27,12 @@ def take_in(directory: Path | None, own: Set[str], on_session_ended: OnSessionEn
         return running
     for report in spool.spooled_reports(directory):
         if report.session not in own:
-            taking = partial(_take_in_one, report, on_session_ended)
+            taking = partial(_take_in_one, report)
             running += bool(guards.run(f"taking in report {report.path.name}", taking))
     return running
 
 
-def _take_in_one(report: spool.SpooledReport, on_session_ended: OnSessionEnded) -> bool:
+def _take_in_one(report: spool.SpooledReport) -> bool:
     """Whether its call still runs, without a supervisor."""
     session = (
         VoiceSession.objects.select_related("agent_process__pod").filter(uuid=report.session).first()
@@ -44,23 +45,23 @@ def _take_in_one(report: spool.SpooledReport, on_session_ended: OnSessionEnded) 
     if report.running:
         return True
     if session and session.attempt == report.attempt:
-        _store(session, report, on_session_ended)
+        _store(session, report)
         if process:
             process.end("session over")
     report.path.unlink(missing_ok=True)
     return False
 
 
-def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended: OnSessionEnded) -> None:
+def _store(session: VoiceSession, report: spool.SpooledReport) -> None:
     ended = report.ended
     result = Result("agent_lost", detail={"problem": "the process died after its supervisor"})
     if ended:
         result = Result.of(ended)
     if session.status == SessionStatus.ACTIVE and session.bot_joined_at is None and ended and ended.reason in NEVER_IN:
         problem = ended.error or ended.reason
-        hand_off_failed(session.pk, session.attempt, problem, on_session_ended, hopeless=ended.no_room)
+        hand_off_failed(session.pk, session.attempt, problem, hopeless=ended.no_room)
     elif session.status == SessionStatus.ACTIVE:
-        end_session(session.pk, result, on_session_ended)
+        end_session(session.pk, result)
     elif ended and session.end_reason == "supervisor_lost":
         with transaction.atomic():  # once: afterwards the reason is another
             completed = VoiceSession.objects.filter(pk=session.pk, end_reason="supervisor_lost").update(
@@ -73,7 +74,7 @@ def _store(session: VoiceSession, report: spool.SpooledReport, on_session_ended:
             )
             if completed:
                 session.refresh_from_db()
-                on_session_ended(session)
+                owner.session_ended(session)
         logger.info("event=late_report session=%s completed=%s", session.uuid, bool(completed))
 
 

@@ -15,7 +15,7 @@ from pools import phone_words
 from pools.daily.webhooks import DailyEvent
 from pools.guards import Guards
 from pools.models import SeenDailyEvent, SessionStatus, VoiceSession
-from pools.sessions.ending import OnSessionEnded, Result, ask_to_end, end_session
+from pools.sessions.ending import Result, ask_to_end, end_session
 from pools.sessions.meeting_tokens import bot_user_ids
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 REMEMBERED = timedelta(days=1)  # longer than a signature is valid
 
 
-def receive(event: DailyEvent, on_session_ended: OnSessionEnded) -> bool:
+def receive(event: DailyEvent) -> bool:
     """Take one event. False: it had been taken before."""
     with transaction.atomic():
         _, new = SeenDailyEvent.objects.get_or_create(event_id=event.id, defaults={"type": event.type[:100]})
@@ -33,13 +33,13 @@ def receive(event: DailyEvent, on_session_ended: OnSessionEnded) -> bool:
             case "participant.joined":
                 _joined(event)
             case "participant.left":
-                _left(event, on_session_ended)
+                _left(event)
             case "meeting.ended":
-                _meeting_ended(event, on_session_ended)
+                _meeting_ended(event)
             case "dialout.answered":
                 _answered(event)
             case "dialout.stopped" | "dialout.error":
-                _not_answered(event, on_session_ended)
+                _not_answered(event)
             case "recording.ready-to-download":
                 _recorded(event)
     return True
@@ -81,26 +81,26 @@ def _answered(event: DailyEvent) -> None:
         session.save(update_fields=["caller_joined_at"])
 
 
-def _not_answered(event: DailyEvent, on_session_ended: OnSessionEnded) -> None:
+def _not_answered(event: DailyEvent) -> None:
     """The bot in the room hears the same, and is told to end in case that it has not."""
     session = _session(event)
     if session is not None and session.outbound and session.caller_joined_at is None:
         failed = event.type == "dialout.error"
         reason = phone_words.end_reason(failed=failed, words=phone_words.words_in(event.payload))
-        ask_to_end(session.uuid, reason, on_session_ended)
+        ask_to_end(session.uuid, reason)
 
 
-def _left(event: DailyEvent, on_session_ended: OnSessionEnded) -> None:
+def _left(event: DailyEvent) -> None:
     session, since = _session(event), event.moment("joined_at")
     if session is None or since is None:
         return
     if _is_caller(session, event):
         _caller_gone(session, since, event.at)
     elif event.text("user_id") in bot_user_ids(session):
-        _bot_gone(session, event.at, on_session_ended)
+        _bot_gone(session, event.at)
 
 
-def _meeting_ended(event: DailyEvent, on_session_ended: OnSessionEnded) -> None:
+def _meeting_ended(event: DailyEvent) -> None:
     """Nobody is in the room; told up to 20 s after the last one left, so that another meeting may have begun."""
     session, ended_at = _session(event), event.moment("end_ts")
     if session is None or ended_at is None:
@@ -108,7 +108,7 @@ def _meeting_ended(event: DailyEvent, on_session_ended: OnSessionEnded) -> None:
     came = session.caller_present_since or session.caller_joined_at
     if came is not None and came <= ended_at and session.caller_left_at is None:
         _caller_gone(session, came, ended_at)
-    _bot_gone(session, ended_at, on_session_ended)
+    _bot_gone(session, ended_at)
 
 
 def _caller_gone(session: VoiceSession, since: datetime, at: datetime) -> None:
@@ -122,21 +122,21 @@ def _caller_gone(session: VoiceSession, since: datetime, at: datetime) -> None:
     session.save(update_fields=["caller_joined_at", "caller_present_since", "caller_left_at"])
 
 
-def _bot_gone(session: VoiceSession, at: datetime, on_session_ended: OnSessionEnded) -> None:
+def _bot_gone(session: VoiceSession, at: datetime) -> None:
     """A process tells its own pod how it ended. Where that pod is gone, this is all that is heard of it."""
     process = session.agent_process
     abandoned = process is not None and process.pod.ended_at is not None
     if session.status != SessionStatus.ACTIVE or not abandoned:
         return
     if session.bot_joined_at is not None and session.bot_joined_at <= at:
-        end_session(session.pk, Result("supervisor_lost"), on_session_ended)
+        end_session(session.pk, Result("supervisor_lost"))
 
 
 def _recorded(event: DailyEvent) -> None:
     VoiceSession.objects.filter(room__name=event.room).update(recording_id=event.text("recording_id")[:64])
 
 
-def end_left_alone(patience: float, on_session_ended: OnSessionEnded, guards: Guards | None = None) -> int:
+def end_left_alone(patience: float, guards: Guards | None = None) -> int:
     """Tell bots to end whose caller has been gone for that many seconds: one may come back from a broken network."""
     gone = VoiceSession.objects.active().filter(stop_reason="", caller_left_at__lt=Now() - timedelta(seconds=patience))
 
@@ -144,7 +144,7 @@ def end_left_alone(patience: float, on_session_ended: OnSessionEnded, guards: Gu
     def tell(session: VoiceSession) -> bool:
         if not gone.select_for_update(skip_locked=True).filter(pk=session.pk).first():
             return False
-        ask_to_end(session.uuid, "caller_left", on_session_ended)
+        ask_to_end(session.uuid, "caller_left")
         return True
 
     return (guards or Guards()).count("ending session", list(gone.only("pk", "uuid")), tell)

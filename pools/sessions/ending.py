@@ -1,11 +1,10 @@
 """The end of a voice session, and a hand-off that failed: the two transactions that touch several models.
 
-Lock order: session, process, room, pod, lead. What leads need happens in the same transaction: the composition root
-hands `SessionEnd` a function for it (`pools` never imports `leads`).
+Lock order: session, process, room, pod, lead. What leads need happens in the same transaction, see `owner`.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +19,7 @@ from pools.decisions import planner
 from pools.models import OperatorAct, SessionStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
 from pools.protocol import Ended
-from pools.sessions import tally, traces
+from pools.sessions import owner, tally, traces
 from pools.sessions.end_reasons import HOT_PAIR_GIVEN_UP, HOT_PAIR_LOST, NO_CALL
 
 events = logging.getLogger("pools.events")
@@ -28,7 +27,6 @@ events = logging.getLogger("pools.events")
 NOT_STARTED = "not_started"
 ENDED_BY_OPERATOR = "ended_by_operator"
 NEVER_IN = ("join_timeout", "join_failed", "bot_error")  # how a bot says that it did not get into its room
-OnSessionEnded = Callable[[VoiceSession], None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Result:
         )
 
 
-def end_session(pk: int, result: Result, on_session_ended: OnSessionEnded) -> bool:
+def end_session(pk: int, result: Result) -> bool:
     """Ends it, its room with it, and tells the lead. False: it was over already, or a failover has lost its row. The
     process has its own end."""
     with transaction.atomic():
@@ -65,7 +63,7 @@ def end_session(pk: int, result: Result, on_session_ended: OnSessionEnded) -> bo
         )
         if session is None:
             return False
-        _end(session, result, on_session_ended)
+        _end(session, result)
     return True
 
 
@@ -73,7 +71,6 @@ def hand_off_failed(
     pk: int,
     attempt: int,
     problem: str,
-    on_session_ended: OnSessionEnded,
     *,
     hopeless: bool = False,
     was: Collection[str] = (SessionStatus.ASSIGNED, SessionStatus.ACTIVE),
@@ -97,14 +94,14 @@ def hand_off_failed(
         if session is None:
             return False
         if session.unclaimed:
-            _end(session, Result(HOT_PAIR_LOST, detail={"problem": problem}), on_session_ended)
+            _end(session, Result(HOT_PAIR_LOST, detail={"problem": problem}))
             return True
         if session.stop_reason:
-            _end(session, Result(session.stop_reason, detail={"problem": problem}), on_session_ended)
+            _end(session, Result(session.stop_reason, detail={"problem": problem}))
             return True
         session.failed_handoffs.append(_failed_handoff(session, problem))
         if hopeless or not planner.may_hand_off_again(attempt=session.attempt, age=float(session.age)):
-            _end(session, Result(NOT_STARTED, detail={"problem": problem}), on_session_ended)
+            _end(session, Result(NOT_STARTED, detail={"problem": problem}))
             return True
         session.status, session.agent_process, session.assigned_at, session.active_at = (
             SessionStatus.WAITING,
@@ -151,7 +148,7 @@ def _failed_handoff(session: VoiceSession, problem: str) -> dict[str, Any]:
     }
 
 
-def ask_to_end(uuid: UUID, reason: str, on_session_ended: OnSessionEnded) -> VoiceSession | None:
+def ask_to_end(uuid: UUID, reason: str) -> VoiceSession | None:
     """End a session, from anywhere: a call is ended by the pod that has it, anything else here and now.
 
     None: there is no such session. One that is over stays as it is.
@@ -170,28 +167,28 @@ def ask_to_end(uuid: UUID, reason: str, on_session_ended: OnSessionEnded) -> Voi
             session.stop_reason = reason
             session.save(update_fields=["stop_reason"])
         else:
-            _end(session, Result(reason), on_session_ended)
+            _end(session, Result(reason))
     notifications.wake_for(session.agent_process_id, session.room_id)
     return session
 
 
-def end_for_operator(uuid: UUID, by: str, on_session_ended: OnSessionEnded) -> VoiceSession | None:
+def end_for_operator(uuid: UUID, by: str) -> VoiceSession | None:
     """As `ask_to_end`, and the operators' acts say who it was; once, however often it is asked for."""
     with transaction.atomic():
         open_ = VoiceSession.objects.exclude(status=SessionStatus.ENDED).filter(uuid=uuid, stop_reason="").exists()
-        session = ask_to_end(uuid, ENDED_BY_OPERATOR, on_session_ended)
+        session = ask_to_end(uuid, ENDED_BY_OPERATOR)
         if open_:
             OperatorAct.note(by, f"end session {uuid}")
     return session
 
 
-def end_unclaimed(sessions: VoiceSessionQuerySet, reason: str, on_session_ended: OnSessionEnded) -> list[int]:
+def end_unclaimed(sessions: VoiceSessionQuerySet, reason: str) -> list[int]:
     """Give up hot pairs that nobody has claimed up to now; their primary keys. They were no calls."""
     with transaction.atomic():
         unclaimed = sessions.unclaimed().select_for_update(skip_locked=True, of=("self",)).select_related("room")
         ended = list(unclaimed)
         for session in ended:
-            _end(session, Result(reason), on_session_ended)
+            _end(session, Result(reason))
     return [session.pk for session in ended]
 
 
@@ -202,7 +199,7 @@ def _reason_of_pair(reason: str) -> str:
     return HOT_PAIR_GIVEN_UP if reason == ENDED_BY_OPERATOR else HOT_PAIR_LOST
 
 
-def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded) -> None:
+def _end(session: VoiceSession, result: Result) -> None:
     never_claimed, session.unclaimed = session.unclaimed, False
     session.status = SessionStatus.ENDED
     session.end_reason = _reason_of_pair(result.reason) if never_claimed else result.reason[:100]
@@ -231,7 +228,7 @@ def _end(session: VoiceSession, result: Result, on_session_ended: OnSessionEnded
     session.room.end(f"session {result.reason}")
     if never_claimed:
         return
-    on_session_ended(session)
+    owner.session_ended(session)
     tally.count_session(session)
     ids = session.uuid, session.reference
     kind, pk = session.start_kind, session.pk

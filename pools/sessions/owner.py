@@ -21,9 +21,11 @@ class Owner:
 _owner = Owner()
 
 
-def register(owner: Owner) -> None:
+def register(owner: Owner) -> Owner:
+    """Returns the former one."""
     global _owner
-    _owner = owner
+    former, _owner = _owner, owner
+    return former
 
 
 def session_ended(session: VoiceSession) -> None:

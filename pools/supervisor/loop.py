@@ -32,7 +32,6 @@ from pools.processes.handoff import HandOffs
 from pools.processes.hot_pairs import HotPairs
 from pools.processes.leftovers import end_leftovers
 from pools.rooms.room_pool import RoomPool
-from pools.sessions.ending import OnSessionEnded
 from pools.supervisor.companions import Companion, Companions
 from pools.supervisor.drain import DEVELOPMENT_DRAIN_S, Drain
 from pools.supervisor.ear import Ear
@@ -64,17 +63,14 @@ class Supervisor:
         self,
         config: SupervisorConfig,
         client: DailyClient,
-        on_session_ended: OnSessionEnded,
         probes: Probes | None = None,
         readiness: Callable[[], tuple[int, dict[str, Any]]] | None = None,
         gauges: PodGauges | None = None,
         companions: Sequence[Companion] = (),
     ) -> None:
-        """`on_session_ended` is called in the transaction that ends a session; `readiness` answers the probes,
-        `gauges` tell Prometheus."""
+        """`readiness` answers the probes, `gauges` tell Prometheus."""
         self._config = config
         self._client = client
-        self._on_session_ended = on_session_ended
         self._probes = probes
         self._gauges = gauges or PodGauges()
         self._readiness = readiness
@@ -95,14 +91,14 @@ class Supervisor:
     def start(self) -> None:
         """Take the name, register, watch. Raises PodNameTaken and database errors; may be called again after those."""
         self._ear.open()
-        self.pod = register(self._config, os.getpid(), self._on_session_ended)
+        self.pod = register(self._config, os.getpid())
         self.agents = AgentPool(self._config, self.pod)
         self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
         self.targets = PodTargets(self._config, self.pod, self.agents, self.rooms)
-        about_sessions = self._config, self.pod, self.agents, lambda: self.rooms.signer, self._on_session_ended
+        about_sessions = self._config, self.pod, self.agents, lambda: self.rooms.signer
         self.handoffs = HandOffs(*about_sessions, guards=self.guards)
         self.hot = HotPairs(*about_sessions)
-        self.chores = Chores(self._config, self.pod, self._client, self._calls, self._on_session_ended, self.guards)
+        self.chores = Chores(self._config, self.pod, self._client, self._calls, self.guards)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents, self._daily_works)
         self._lateness = Lateness(self.agents.pings, self.heartbeat)
         self._glances = Glances(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
@@ -151,7 +147,7 @@ class Supervisor:
                 agent.condemn(STOPPED)
             agent.channel.close()
         try:
-            reaper.reap_pod(self.pod, "stopped", self._on_session_ended)  # if we have been reaped: what came after
+            reaper.reap_pod(self.pod, "stopped")  # if we have been reaped: what came after
         except DATABASE_AWAY as error:
             logger.warning("event=farewell_failed problem=%s", type(error).__name__)
         self._ear.close()
@@ -316,9 +312,7 @@ class Supervisor:
             self._woken = True  # there is something to hand off
 
     def _poll(self, now: float) -> None:
-        self.agents.orphans = spooled.take_in(
-            self._config.agent.spool_dir, self.handoffs.sessions(), self._on_session_ended, self.guards
-        )
+        self.agents.orphans = spooled.take_in(self._config.agent.spool_dir, self.handoffs.sessions(), self.guards)
         self.chores.record()  # after the reports: they know more than the presence of a bot
         self.chores.run(now, daily_works=self._daily_works())
         self._glances.looked(now)

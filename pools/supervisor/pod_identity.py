@@ -17,7 +17,6 @@ from pools.chores import reaper
 from pools.models import REAP_LEASE, Pod
 from pools.notifications import Listener
 from pools.operators import rollout
-from pools.sessions.ending import OnSessionEnded
 from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
@@ -79,11 +78,11 @@ def _take_away(listener: Listener, name: str, own: Pod | None) -> None:
         listener.ask("SELECT pg_terminate_backend(%s, 1000)", [row[0]])
 
 
-def register(config: SupervisorConfig, os_pid: int, on_session_ended: OnSessionEnded) -> Pod:
+def register(config: SupervisorConfig, os_pid: int) -> Pod:
     """A new incarnation; a former one under this name is reaped first (we hold the name, so it is dead)."""
     for former in Pod.objects.current().filter(name=config.pod_name):
         logger.warning("event=pod_taken_over pod=%s former_pid=%d", former.name, former.os_pid)
-        reaper.reap_pod(former, "taken over by a new incarnation", on_session_ended)
+        reaper.reap_pod(former, "taken over by a new incarnation")
     with transaction.atomic():
         rollout.take_turn()
         return Pod.objects.create(

@@ -146,7 +146,7 @@ def test_a_bot_that_never_comes_leaves_its_lead_undialled(pods: Pods, sandbox: S
     lead = push()
     run_until(pod, lambda: somebody_else_dials() and VoiceSession.objects.filter(bot_joined_at__isnull=False).exists())
     session = VoiceSession.objects.get()
-    ask_to_end(session.uuid, "pod_stopped", lambda session: None)
+    ask_to_end(session.uuid, "pod_stopped")
     run_until(pod, lambda: somebody_else_dials() and Lead.objects.get().status == LeadStatus.BACKLOG)
     assert facts(lead)[:2] == ("", "")
     assert sandbox.counters()["phones"]["dialled"] == 0

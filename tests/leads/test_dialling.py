@@ -56,7 +56,7 @@ def end(lead: Lead, reason: str) -> Lead:
     """The lead's session ends."""
     lead.refresh_from_db()
     assert lead.voice_session_id is not None
-    end_session(lead.voice_session_id, Result(reason), session_ended)
+    end_session(lead.voice_session_id, Result(reason))
     lead.refresh_from_db()
     return lead
 
@@ -219,7 +219,7 @@ class TestEnds:
         VoiceSession.objects.update(caller_joined_at=timezone.now())
         lead.refresh_from_db()
         assert lead.voice_session_id is not None
-        end_session(lead.voice_session_id, Result("caller_left", "SOLD", [{"role": "user"}]), session_ended)
+        end_session(lead.voice_session_id, Result("caller_left", "SOLD", [{"role": "user"}]))
         lead.refresh_from_db()
         assert (lead.status, lead.outcome, lead.provider_status) == ("FINISHED", "SOLD", "ANSWERED")
         assert lead.transcription == [{"role": "user"}]
@@ -279,7 +279,7 @@ def end_busy(lead: Lead) -> Lead:
     lead.refresh_from_db()
     assert lead.voice_session_id is not None
     result = Result("phone_busy", detail={"hangup_cause": "486 Busy Here"})
-    end_session(lead.voice_session_id, result, session_ended)
+    end_session(lead.voice_session_id, result)
     lead.refresh_from_db()
     return lead
 

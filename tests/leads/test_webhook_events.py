@@ -40,7 +40,7 @@ def lead_in_call(**values: Any) -> Lead:
 
 def end(lead: Lead, result: Result) -> None:
     assert lead.voice_session is not None
-    assert end_session(lead.voice_session.pk, result, session_ended)
+    assert end_session(lead.voice_session.pk, result)
 
 
 def said(lead: Lead) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def test_the_event_is_written_if_and_only_if_the_end_is():
     session = lead.voice_session
     assert session is not None
     with pytest.raises(RuntimeError), transaction.atomic():
-        end_session(session.pk, Result("caller_left"), session_ended)
+        end_session(session.pk, Result("caller_left"))
         raise RuntimeError
     lead.refresh_from_db()
     assert lead.status == LeadStatus.PROCESSING and not WebhookDelivery.objects.exists()
@@ -266,7 +266,7 @@ def test_leads_that_are_cancelled_are_told_of_with_the_reason():
 def test_a_call_ended_by_an_operator_is_told_too():
     lead = lead_in_call(voice_session=make_session(SessionStatus.WAITING))
     assert lead.voice_session is not None
-    ask_to_end(lead.voice_session.uuid, "ended_by_operator", session_ended)
+    ask_to_end(lead.voice_session.uuid, "ended_by_operator")
     assert (said(lead)["outcome"], said(lead)["failureReason"]) == ("UNKNOWN", "ended_by_operator")
 
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leads.outcomes import session_ended
 from pools.chores import fleet_chores, reaper
 from pools.chores.silence import Silence
 from pools.decisions.chores import CREDIT_S, PodSeen, first_for_chores, silence
@@ -91,16 +90,16 @@ def test_a_process_of_a_lost_pod_is_ended_however_its_session_ends(how):
     session = make_session("assigned" if "reaper" in how else "active", pod=(pod := make_pod()))
     pod.end("no heartbeat")
     if "webhook" in how:
-        end_session(session.pk, Result("supervisor_lost"), session_ended)
+        end_session(session.pk, Result("supervisor_lost"))
     elif "operator" in how:
-        ask_to_end(session.uuid, "ended_by_operator", session_ended)
+        ask_to_end(session.uuid, "ended_by_operator")
     for _ in range(2):
-        reaper.settle_ended_pods(session_ended)
+        reaper.settle_ended_pods()
     assert not AgentProcess.objects.current().exists()
 
 
 @pytest.mark.django_db
 def test_a_call_that_goes_on_without_its_pod_keeps_its_process():
     session = make_session("active", pod=make_pod(ended_at="2026-01-01T00:00Z"))
-    reaper.settle_ended_pods(session_ended)
+    reaper.settle_ended_pods()
     assert AgentProcess.objects.in_use().get() == session.agent_process

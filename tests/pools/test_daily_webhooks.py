@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from leads.outcomes import session_ended
 from pools.chores.daily_webhook import Wanted, mend
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyRejected
@@ -220,8 +219,8 @@ def test_a_bot_whose_caller_has_been_gone_for_long_enough_is_told_to_end():
     now = datetime.now(UTC)
     sessions = [make_session(caller_joined_at=now, caller_left_at=now - timedelta(seconds=ago)) for ago in (30, 5)]
     stays = make_session(caller_joined_at=now)
-    assert end_left_alone(20, session_ended) == 1
-    assert end_left_alone(20, session_ended) == 0
+    assert end_left_alone(20) == 1
+    assert end_left_alone(20) == 0
     reasons = [VoiceSession.objects.get(pk=session.pk).stop_reason for session in (*sessions, stays)]
     assert reasons == ["caller_left", "", ""]
 

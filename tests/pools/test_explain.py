@@ -267,7 +267,7 @@ def test_a_handoff_that_failed_is_told_with_process_pod_and_problem():
     session = make_session(SessionStatus.ASSIGNED, pod=pod)
     process = session.agent_process
     assert process is not None
-    assert hand_off_failed(session.pk, 1, "did not acknowledge its session", lambda session: None)
+    assert hand_off_failed(session.pk, 1, "did not acknowledge its session")
     story = Story.read(session.uuid)
     [failed] = story.session.failed_handoffs
     assert (failed["agent"], failed["pod"], failed["attempt"]) == (str(process.uuid), "pod-a", 1)
@@ -278,7 +278,7 @@ def test_what_did_not_work_in_the_call_is_told_and_logged(django_capture_on_comm
     session = make_session()
     result = Result("bot_error", detail={"error": "RuntimeError: no flow"}, never_spoke=True, never_heard=True)
     with caplog.at_level("INFO", "pools.events"), django_capture_on_commit_callbacks(execute=True):
-        end_session(session.pk, result, lambda session: None)
+        end_session(session.pk, result)
     story = Story.read(session.uuid)
     assert story.lines()[-3:] == [
         "error: RuntimeError: no flow",

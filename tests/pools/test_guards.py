@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
@@ -18,6 +18,7 @@ from pools.sessions.ending import Result, end_session
 from pools.status.state import read_state
 from tests.support.make import make_pod, make_session
 from tests.support.service import is_full, run_until
+from tests.support.session_owner import ends_are_told_to
 
 
 class Clock:
@@ -88,7 +89,7 @@ def test_what_cannot_be_written_down_does_not_hold_up_what_is_behind_it():
 @pytest.mark.parametrize("name", ["x" * 36, "0" * 36, str(uuid.uuid4()).upper()], ids=["letters", "digits", "capitals"])
 def test_a_report_whose_name_is_no_session_is_discarded(tmp_path, name):
     (tmp_path / f"{name}.1.json").touch()
-    assert spooled.take_in(tmp_path, set(), lambda session: None, Guards()) == 0
+    assert spooled.take_in(tmp_path, set(), Guards()) == 0
     assert not list(tmp_path.iterdir())
 
 
@@ -104,7 +105,8 @@ def test_a_report_that_cannot_be_stored_costs_that_report(tmp_path):
             broken()
 
     guards = Guards()
-    spooled.take_in(tmp_path, set(), fails_for_the_first, guards)
+    with ends_are_told_to(fails_for_the_first):
+        spooled.take_in(tmp_path, set(), guards)
     assert [VoiceSession.objects.get(pk=session.pk).status for session in (bad, good)] == ["active", "ended"]
     assert guards.trouble.startswith(f"taking in report {bad.uuid}")
 
@@ -133,16 +135,16 @@ def test_a_session_is_over_even_if_nobody_can_be_told_afterwards(transactional_d
         """So that there is no session to make a trace of."""
         VoiceSession.objects.filter(pk=ended.pk).delete()
 
-    with caplog.at_level(logging.ERROR), transaction.atomic():
-        assert end_session(session.pk, Result("bot_ended"), forgets_it)
+    with caplog.at_level(logging.ERROR), ends_are_told_to(forgets_it), transaction.atomic():
+        assert end_session(session.pk, Result("bot_ended"))
     assert not VoiceSession.objects.exists()
     assert "DoesNotExist" in caplog.text
 
 
 @pytest.mark.django_db
 def test_a_session_that_cannot_be_handed_back_or_ended_costs_itself_in_each_chore():
-    def fails(bad: VoiceSession) -> Callable[[VoiceSession], None]:
-        return lambda session: broken() if session.pk == bad.pk else None
+    def cannot_end(bad: VoiceSession) -> AbstractContextManager[None]:
+        return ends_are_told_to(lambda session: broken() if session.pk == bad.pk else None)
 
     def left(sessions: list[VoiceSession]) -> list[str]:
         return [VoiceSession.objects.get(pk=session.pk).status for session in sessions]
@@ -150,12 +152,15 @@ def test_a_session_that_cannot_be_handed_back_or_ended_costs_itself_in_each_chor
     long_ago = timezone.now() - timedelta(hours=1)
     guards, gone = Guards(), make_pod(ended_at=long_ago)
     assigned = [make_session("assigned", pod=gone, created_at=long_ago) for _ in range(3)]
-    assert reaper.take_back_unacknowledged(Pod.objects.ended(), fails(assigned[1]), guards) == 2
+    with cannot_end(assigned[1]):
+        assert reaper.take_back_unacknowledged(Pod.objects.ended(), guards) == 2
     assert left(assigned) == ["ended", "assigned", "ended"]
     waiting = [make_session("waiting", created_at=long_ago) for _ in range(3)]
-    assert reaper.end_overdue_waiting(10.0, fails(waiting[0]), guards) == 2
+    with cannot_end(waiting[0]):
+        assert reaper.end_overdue_waiting(10.0, guards) == 2
     assert left(waiting) == ["waiting", "ended", "ended"]
     calls = [make_session("active", pod=gone, active_at=long_ago, bot_joined_at=long_ago) for _ in range(3)]
-    assert reaper.end_abandoned_calls(calls, set(), 10.0, fails(calls[2]), guards) == 2
+    with cannot_end(calls[2]):
+        assert reaper.end_abandoned_calls(calls, set(), 10.0, guards) == 2
     assert left(calls) == ["ended", "ended", "active"]
     assert guards.trouble.count("ValueError at tests/pools/test_guards.py") == 3

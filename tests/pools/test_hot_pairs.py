@@ -35,6 +35,7 @@ from pools.status.state import read_state
 from tests.support.make import make_agent_process, make_daily_account, make_pod, make_room
 from tests.support.played_agents import SIGNER, PlayedPod
 from tests.support.service import run_until, supervisor_config
+from tests.support.session_owner import ends_are_told_to
 
 LIFE = timedelta(seconds=1800)
 PREJOINER = """
@@ -113,7 +114,7 @@ def test_a_hot_pair_is_stock_until_it_is_claimed_and_no_call():
     assert fleet_metrics.read()["active_calls", ""] == 1 and fleet_metrics.read()["starts", "hot"] == 1
 
 
-def nobody_is_told(session: VoiceSession) -> None:
+def nobody(session: VoiceSession) -> None:
     pytest.fail(f"{session} was no call")
 
 
@@ -131,7 +132,8 @@ def test_a_hot_start_is_in_one_sample_however_long_the_pair_has_waited_and_is_no
         take_sample()
         let_ten_seconds_pass()
     session = claimed()
-    end_unclaimed(VoiceSession.objects.filter(pk=session.pk + 1), "hot_pair_given_up", nobody_is_told)
+    with ends_are_told_to(nobody):
+        end_unclaimed(VoiceSession.objects.filter(pk=session.pk + 1), "hot_pair_given_up")
     assert (last_hour().starts.warm, last_day().starts.warm) == (1, 1)
     for _ in range(3):
         let_ten_seconds_pass()
@@ -151,10 +153,12 @@ def test_a_hot_start_is_in_one_sample_however_long_the_pair_has_waited_and_is_no
 @pytest.mark.django_db
 def test_a_pair_that_an_operator_ends_unclaimed_was_no_call():
     hot = make_hot_pair()
-    ask_to_end(hot.uuid, ENDED_BY_OPERATOR, nobody_is_told)
+    with ends_are_told_to(nobody):
+        ask_to_end(hot.uuid, ENDED_BY_OPERATOR)
     hot.refresh_from_db()
     assert hot.stop_reason  # its pod ends it
-    assert end_session(hot.pk, Result(ENDED_BY_OPERATOR), nobody_is_told)
+    with ends_are_told_to(nobody):
+        assert end_session(hot.pk, Result(ENDED_BY_OPERATOR))
     hot.refresh_from_db()
     assert hot.end_reason == "hot_pair_given_up"
 
@@ -226,7 +230,7 @@ def test_where_we_cannot_sign_a_token_the_room_has_to_have_one():
 @pytest.mark.django_db
 @pytest.mark.parametrize("signer", [None, SIGNER], ids=["not signed", "signed"])
 def test_a_room_whose_tokens_cannot_be_had_is_not_made_hot(tmp_path, signer):
-    pod = PlayedPod(supervisor_config(tmp_path, agent_target=1, prejoin=1), lambda session: None, 1)
+    pod = PlayedPod(supervisor_config(tmp_path, agent_target=1, prejoin=1), 1)
     make_room()
     for now in range(2):
         pod.turn(float(now))
@@ -235,7 +239,7 @@ def test_a_room_whose_tokens_cannot_be_had_is_not_made_hot(tmp_path, signer):
     for agent in pod.pool.agents.values():
         assert agent.ready
         agent.ready.warm["prejoin"] = True
-    made = HotPairs(pod.config, pod.row, pod.pool, lambda: signer, lambda session: None).replenish(2.0)
+    made = HotPairs(pod.config, pod.row, pod.pool, lambda: signer).replenish(2.0)
     pod.crash()
     assert made == VoiceSession.objects.exists() == (signer is not None)
 
@@ -259,18 +263,18 @@ def test_without_hot_pairs_the_claim_is_as_many_statements_as_before(django_asse
 @pytest.mark.django_db
 def test_a_pair_that_nobody_claimed_ends_without_having_been_a_call():
     hot = make_hot_pair()
-    told: list[VoiceSession] = []
-    assert end_unclaimed(VoiceSession.objects.all(), "hot_pair_given_up", told.append) == [hot.pk]
+    with ends_are_told_to(nobody):
+        assert end_unclaimed(VoiceSession.objects.all(), "hot_pair_given_up") == [hot.pk]
     hot.refresh_from_db()
-    assert (hot.status, hot.end_reason, hot.unclaimed, told) == ("ended", "hot_pair_given_up", False, [])
+    assert (hot.status, hot.end_reason, hot.unclaimed) == ("ended", "hot_pair_given_up", False)
     assert Room.objects.get().status == "ended"
 
 
 @pytest.mark.django_db
 def test_the_death_of_an_unclaimed_pair_hands_nothing_on_and_that_of_a_claimed_one_does():
     lost, called = make_hot_pair(), make_hot_pair(unclaimed=False)
-    assert hand_off_failed(lost.pk, 1, "it died", lambda session: None)
-    assert hand_off_failed(called.pk, 1, "it died", lambda session: None)
+    assert hand_off_failed(lost.pk, 1, "it died")
+    assert hand_off_failed(called.pk, 1, "it died")
     lost.refresh_from_db()
     called.refresh_from_db()
     assert (lost.status, lost.end_reason, called.status) == ("ended", HOT_PAIR_LOST, "waiting")

@@ -12,7 +12,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from leads.models import ExecutionMode, Lead, LeadStatus
-from leads.outcomes import session_ended
 from leads.telephony.dialler import Dialler
 from pools.chores import reaper
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
@@ -78,7 +77,7 @@ def test_a_claim_that_commits_while_its_pod_is_reaped_is_handed_back():
     make_agent_process(pod), make_room()
     request = SessionRequest(body={}, life=timedelta(minutes=30))
     with uncommitted(lambda: claim(request)) as commit, ThreadPoolExecutor(1) as pool:
-        reaped = in_the_background(pool, lambda: reaper.reap_pod(pod, "killed", session_ended))
+        reaped = in_the_background(pool, lambda: reaper.reap_pod(pod, "killed"))
         wait_until(is_blocked)
         commit.set()
         reaped.result(20)
@@ -89,7 +88,7 @@ def test_a_claim_that_commits_while_its_pod_is_reaped_is_handed_back():
 
 def test_a_session_in_the_hands_of_an_ended_pod_is_taken_back():
     session = make_session("assigned", pod=make_pod(ended_at="2026-01-01T00:00Z"))
-    assert reaper.take_back_unacknowledged(Pod.objects.ended(), session_ended) == 1
+    assert reaper.take_back_unacknowledged(Pod.objects.ended()) == 1
     session.refresh_from_db()
     assert session.status == SessionStatus.WAITING
 
@@ -102,9 +101,9 @@ def test_a_session_that_is_acknowledged_at_the_last_moment_is_left_to_its_bot(ho
 
     def act() -> None:
         if how == "reaped":
-            reaper.reap_pod(pod, "no heartbeat", session_ended)
+            reaper.reap_pod(pod, "no heartbeat")
         else:
-            reaper.take_back_unacknowledged(Pod.objects.silent(), session_ended)
+            reaper.take_back_unacknowledged(Pod.objects.silent())
 
     with uncommitted(lambda: acknowledge(session)) as commit, ThreadPoolExecutor(1) as pool:
         acting = in_the_background(pool, act)
@@ -145,10 +144,10 @@ def test_a_locked_row_of_one_lost_pod_holds_up_nobody(caplog):
         Pod.objects.select_for_update().get(pk=locked.pk)
 
     with uncommitted(lock):
-        assert reaper.reap_lost_pods(Pod.objects.lost(), session_ended) == 1
+        assert reaper.reap_lost_pods(Pod.objects.lost()) == 1
         assert list(Pod.objects.current()) == [locked]
         assert [line for line in caplog.messages if "pod_reaped" in line and locked.name in line] == []
-    assert reaper.reap_lost_pods(Pod.objects.lost(), session_ended) == 1
+    assert reaper.reap_lost_pods(Pod.objects.lost()) == 1
     assert not AgentProcess.objects.current().exists()
 
 
@@ -164,12 +163,12 @@ def test_locked_rows_hold_up_no_chore():
             assert list(model.objects.select_for_update())
 
     def chores() -> None:
-        reaper.take_back_unacknowledged(Pod.objects.ended(), session_ended)
-        reaper.settle_ended_pods(session_ended)
+        reaper.take_back_unacknowledged(Pod.objects.ended())
+        reaper.settle_ended_pods()
         reaper.reap_reserved_rooms()
-        reaper.end_overdue_waiting(3600, session_ended)
-        end_left_alone(0, session_ended)
-        reaper.end_abandoned_calls([active], set(), 0, session_ended)
+        reaper.end_overdue_waiting(3600)
+        end_left_alone(0)
+        reaper.end_abandoned_calls([active], set(), 0)
 
     def after() -> list[object]:
         for row in (assigned, active, room, reserved, overdue):
@@ -192,7 +191,7 @@ def test_a_telephone_is_not_dialled_for_a_session_that_ends_meanwhile():
     assert Lead.objects.to_be_dialled().get() == lead
 
     def end() -> None:
-        end_session(session.pk, Result("supervisor_lost"), session_ended)
+        end_session(session.pk, Result("supervisor_lost"))
 
     with uncommitted(end) as commit, ThreadPoolExecutor(1) as pool:
         intended = in_the_background(pool, lambda: Dialler._intend(Lead.objects.to_be_dialled().get(pk=lead.pk)))

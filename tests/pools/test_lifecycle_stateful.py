@@ -102,7 +102,7 @@ class Lifecycle(Promises):
     def operator_ends_a_session(self, which: int) -> None:
         session = VoiceSession.objects.filter(lead=pick(self.leads, which)).first()
         if session:
-            ask_to_end(session.uuid, "ended_by_operator", self.ended)
+            ask_to_end(session.uuid, "ended_by_operator")
 
     # --- rooms --------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Lifecycle(Promises):
 
     def start_pod(self, name: str) -> None:
         config = self.config(pod_name=name, agent_target=2, max_processes=4)
-        self.pods.append(PlayedPod(config, self.ended, number=len(self.pods)))
+        self.pods.append(PlayedPod(config, number=len(self.pods)))
 
     @precondition(lambda self: self.killed())
     @rule(which=choice)
@@ -176,7 +176,7 @@ class Lifecycle(Promises):
         for agent in self.agents(lambda agent: agent.in_call):
             self.went.setdefault(agent.uuid, self.clock)
         if pod.finished:
-            reaper.reap_pod(pod.row, "stopped", self.ended)
+            reaper.reap_pod(pod.row, "stopped")
             pod.crash()
 
     @precondition(pods_turning)
@@ -270,17 +270,17 @@ class Lifecycle(Promises):
         pod.beat()
         if pod.reaped or not pod.config.agent.spool_dir:
             return
-        spooled.take_in(pod.config.agent.spool_dir, pod.handoffs.sessions(), self.ended, Guards())
+        spooled.take_in(pod.config.agent.spool_dir, pod.handoffs.sessions(), Guards())
         others = Pod.objects.exclude(pk=pod.row.pk)
-        reaper.take_back_unacknowledged(others.silent(), self.ended)
-        reaper.take_back_unacknowledged(others.ended(), self.ended)
-        reaper.reap_lost_pods(others.lost(), self.ended)
-        reaper.settle_ended_pods(self.ended)
+        reaper.take_back_unacknowledged(others.silent())
+        reaper.take_back_unacknowledged(others.ended())
+        reaper.reap_lost_pods(others.lost())
+        reaper.settle_ended_pods()
         reaper.reap_reserved_rooms()
-        reaper.end_overdue_waiting(pod.config.waiting_timeout, self.ended)
+        reaper.end_overdue_waiting(pod.config.waiting_timeout)
         abandoned = reaper.abandoned_calls()
         present = {agent.call[0] for agent in self.agents(lambda agent: agent.in_call and agent.joined)}
-        reaper.end_abandoned_calls(abandoned, present, JOIN_TIMEOUT_S, self.ended)
+        reaper.end_abandoned_calls(abandoned, present, JOIN_TIMEOUT_S)
 
     # --- the end of a story -------------------------------------------------------------------------------
 
@@ -296,6 +296,7 @@ class Lifecycle(Promises):
                 agent.die()
             with connection.cursor() as cursor:
                 cursor.execute(EVERYTHING)
+            super().teardown()
 
     def come_to_rest(self) -> None:
         for pod in self.pods:

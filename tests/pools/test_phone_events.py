@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from leads.models import ExecutionMode
-from leads.outcomes import session_ended
 from pools.daily.webhooks import DailyEvent
 from pools.models import VoiceSession
 from pools.sessions.daily_events import receive
@@ -18,7 +17,7 @@ NOW = datetime.now(UTC)
 
 
 def tell(session: VoiceSession, type: str, **payload: Any) -> VoiceSession:
-    receive(DailyEvent(type, f"{type}-1", {"room": session.room.name, **payload}, NOW), session_ended)
+    receive(DailyEvent(type, f"{type}-1", {"room": session.room.name, **payload}, NOW))
     session.refresh_from_db()
     return session
 

@@ -15,10 +15,6 @@ from tests.support.make import make_agent_process, make_pod, make_session
 from tests.support.rollouts import NEW, OLD, two_versions
 
 
-def nothing(session: VoiceSession) -> None:
-    """No lead wants to know."""
-
-
 def a_day_with_two_versions() -> None:
     now = timezone.now()
     new, old = two_versions(stock=0)
@@ -36,13 +32,13 @@ def a_day_with_two_versions() -> None:
             caller_joined_at=now - timedelta(seconds=50),
             first_audio_at=now - timedelta(seconds=49.5),
         )
-        end_session(session.pk, Result("bot_error" if number == 1 else "caller_left"), nothing)
+        end_session(session.pk, Result("bot_error" if number == 1 else "caller_left"))
     broken = make_agent_process(new, "in_use", version=NEW)
     session = make_session("assigned", agent_process=broken)
-    assert hand_off_failed(session.pk, 1, "died", nothing)
+    assert hand_off_failed(session.pk, 1, "died")
     process = make_agent_process(old, "in_use", version=OLD)
     VoiceSession.objects.filter(pk=session.pk).update(status="assigned", agent_process=process)
-    end_session(session.pk, Result("caller_left"), nothing)
+    end_session(session.pk, Result("caller_left"))
     make_hot_pair(pod=old)  # no call
 
 

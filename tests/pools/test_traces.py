@@ -84,7 +84,7 @@ def test_a_session_that_ends_becomes_a_trace_with_a_span_for_each_step(collector
         bot_joined_at=then + timedelta(milliseconds=200),
         body={"payload": {"customer_mobile_number": "+919876543210"}},
     )
-    end_session(session.pk, Result("agent_lost"), lambda session: None)
+    end_session(session.pk, Result("agent_lost"))
     assert traces.flush()
     whole = next(span for span in collector.spans if span.name == "voice session")
     steps = [span for span in collector.spans if span is not whole]
@@ -104,7 +104,7 @@ def test_a_session_that_ends_becomes_a_trace_with_a_span_for_each_step(collector
 def test_an_end_that_is_rolled_back_sends_nothing(collector):
     session = make_session()
     with transaction.atomic():
-        end_session(session.pk, Result("bot_ended"), lambda session: None)
+        end_session(session.pk, Result("bot_ended"))
         transaction.set_rollback(True)
     assert traces.flush()
     assert collector.spans == []

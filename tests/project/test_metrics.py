@@ -43,10 +43,6 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found[name, tuple(sorted(labels.items()))]
 
 
-def nothing(session: Any) -> None:
-    """No lead wants to know."""
-
-
 def a_mixed_fleet() -> None:
     """Something of everything."""
     make_daily_account()
@@ -91,7 +87,7 @@ def test_starts_count_from_the_claim_on_and_for_ever():
         found = scraped()
         assert value(found, "breeze_buddy_starts_total", kind="partial") == 1
         assert value(found, "breeze_buddy_misses_total", pool="agents", cause="burst") == 1
-        end_session(session.pk, Result("bot_ended"), nothing)
+        end_session(session.pk, Result("bot_ended"))
     session.delete()
     found = scraped()
     assert value(found, "breeze_buddy_starts_total", kind="partial") == 1
@@ -100,14 +96,14 @@ def test_starts_count_from_the_claim_on_and_for_ever():
 
 def test_handoffs_beyond_the_first_are_counted_while_the_session_runs_and_after():
     session = make_session(SessionStatus.ASSIGNED)
-    hand_off_failed(session.pk, 1, "died", nothing)
+    hand_off_failed(session.pk, 1, "died")
     assert value(scraped(), "breeze_buddy_handoffs_again_total") == 1
-    end_session(session.pk, Result("not_started"), nothing)
+    end_session(session.pk, Result("not_started"))
     assert value(scraped(), "breeze_buddy_handoffs_again_total") == 1
 
 
 def test_calls_in_which_one_of_the_two_was_not_heard_are_counted():
-    end_session(make_session().pk, Result("caller_left", never_heard=True), nothing)
+    end_session(make_session().pk, Result("caller_left", never_heard=True))
     found = scraped()
     assert value(found, "breeze_buddy_sessions_silent_total", what="never_heard") == 1
     assert value(found, "breeze_buddy_sessions_silent_total", what="never_spoke") == 0
@@ -130,7 +126,7 @@ def test_the_end_reasons_are_those_of_the_glossary():
 
 
 def test_a_word_that_is_no_end_reason_makes_no_label_of_its_own():
-    end_session(make_session().pk, Result("+919876543210 hung up"), nothing)
+    end_session(make_session().pk, Result("+919876543210 hung up"))
     text = get("/metrics").content.decode()
     assert value(samples(text), "breeze_buddy_sessions_ended_total", reason="other") == 1
     assert "9876543210" not in text

@@ -7,7 +7,6 @@ import pytest
 
 from leads.connect import connect
 from leads.models import ExecutionMode, Lead, LeadStatus
-from leads.outcomes import session_ended
 from pools.models import AgentProcess, Room, StockStatus, VoiceSession
 from pools.processes.hot_pairs import HotPairs
 from pools.protocol import MAX_FRAME_BYTES, Ended
@@ -26,7 +25,7 @@ MANY_BYTES = {"numbers": [1e308] * (MAX_FRAME_BYTES // 300)}
 def pod(tmp_path, settings) -> Iterator[PlayedPod]:
     settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
     make_daily_account()
-    played = PlayedPod(supervisor_config(tmp_path, agent_target=1), session_ended, 1)
+    played = PlayedPod(supervisor_config(tmp_path, agent_target=1), 1)
     yield played
     played.crash()
 
@@ -63,14 +62,14 @@ def test_a_session_with_more_than_a_process_can_be_told_ends_and_says_so(pod):
 def test_nor_is_a_telephone_tried_again_for_it():
     session = make_session("assigned", outbound=True)
     lead = make_lead(LeadStatus.PROCESSING, voice_session=session, execution_mode=ExecutionMode.TELEPHONY)
-    ask_to_end(session.uuid, "body_too_large", session_ended)
+    ask_to_end(session.uuid, "body_too_large")
     lead.refresh_from_db()
     assert (lead.status, lead.outcome) == (LeadStatus.FINISHED, "PRECHECK_FAILED")
 
 
 def test_a_hot_pair_that_is_claimed_with_too_much_ends_too(pod):
     agent = ready(pod)
-    hot = HotPairs(pod.config, pod.row, pod.pool, lambda: SIGNER, session_ended)
+    hot = HotPairs(pod.config, pod.row, pod.pool, lambda: SIGNER)
     process = AgentProcess.objects.get()
     session = make_session(room=make_room("in_use"), agent_process=process, start_kind="hot", body=MANY_BYTES)
     AgentProcess.objects.update(status=StockStatus.IN_USE)

@@ -14,6 +14,7 @@ from leads.models import Lead, LeadStatus
 from leads.outcomes import session_ended
 from pools.decisions.planner import MAX_ATTEMPTS
 from pools.models import AgentProcess, Room, SessionStatus, StockStatus, VoiceSession
+from pools.sessions import owner
 from pools.sessions.ending import NOT_STARTED
 from pools.supervisor_config import SupervisorConfig
 from tests.support.played_agents import PlayedAgent, PlayedPod
@@ -26,6 +27,7 @@ SUPERVISOR_LOST = "supervisor_lost"
 class Promises(RuleBasedStateMachine):
     def __init__(self, config: Callable[..., SupervisorConfig], most_pods: int) -> None:
         super().__init__()
+        self.former_owner = owner.register(owner.Owner(self.ended))  # until `teardown`
         self.config = config
         self.most_pods = most_pods
         self.clock = time.monotonic()
@@ -42,6 +44,9 @@ class Promises(RuleBasedStateMachine):
         assert self.reasons.get(session.pk, SUPERVISOR_LOST) == SUPERVISOR_LOST, "told again of an end"
         self.reasons[session.pk] = session.end_reason
         session_ended(session)
+
+    def teardown(self) -> None:
+        owner.register(self.former_owner)
 
     def turning(self) -> list[PlayedPod]:
         return [pod for pod in self.pods if pod.turning]
@@ -76,9 +81,9 @@ class Promises(RuleBasedStateMachine):
         for pk, status in Room.objects.values_list("pk", "status"):
             self.moves("room", pk, STOCK_ORDER.index(status))
         stock: Counter[int] = Counter()
-        for pk, status, owner in AgentProcess.objects.values_list("pk", "status", "pod"):
+        for pk, status, pod_pk in AgentProcess.objects.values_list("pk", "status", "pod"):
             self.moves("agent process", pk, STOCK_ORDER.index(status))
-            stock[owner] += status in (StockStatus.WARMING, StockStatus.AVAILABLE)
+            stock[pod_pk] += status in (StockStatus.WARMING, StockStatus.AVAILABLE)
         for pod in self.pods:
             assert stock[pod.row.pk] <= pod.config.agent_cap
 

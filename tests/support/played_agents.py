@@ -18,7 +18,6 @@ from pools.models import VoiceSession
 from pools.processes.agent_pool import DRAINED, AgentPool
 from pools.processes.handoff import HandOffs
 from pools.protocol import Ended, FrameReader, Go, Joined, Message, Ready, Start, Started, Stop, encode_frame
-from pools.sessions.ending import OnSessionEnded
 from pools.supervisor.pod_identity import register
 from pools.supervisor_config import SupervisorConfig
 
@@ -178,14 +177,14 @@ class PlayedZygote:
 class PlayedPod:
     """A supervisor without its loop: `turn` does one turn's steps. It may be paused, crash, or be told to drain."""
 
-    def __init__(self, config: SupervisorConfig, on_session_ended: OnSessionEnded, number: int) -> None:
+    def __init__(self, config: SupervisorConfig, number: int) -> None:
         self.config = config
-        self.row = register(config, number, on_session_ended)
+        self.row = register(config, number)
         self.pool = AgentPool(config, self.row)
         self.zygote = PlayedZygote(config)
         pool: Any = self.pool
         pool.zygote = self.zygote
-        self.handoffs = HandOffs(config, self.row, self.pool, lambda: SIGNER, on_session_ended)
+        self.handoffs = HandOffs(config, self.row, self.pool, lambda: SIGNER)
         self._number = number
         self.paused = self.draining = self.drained = self.reaped = self.gone = False
 

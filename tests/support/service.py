@@ -23,7 +23,6 @@ from breezebuddy.management.commands.runpools import listener_parameters
 from devtools.processes import children
 from leads.connect import Connected, connect
 from leads.models import Lead
-from leads.outcomes import session_ended
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily.account import daily_client
 from pools.daily.client import DailyClient
@@ -101,7 +100,7 @@ class Pods:
         companions = values.pop("companions", ())
         config = supervisor_config(self._directory, **values)
         client = DailyClient(self._sandbox.api_url, self._sandbox.api_key, timeout=(1.0, 1.0))
-        pod = Supervisor(config, client, session_ended, companions=companions)
+        pod = Supervisor(config, client, companions=companions)
         pod.start()
         self._running.append(pod)
         return pod

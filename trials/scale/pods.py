@@ -57,7 +57,6 @@ def run(names: list[str]) -> None:
     from breezebuddy.health import readiness
     from breezebuddy.management.commands import runpools
     from common.postgresql.connection import ImpatientConnection
-    from leads.outcomes import session_ended
     from pools.daily.account import daily_client
     from pools.supervisor.gauges import PodGauges
     from pools.supervisor.loop import Supervisor
@@ -77,7 +76,6 @@ def run(names: list[str]) -> None:
         supervisor = Supervisor(
             config,
             daily_client(),
-            session_ended,
             Probes("127.0.0.1", 0, gauges.exposition, settings.METRICS_TOKEN),
             readiness,
             gauges,

@@ -19,7 +19,6 @@ from breezebuddy.health import readiness
 from breezebuddy.secrecy import forget_secrets
 from common.database import DATABASE_AWAY
 from common.postgresql.connection import ImpatientConnection
-from leads.outcomes import session_ended
 from leads.telephony.dialler import Dialler
 from leads.telephony.dialling import DiallingConfig
 from leads.telephony.dialling_plan import Reserve
@@ -117,7 +116,7 @@ class Command(BaseCommand):
         gauges = PodGauges()
         probes = self._probes(options["health_port"], gauges)
         companions = companions_of(config, dialling=settings.DIALLING and not options["once"])
-        supervisor = Supervisor(config, daily_client(), session_ended, probes, readiness, gauges, companions)
+        supervisor = Supervisor(config, daily_client(), probes, readiness, gauges, companions)
         self._start(supervisor, probes)
         if options["once"]:
             if not supervisor.run_until_filled():
