@@ -8,8 +8,10 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from django.conf import settings
+from standardwebhooks import Webhook
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 (the prefix of secrets, not one)
 
@@ -26,9 +28,7 @@ def secret_of(reseller_id: str, key: str) -> str:
 
 
 def signature(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
-    message = f"{event_id}.{timestamp}.".encode() + body
-    digest = hmac.new(base64.b64decode(secret.removeprefix(SECRET_PREFIX)), message, hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(digest).decode()}"
+    return Webhook(secret).sign(event_id, datetime.fromtimestamp(timestamp, UTC), body.decode())
 
 
 def headers(secrets: Sequence[str], event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
