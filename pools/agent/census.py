@@ -110,7 +110,7 @@ def table(found: list[Found]) -> str:
             _short("; ".join(filter(None, (one.threads, one.sockets)))) or "-",
             ",".join(one.transports) or "-",
             one.start,
-            one.missing or _short(one.problem) or "-",
+            one.missing or _short(_why(one.problem)) or "-",
         )
         for one in found
     ]
@@ -126,13 +126,29 @@ def summary(found: list[Found]) -> str:
         f"{len(found)} bots: {len(found) - starts['-']} import; of these {starts['fork']} are forked, "
         f"{starts['spawn']} spawned, {starts['refused']} refused because they can join no Daily room"
     ]
-    missing = Counter(one.missing or _short(one.problem) for one in found if one.problem)
-    lines += [f"{number:5}  lack {what}" for what, number in missing.most_common()]
+    missing = Counter(
+        f"lack {one.missing}" if one.missing else _short(_why(one.problem)) for one in found if one.problem
+    )
+    lines += [f"{number:5}  {what}" for what, number in missing.most_common()]
     return "\n".join(lines)
+
+
+def _why(problem: str) -> str:
+    """Without the name of the module, which stands in the row already."""
+    return problem.partition(" does not import: ")[2] or problem
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _with_progress(looked_at: Iterator[Found], number: int) -> Iterator[Found]:
+    """On a terminal: a census takes seconds for each bot."""
+    for done, one in enumerate(looked_at, 1):
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{done} of {number}{chr(10) if done == number else ''}")
+            sys.stderr.flush()
+        yield one
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -147,9 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not paths:
         parser.error(f"no file below {folder} has an `async def bot(...)`")
     with ThreadPoolExecutor(options.jobs) as threads:
-        found = list(
-            threads.map(lambda path: look_at(path, os.fspath(path.relative_to(folder)), options.seconds), paths)
-        )
+        looked_at = threads.map(lambda path: look_at(path, os.fspath(path.relative_to(folder)), options.seconds), paths)
+        found = list(_with_progress(looked_at, len(paths)))
     sys.stdout.write(f"{table(found)}\n\n{summary(found)}\n")
     if options.json:
         results: list[dict[str, Any]] = [{**asdict(one), "start": one.start} for one in found]
