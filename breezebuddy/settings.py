@@ -63,6 +63,8 @@ DAILY_API_KEY = conf.text("DAILY_API_KEY", "")
 DAILY_API_URL = conf.text("DAILY_API_URL", "https://api.daily.co")
 if not DAILY_API_URL.startswith(("https://", "http://")):
     conf.refuse("DAILY_API_URL", DAILY_API_URL, "an address that begins with https:// (or http:// for a sandbox)")
+# Daily is reached over https:// only. The rooms of a sandbox are entered over a WebSocket, not with Daily's SDK.
+DAILY_IS_SANDBOX = DAILY_API_URL.startswith("http://")
 DAILY_ROOM_PREFIX = conf.text("DAILY_ROOM_PREFIX", "bb")
 if not DAILY_ROOM_PREFIX.replace("-", "").replace("_", "").isalnum() or len(DAILY_ROOM_PREFIX) > 60:
     conf.refuse("DAILY_ROOM_PREFIX", DAILY_ROOM_PREFIX, "up to 60 letters, digits, - and _")

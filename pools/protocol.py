@@ -61,7 +61,8 @@ class Start(Message):
     """The session that this process is to host. All durations are seconds.
 
     `attempt` numbers the hand-offs of a session: an answer to an earlier one is not an answer. `phone`: the caller is
-    a telephone, which is in the room while it rings and has come when it is answered.
+    a telephone, which is in the room while it rings and has come when it is answered. `sandbox`: the room is one of a
+    sandbox, which is entered over a WebSocket and not with Daily's SDK.
     """
 
     type: ClassVar[str] = "start"
@@ -77,6 +78,7 @@ class Start(Message):
     reference: str = ""  # the caller's own id, for the log
     phone: bool = False
     afterwork: float = 0.0  # from `Ended` on, for what the bot has left to be done
+    sandbox: bool = False
     prejoin: bool = False  # nobody has claimed it yet: join, wait for `Claimed`, which brings the body
 
 

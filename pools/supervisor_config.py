@@ -28,6 +28,7 @@ class SupervisorConfig:
     waiting_timeout: float
     session_limit: int
     drain_timeout: float
+    sandbox: bool  # rooms are made by a sandbox in place of Daily
     room_prefix: str
     room_geo: str
     room_dialout: bool

@@ -1,8 +1,8 @@
-"""Being in a room of the sandbox.
+"""A participant in a room of the sandbox.
 
-Real Daily rooms are joined by the bot's transport, over WebRTC, and have `https://` URLs. The sandbox carries no
-media; there the agent's shell is present in the bot's place, over a WebSocket that is held for as long as the session
-lasts: the connection is the presence. It tells who comes and goes, and passes messages between caller and bot, with
+Real Daily rooms are joined by the bot's transport, over WebRTC. The sandbox carries no media: there the agent's shell
+joins in the bot's place (`Start.sandbox`), over a WebSocket that stays open for as long as the session lasts, and whose
+connection is the presence. The sandbox reports who joins and leaves, and passes messages between caller and bot, with
 which they connect directly (`pools.agent.local_call`).
 """
 
@@ -138,11 +138,6 @@ class SandboxRoom:
 
 _current: SandboxRoom | None = None
 _entered: Callable[[SandboxRoom], None] | None = None
-
-
-def is_sandbox(room_url: str) -> bool:
-    """Whether the room is one of the sandbox's, to be joined by us."""
-    return room_url.startswith("http://")
 
 
 def current_room() -> SandboxRoom | None:

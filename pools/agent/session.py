@@ -27,7 +27,7 @@ from pools import phone_words
 from pools.agent import observe, prejoin
 from pools.agent.arguments import runner_arguments
 from pools.agent.reporting import current_report
-from pools.agent.sandbox_room import JoinError, SandboxRoom, is_sandbox, join_room, tell_of_entry
+from pools.agent.sandbox_room import JoinError, SandboxRoom, join_room, tell_of_entry
 from pools.agent.warmup import Bot
 from pools.logs.printable import printable
 from pools.logs.redaction import Redactor
@@ -72,7 +72,7 @@ class Session:
             self._limit_begins()
         else:
             prejoin.begin()
-        if is_sandbox(self._start.room_url) or observe.sees_joins():
+        if self._start.sandbox or observe.sees_joins():
             self._waiting = self._loop.call_later(self._start.join_timeout, self._join_is_late)
         hosting = self._loop.create_task(self._host())
         await asyncio.wait({hosting, self._decided}, return_when=asyncio.FIRST_COMPLETED)
@@ -200,7 +200,7 @@ class Session:
     async def _arguments(self) -> Any:
         """What the bot is called with. A room of the sandbox is entered by the bot's Daily transport, as Daily's are,
         or, where it has none, for it."""
-        if is_sandbox(self._start.room_url):
+        if self._start.sandbox:
             tell_of_entry(self._entered)
             if local_daily := sys.modules.get("pools.agent.local_daily"):
                 local_daily.stand_in()

@@ -271,6 +271,7 @@ class HandOffs:
             idle_timeout=config.idle_timeout,
             afterwork=config.afterwork,
             phone=session.outbound,
+            sandbox=config.sandbox,
             reference=handoff.lead,
             prejoin=session.unclaimed,
         )

@@ -131,6 +131,14 @@ def test_a_room_that_does_not_exist_is_not_joined(agents: Agents, sandbox: Sandb
     assert (ended.reason, ended.no_room) == ("join_failed", True)
 
 
+def test_a_room_is_entered_as_its_session_says_whatever_its_address_is(agents: Agents, sandbox: Sandbox) -> None:
+    room = sandbox.create_room()
+    agent = agents.start()
+    agent.go({"duration_s": 0}, room_url=room["url"], sandbox=False)
+    message: Message | None = agent.next()
+    assert isinstance(message, Ended) and message.outcome == "duration_over"
+
+
 def test_a_sandbox_that_is_not_there_is_not_joined(agents: Agents, room: Room) -> None:
     assert refused(agents, "http://127.0.0.1:9/room", room.bot_token).reason == "join_failed"
 

@@ -113,6 +113,14 @@ def test_a_wrong_value_stops_the_start_and_names_variable_value_and_what_is_allo
         assert f"{name}={value}" in message
 
 
+@pytest.mark.parametrize(
+    ("environment", "is_sandbox"),
+    [({}, False), ({"DAILY_API_URL": "https://daily.example.com/v1"}, False), ({"DAILY_API_URL": "http://h:1"}, True)],
+)
+def test_the_address_of_the_api_says_once_whether_rooms_are_those_of_a_sandbox(settings_under, environment, is_sandbox):
+    assert settings_under(environment)["DAILY_IS_SANDBOX"] is is_sandbox
+
+
 DATABASE = "postgres://u@h/d"
 STRONG = "0123456789abcdef" * 4  # as long as what `openssl rand -hex 32` prints
 

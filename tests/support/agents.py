@@ -80,11 +80,13 @@ class Agent(Conversation):
 
     def start(self, body: dict[str, Any] | None = None, **values: Any) -> Start:
         """Hand it a session: Start and its acknowledgement."""
+        room_url = values.get("room_url", "https://example.daily.co/a-room")
         start = Start(
             **{
                 "session": str(uuid.uuid4()),
                 "attempt": 1,
-                "room_url": "https://example.daily.co/a-room",
+                "room_url": room_url,
+                "sandbox": room_url.startswith("http://"),
                 "token": TOKEN,
                 "body": body or {},
                 "session_limit": 60.0,
@@ -101,7 +103,7 @@ class Agent(Conversation):
         """The whole hand-off; the bot is called."""
         start = self.start(body, **values)
         assert self.send(Go(start.session, start.attempt))
-        if start.room_url.startswith("http://"):
+        if start.sandbox:
             self.expect(Joined)
         return start
 

@@ -74,6 +74,7 @@ def supervisor_config(directory: Path, **values: Any) -> SupervisorConfig:
         waiting_timeout=10,
         session_limit=120,
         drain_timeout=30,
+        sandbox=True,
         room_prefix="bb",
         room_geo="",
         room_dialout=True,

@@ -197,6 +197,7 @@ def supervisor_config(options: dict[str, Any]) -> SupervisorConfig:
         session_limit=settings.MAX_DAILY_SESSION_LIMIT,
         drain_timeout=settings.DRAIN_TIMEOUT,
         prejoin=0 if options["once"] else settings.VOICE_AGENT_PREJOIN,
+        sandbox=settings.DAILY_IS_SANDBOX,
         room_prefix=settings.DAILY_ROOM_PREFIX,
         room_geo=settings.DAILY_ROOM_GEO,
         room_dialout=settings.DIALLING,

@@ -99,7 +99,7 @@ def _all_from_nothing(world: World, channels: list[AgentChannel]) -> Connected:
         for user, owner in ((str(session), True), ("caller", False))
     )
     body = {"payload": {"customer_name": "Asha"}}
-    channel.send(Start(str(session), 1, made.url, bot, body, session_limit=60.0))
+    channel.send(Start(str(session), 1, made.url, bot, body, session_limit=60.0, sandbox=True))
     _wait_for(channel, Started)
     channel.send(Go(str(session), 1))
     return Connected(session, made.url, caller, sent, time.perf_counter() - began)
