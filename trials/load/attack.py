@@ -304,7 +304,7 @@ def probe(address: tuple[str, int], seconds: float) -> list[float | None]:
 @dataclass(frozen=True)
 class Row:
     name: str
-    taken: list[float | None]
+    taken: Sequence[float | None]
     statuses: dict[str, int]
 
     @property
