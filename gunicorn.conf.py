@@ -9,9 +9,8 @@ import os
 import resource
 from typing import Any
 
-from breezebuddy import listening
+from breezebuddy import listening, metrics_directory
 from breezebuddy.secrecy import keep_memory_private
-from common import metrics_directory
 from pools.logs import log_format
 
 wsgi_app = "breezebuddy.wsgi"

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from access.rate import Rate
 from access.scope import scope_of
-from common.rates import Rate
 
 TAKE = """
 INSERT INTO leads_rateallowance AS row (key, used_up_to)

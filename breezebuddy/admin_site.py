@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 from access.login_form import LoginForm
-from common.admin_lists import OfferedAutocomplete
+from common.admin_pages import OfferedAutocomplete
 from pools.dashboard.dashboard import live
 from pools.dashboard.order_view import OrderView
 from pools.dashboard.spans import span_named

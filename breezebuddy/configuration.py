@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from common.rates import Rate
+from access.rate import Rate
 
 env = environ.Env()
 

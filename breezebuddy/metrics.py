@@ -19,8 +19,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from common.metrics_directory import VARIABLE
-from leads import metrics as leads_metrics
+from breezebuddy.metrics_directory import VARIABLE
+from leads.models import Lead, LeadStatus
 from pools.metrics import access
 from pools.metrics.processes import Group, ProcessTree, children_of
 from pools.status import fleet_metrics, version_metrics
@@ -38,13 +38,19 @@ class FromDatabase(Collector):
             found = [
                 *fleet_metrics.metrics(fleet_metrics.read()),
                 *version_metrics.metrics(version_metrics.read()),
-                *leads_metrics.metrics(),
+                _backlog(),
             ]
         except Error as error:
             logger.warning("event=no_metrics_from_database problem=%s", type(error).__name__)
             found = []
         yield GaugeMetricFamily("breeze_buddy_database_up", "1: the database answers.", value=bool(found))
         yield from found
+
+
+def _backlog() -> Metric:
+    """Count the leads that wait. One statement. Raises django.db.Error."""
+    backlog = Lead.objects.filter(status=LeadStatus.BACKLOG).count()
+    return GaugeMetricFamily("breeze_buddy_lead_backlog", "Leads in BACKLOG.", value=backlog)
 
 
 def _gunicorn() -> Mapping[str, Group]:

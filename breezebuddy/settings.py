@@ -164,8 +164,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "common.arrival.note_arrival",
-    "breezebuddy.http_metrics.measure_requests",
-    "breezebuddy.probes_by_address.any_host_for_probes",
+    "breezebuddy.middleware.measure_requests",
+    "breezebuddy.middleware.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -3,6 +3,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
+from access import urls as access_urls
 from breezebuddy.metrics import MetricsView
 from breezebuddy.views import HealthView, ReadinessView
 from leads.talk import talk
@@ -14,7 +15,7 @@ urlpatterns = [
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("agent/voice/breeze-buddy/", include("access.urls")),
     path("agent/voice/breeze-buddy/", include("leads.urls")),
-    path("", include("access.urls_at_root")),
+    path("", include(access_urls.at_root)),
     path("", include("pools.urls")),
     path("talk", talk, name="talk"),
     path("openapi.json", SpectacularJSONAPIView.as_view(authentication_classes=[]), name="openapi"),

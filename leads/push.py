@@ -15,9 +15,8 @@ from rest_framework.exceptions import APIException, NotFound
 from access.scope import Scope
 from common.errors import Conflict, PayloadError, StateError
 from leads.models import TELEPHONY_MODES, Lead, Template
-from leads.payload_schema import PayloadSchema
+from leads.payload_schema import MAX_WORK_OF_A_REQUEST, PayloadSchema, Work
 from leads.schema_subset import BadSchema
-from leads.schema_work import MAX_WORK_OF_A_REQUEST, Work
 from leads.visibility import templates_of
 from pools import notifications
 from pools.sessions.start import request_key

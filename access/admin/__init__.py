@@ -1,5 +1,5 @@
-"""The admin pages of tokens, profiles, rates, users and groups; importing this registers them all."""
+"""The admin pages of tokens, profiles, users, groups and rates; importing this registers them all."""
 
-from access.admin import holders, people, rates
+from access.admin import holders, people
 
-__all__ = ["holders", "people", "rates"]
+__all__ = ["holders", "people"]

@@ -11,8 +11,8 @@ from django.utils import timezone
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from access.models import ApiToken, Holder, Profile, Role
-from common.admin_lists import ListAdmin
-from common.durations import since
+from common.admin_pages import ListAdmin
+from common.display import since
 
 
 class IdsField(forms.CharField):

@@ -1,11 +1,12 @@
-"""Users and groups, in the theme. Give view permissions to who looks and change permissions to who steers."""
+"""Users, groups and rate allowances. Give view permissions to who looks and change permissions to who steers."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from common.admin_lists import ListAdmin
+from access.models import RateAllowance
+from common.admin_pages import ListAdmin, ReadOnlyAdmin
 
 admin.site.unregister([User, Group])
 
@@ -20,3 +21,10 @@ class ThemedUserAdmin(UserAdmin, ListAdmin):
 @admin.register(Group)
 class ThemedGroupAdmin(GroupAdmin, ListAdmin):
     pass
+
+
+@admin.register(RateAllowance)
+class RateAllowanceAdmin(ReadOnlyAdmin):
+    list_display = ["key", "used_up_to"]
+    fields = ["key", "used_up_to"]
+    ordering = ["-used_up_to"]

@@ -16,12 +16,11 @@ from rest_framework.views import APIView
 from access.models import ApiToken, Role
 from access.models.holders import MAX_TOKEN_DAYS
 from access.scope import MayGrant, scope_of
-from common.api.examples import EXAMPLE_TOKEN
 from common.api.fields import TextField
 from common.api.pages import PARAMETERS, PageQuery, page_of, query_of
 from common.api.request import as_uuid, checked
 from common.errors import ShapeError
-from common.openapi import BODY_PROBLEMS, QUERY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
+from common.openapi import BODY_PROBLEMS, EXAMPLE_TOKEN, QUERY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
 from common.strict_json import StrictJSONParser
 
 

@@ -1,5 +1,5 @@
 """The admin pages of leads; importing this registers them all."""
 
-from leads.admin import leads, templates, webhooks
+from leads.admin import leads, templates, webhook_deliveries
 
-__all__ = ["leads", "templates", "webhooks"]
+__all__ = ["leads", "templates", "webhook_deliveries"]

@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from common.admin_columns import ReadOnlyAdmin, json_block, link, short
-from common.durations import NONE, since
+from common.admin_pages import ReadOnlyAdmin, json_block, link, short
+from common.display import NONE, since
 from common.masking import mask_text
 from leads.models import Lead, LeadStatus
 

@@ -11,8 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from common import strict_json
-from common.admin_columns import search_link
-from common.admin_lists import ListAdmin
+from common.admin_pages import ListAdmin, search_link
 from common.errors import ShapeError
 from leads.models import Template
 from leads.payload_schema import PayloadSchema

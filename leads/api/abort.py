@@ -9,10 +9,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.scope import READ_ONLY, MayChange, scope_of
-from common.api.examples import EXAMPLE_LEAD, EXAMPLE_TEMPLATE
 from common.api.fields import TextField
 from common.api.request import as_uuid, checked
-from common.openapi import BODY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
+from common.openapi import BODY_PROBLEMS, EXAMPLE_LEAD, EXAMPLE_TEMPLATE, UNAUTHENTICATED, UNAVAILABLE, problem
 from common.strict_json import StrictJSONParser
 from leads.abort import DONE, NOT_FOUND, abort
 from leads.visibility import leads_of

@@ -16,11 +16,11 @@ from rest_framework.views import APIView
 
 from access.scope import READ_ONLY, MayChange, scope_of
 from access.throttles import BulkPushThrottle
-from common.api.examples import EXAMPLE_LEAD
 from common.api.request import checked, idempotency_key
 from common.errors import BodyTooLarge, ShapeError, Unavailable, body_of_problem
 from common.openapi import (
     BODY_PROBLEMS,
+    EXAMPLE_LEAD,
     IDEMPOTENCY,
     TOO_MANY,
     UNAUTHENTICATED,

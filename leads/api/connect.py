@@ -11,12 +11,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.scope import MayChange, scope_of
-from common.api.examples import EXAMPLE_LEAD, EXAMPLE_SESSION
 from common.api.fields import UUIDField
 from common.api.request import checked, idempotency_key
 from common.arrival import arrival_of
 from common.errors import StateError
-from common.openapi import BODY_PROBLEMS, IDEMPOTENCY, UNAUTHENTICATED, problem
+from common.openapi import BODY_PROBLEMS, EXAMPLE_LEAD, EXAMPLE_SESSION, IDEMPOTENCY, UNAUTHENTICATED, problem
 from common.strict_json import StrictJSONParser
 from leads.connect import Connected, LeadNotConnectable, connect
 from leads.models import Lead

@@ -11,9 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.scope import READ_ONLY, MayChange, scope_of
-from common.api.examples import EXAMPLE_LEAD
 from common.api.request import as_uuid
-from common.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from common.openapi import EXAMPLE_LEAD, UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.dispatch_now import BUSY, OVER, dispatch_now
 from leads.visibility import leads_of
 

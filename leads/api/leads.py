@@ -3,7 +3,8 @@
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, NotFound
 from rest_framework.request import Request
@@ -13,13 +14,13 @@ from rest_framework.views import APIView
 
 from access.scope import READ_ONLY, MayChange, scope_of
 from access.throttles import PushThrottle
-from common.api.examples import EXAMPLE_LEAD
 from common.api.fields import ObjectField, TextField, UUIDField
 from common.api.pages import PageQuery, page_of, query_of
 from common.api.request import as_uuid, checked, idempotency_key
 from common.errors import ShapeError, StateError
 from common.openapi import (
     BODY_PROBLEMS,
+    EXAMPLE_LEAD,
     IDEMPOTENCY,
     PAYLOAD_PROBLEM,
     QUERY_PROBLEMS,
@@ -31,7 +32,6 @@ from common.openapi import (
 from common.strict_json import StrictJSONParser
 from leads.abort import DONE, NOT_FOUND, abort
 from leads.api.abort import AbortedSerializer, CancelQuery
-from leads.api.fields import WebhookAddressField
 from leads.api.lead_record import LeadSerializer
 from leads.models import ExecutionMode, Lead, LeadStatus
 from leads.push import KEY_REUSED, push
@@ -39,6 +39,17 @@ from leads.visibility import leads_of
 from leads.webhooks.addresses import Destinations
 
 MODES = ", ".join(ExecutionMode.values)
+
+
+@extend_schema_field(OpenApiTypes.URI)
+class WebhookAddressField(TextField):
+    """Where something may be sent (leads.webhooks.addresses)."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if problem := Destinations.from_settings().problem_with(text):
+            raise serializers.ValidationError(problem, code="address")
+        return text
 
 
 class PushSerializer(serializers.Serializer[Any]):

@@ -13,12 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.scope import READ_ONLY, MayChange, scope_of
-from common.api.examples import EXAMPLE_TEMPLATE
 from common.api.fields import ObjectField, TextField
 from common.api.pages import PageQuery, page_of, query_of
 from common.api.request import as_uuid, checked
 from common.errors import Conflict, ShapeError
-from common.openapi import BODY_PROBLEMS, QUERY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
+from common.openapi import BODY_PROBLEMS, EXAMPLE_TEMPLATE, QUERY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
 from common.strict_json import StrictJSONParser
 from leads.models import Template
 from leads.models.template import WEEK_S, check_time_zone

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from leads.time_zones import UnknownTimeZone, time_zone
+from leads.telephony.calling_window import UnknownTimeZone, time_zone
 
 WEEK_S = 7 * 86_400
 

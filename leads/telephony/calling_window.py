@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
+from importlib import resources
 from zoneinfo import ZoneInfo
 
 
@@ -34,3 +36,19 @@ class CallingWindow:
             for fold in (0, 1)
         ]
         return min(moment for moment in moments if moment > now and self.is_open(moment))
+
+
+class UnknownTimeZone(LookupError):
+    """No name of the IANA database; or one that depends on the host, such as `localtime`."""
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Raises UnknownTimeZone."""
+    if name not in _names():
+        raise UnknownTimeZone
+    return ZoneInfo(name)
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text().split())

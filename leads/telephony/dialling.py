@@ -19,9 +19,8 @@ from common.database import DATABASE_AWAY
 from leads import bot_body
 from leads.models import Lead, LeadStatus
 from leads.telephony import phone_calls
-from leads.telephony.calling_window import CallingWindow
+from leads.telephony.calling_window import CallingWindow, time_zone
 from leads.telephony.dialling_plan import Plan, Queue, Reserve, Stock, plan
-from leads.time_zones import time_zone
 from leads.webhooks import outbox
 from pools import notifications
 from pools.daily.account import DailyAccess

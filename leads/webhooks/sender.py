@@ -20,10 +20,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from leads.models import DeliveryStatus, WebhookDelivery
-from leads.webhooks import retries, signing
+from leads.webhooks import scheduling, signing
 from leads.webhooks.addresses import Destinations
-from leads.webhooks.fairness import HANGING_S, HangingHosts, share
 from leads.webhooks.post import Posted, post
+from leads.webhooks.scheduling import HANGING_S, HangingHosts, share
 from pools.guards import one_by_one
 from pools.http_calls import HttpCalls
 from pools.supervisor.companions import Turn
@@ -157,12 +157,12 @@ class WebhookSender:
 
     def _record(self, delivery: WebhookDelivery, posted: Posted) -> None:
         event, host, tries = delivery.event_id, delivery.host, delivery.attempts
-        if posted.status is not None and retries.is_success(posted.status):
+        if posted.status is not None and scheduling.is_success(posted.status):
             delivery.delivered(posted.status)
             logger.info("event=webhook_delivered id=%s host=%s tries=%d", event, host, tries)
             return
-        wait = retries.delay(tries, self._draw(), posted.retry_after)
-        hopeless = posted.forbidden or posted.status == retries.GONE
+        wait = scheduling.delay(tries, self._draw(), posted.retry_after)
+        hopeless = posted.forbidden or posted.status == scheduling.GONE
         if not hopeless and delivery.try_again_in(wait, posted.status, posted.problem):
             logger.info(
                 'event=webhook_failed id=%s host=%s tries=%d problem="%s" again_in_s=%.0f',

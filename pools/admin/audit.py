@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
-from common.admin_columns import ReadOnlyAdmin
+from common.admin_pages import ReadOnlyAdmin
 from pools.models import OperatorAct
 
 

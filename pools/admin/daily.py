@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from django.contrib import admin
 
-from common.admin_columns import ReadOnlyAdmin
-from common.durations import NONE, ago
+from common.admin_pages import ReadOnlyAdmin
+from common.display import NONE, ago
 from pools.daily import budget
 from pools.models import DailyAccount, DailyBudgetSlot, DailyRefusals, SeenDailyEvent
 

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from common.admin_columns import ReadOnlyAdmin
+from common.admin_pages import ReadOnlyAdmin
 from pools.models import EventTally, PoolSample, SessionTally, VersionTally
 
 

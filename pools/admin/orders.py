@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.formats import localize
 from unfold.decorators import display
 
-from common.durations import NONE
+from common.display import NONE
 from pools.dashboard.labels import ORDER_COLOURS
 from pools.dashboard.steered import SteeredAdmin
 from pools.models import PoolOrder

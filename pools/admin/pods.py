@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from common.admin_columns import search_link
-from common.durations import NONE, between, duration
+from common.admin_pages import search_link
+from common.display import NONE, between, duration
 from pools.dashboard.labels import POD_COLOURS
 from pools.dashboard.steered import SteeredAdmin
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, StockStatus

@@ -5,8 +5,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from common.admin_columns import json_block, link, search_link, short
-from common.durations import NONE, ago, between
+from common.admin_pages import json_block, link, search_link, short
+from common.display import NONE, ago, between
 from pools.dashboard.causes import in_words
 from pools.dashboard.filters import AgentMiss, EndReason, RoomMiss
 from pools.dashboard.labels import START_COLOURS, STATUS_COLOURS

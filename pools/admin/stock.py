@@ -8,8 +8,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from common.admin_columns import link, short
-from common.durations import NONE, ago, duration
+from common.admin_pages import link, short
+from common.display import NONE, ago, duration
 from pools.dashboard.labels import REPLACED_SOON, STATUS_COLOURS
 from pools.dashboard.steered import SteeredAdmin
 from pools.models import AgentProcess, Room

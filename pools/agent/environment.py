@@ -1,7 +1,9 @@
 """The environment of an agent process: allow-listed, because the bot and its libraries can read whatever is in it."""
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 # What any program needs to find its files, its time zone, its certificates and its way out of the network; and what
 # the default bot is told about its providers.
@@ -84,6 +86,8 @@ _FORBIDDEN = re.compile(
     r"|JWT_.*|.*_(JWT_SECRET|SIGNING_KEY|PRIVATE_KEY)"
 )
 
+_ENV_FILE = ".env"
+
 _ALWAYS = {
     # numpy and onnxruntime otherwise start threads when they are imported, and a process with threads must not fork.
     "ORT_DISABLE_TELEMETRY": "1",
@@ -125,3 +129,41 @@ def agent_environment(
     environment = {name: environ[name] for name in (*BASICS, *names) if name in environ and name not in withheld}
     environment.setdefault("LOGURU_LEVEL", "INFO")  # Pipecat's own default is DEBUG, which logs what callers say
     return {**environment, **_ALWAYS}
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """`values` are for the bot; what is `left_out` is a secret of the service, or has been taken away from bots."""
+
+    path: Path
+    values: Mapping[str, str] = field(repr=False)
+    left_out: Collection[str]
+
+
+def find_env_file(bot: str, bot_dir: Path, project_dir: Path) -> Path | None:
+    """The file nearest to the bot's module, not above its directory; never the service's own."""
+    place = bot_dir.joinpath(*bot.split("."))
+    for folder in (place, *place.parents):
+        if folder == project_dir:
+            return None
+        if (folder / _ENV_FILE).is_file():
+            return folder / _ENV_FILE
+        if folder == bot_dir:
+            return None
+    return None
+
+
+def read_env_file(path: Path, environment: Mapping[str, str], withheld: Collection[str]) -> EnvFile:
+    """`environment` is what the bot has already: it wins, and `${NAME}` means it. Raises OSError, UnicodeError."""
+    from dotenv import dotenv_values  # not there where only the API runs
+    from dotenv.variables import parse_variables
+
+    values: dict[str, str] = {}
+    left_out = []
+    for name, value in dotenv_values(path, interpolate=False).items():
+        if is_forbidden(name) or name in withheld:
+            left_out.append(name)
+        elif value is not None and name not in environment:
+            known = {**values, **environment}
+            values[name] = "".join(atom.resolve(known) for atom in parse_variables(value))
+    return EnvFile(path, values, left_out)

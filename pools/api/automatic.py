@@ -9,11 +9,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.scope import READ_ONLY, MayChange, scope_of
-from common.api.examples import EXAMPLE_SESSION
 from common.api.fields import TextField
 from common.api.request import checked, idempotency_key
 from common.arrival import arrival_of
-from common.openapi import BODY_PROBLEMS, IDEMPOTENCY, UNAUTHENTICATED, problem
+from common.openapi import BODY_PROBLEMS, EXAMPLE_SESSION, IDEMPOTENCY, UNAUTHENTICATED, problem
 from common.strict_json import StrictJSONParser
 from pools.api.start_problems import answered
 from pools.sessions.automatic import start_automatic

@@ -10,9 +10,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.scope import OperatorsOnly, scope_of
-from common.api.examples import EXAMPLE_SESSION
 from common.api.request import as_uuid
-from common.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from common.openapi import EXAMPLE_SESSION, UNAUTHENTICATED, UNAVAILABLE, problem
 from pools.models import SessionStatus, VoiceSession
 from pools.sessions.ending import end_for_operator
 

@@ -11,9 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.scope import scope_of
-from common.api.examples import EXAMPLE_SESSION
 from common.api.request import as_uuid
-from common.openapi import UNAUTHENTICATED, UNAVAILABLE, problem
+from common.openapi import EXAMPLE_SESSION, UNAUTHENTICATED, UNAVAILABLE, problem
 from pools.models import StartKind, VoiceSession
 from pools.sessions import owner
 from pools.sessions.story import Story

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from common.admin_columns import ReadOnlyAdmin
+from common.admin_pages import ReadOnlyAdmin
 from pools.dashboard.steer_view import AT_ONCE
 from pools.dashboard.verbs import VERBS, Verb
 

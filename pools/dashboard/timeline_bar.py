@@ -5,7 +5,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from common.durations import duration
+from common.display import duration
 from pools.models import VoiceSession
 from pools.sessions.story import Story
 from pools.sessions.timeline import Moment, Step

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from common.plurals import counted
+from common.display import counted
 from pools.decisions.targets import Action, Pool
 
 IN_VIEW = timedelta(minutes=15)  # before its time an order is read by nobody; reservations begin early

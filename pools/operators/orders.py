@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from common.plurals import counted
+from common.display import counted
 from pools.decisions.targets import Action, Pool, most_reserved
 from pools.models import OperatorAct, Pod, PoolOrder
 from pools.notifications import announce_orders

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.durations import duration
-from common.plurals import counted
+from common.display import counted, duration
 from pools.decisions.targets import CONFIGURED
 from pools.sessions.misses import Cause, Circumstances
 from pools.sessions.timeline import Moment, Step, slowest, time_to

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from common.durations import NONE, duration
+from common.display import NONE, duration
 from pools.operators.version_numbers import VersionNumbers
 from pools.terminal.screen import table
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 
 from access.models import Profile
-from common.rates import Rate
+from access.rate import Rate
 from tests.conftest import QuickHasher
 from tests.support.api import check_problem, get, post
 from tests.support.make import bearer, make_lead, make_user

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection, connections
 
 from access.models import RateAllowance
+from access.rate import Rate
 from access.throttles import seconds_to_wait
-from common.rates import Rate
 
 THREE_A_MINUTE = Rate(3, 60)
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pools.agent.env_file import find, read
-from pools.agent.environment import names_for_bots, withheld_names
+from pools.agent.environment import find_env_file, names_for_bots, read_env_file, withheld_names
 from pools.agent.launcher import AgentChannel, Zygote, ZygoteUnavailable, agent_environment
 from pools.protocol import (
     AgentExited,
@@ -326,7 +325,7 @@ def test_of_a_bots_own_env_file_all_is_taken_but_our_secrets_and_what_was_taken_
         "DAILY_API_KEY=daily\nDATABASE_URL=postgres://secret\nCRM_URL=https://crm\nSTAGE=test\n"
         "GREETING='Hello ${STAGE} of ${DATABASE_URL}'\nOPENAI_API_KEY=of-the-file\nPATH=/own\n"
     )
-    found = read(tmp_path / ".env", {"PATH": "/bin", "STAGE": "live"}, {"OPENAI_API_KEY"})
+    found = read_env_file(tmp_path / ".env", {"PATH": "/bin", "STAGE": "live"}, {"OPENAI_API_KEY"})
     assert found.values == {"CRM_URL": "https://crm", "GREETING": "Hello live of "}
     assert found.left_out == ["DAILY_API_KEY", "DATABASE_URL", "OPENAI_API_KEY"]
     assert "https://crm" not in repr(found)
@@ -337,13 +336,13 @@ def test_a_bots_env_file_is_the_nearest_one_and_never_the_services_own(tmp_path:
     (bots / "voice").mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "project"):
         (folder / ".env").touch()
-    assert find("voice.sales", bots, PROJECT) is None
-    assert find("bots.voice.sales", tmp_path / "project", tmp_path / "project") is None
+    assert find_env_file("voice.sales", bots, PROJECT) is None
+    assert find_env_file("bots.voice.sales", tmp_path / "project", tmp_path / "project") is None
     (bots / ".env").touch()
-    assert find("voice.sales", bots, PROJECT) == find("bot", bots, PROJECT) == bots / ".env"
-    assert find("bots.voice.sales", tmp_path / "project", tmp_path / "project") == bots / ".env"
+    assert find_env_file("voice.sales", bots, PROJECT) == find_env_file("bot", bots, PROJECT) == bots / ".env"
+    assert find_env_file("bots.voice.sales", tmp_path / "project", tmp_path / "project") == bots / ".env"
     (bots / "voice" / ".env").touch()
-    assert find("voice.sales", bots, PROJECT) == bots / "voice" / ".env"
+    assert find_env_file("voice.sales", bots, PROJECT) == bots / "voice" / ".env"
 
 
 def test_an_agents_environment_holds_what_is_listed_and_what_forking_needs() -> None:

@@ -23,7 +23,7 @@ OPERATORS = (
     "pools/kernel/process_table.py",
     "breezebuddy/configuration.py",
     "devtools/embedded_postgres/",
-    "common/metrics_directory.py",
+    "breezebuddy/metrics_directory.py",
 )
 MATCHED_WHOLE = ("_SECRET_NAME", "_FILE")  # by fullmatch() only, where it takes linear time
 LENGTH = 10_000

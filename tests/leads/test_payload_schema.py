@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from leads.models import Lead
-from leads.payload_schema import PayloadSchema
+from leads.payload_schema import PayloadSchema, TooMuchWork
 from leads.schema_subset import BadSchema
-from leads.schema_work import TooMuchWork
 from tests.support.api import BULK, LEADS, check_problem, lead_body, post
 from tests.support.make import bearer, make_template
 

@@ -15,7 +15,7 @@ import pytest
 from leads.models import DeliveryStatus, WebhookDelivery
 from leads.webhooks import signing
 from leads.webhooks.addresses import Destinations
-from leads.webhooks.fairness import LONGEST_PAUSE_S, PAUSE_S, PER_HOST, HangingHosts, share
+from leads.webhooks.scheduling import LONGEST_PAUSE_S, PAUSE_S, PER_HOST, HangingHosts, share
 from leads.webhooks.sender import THREADS, SenderConfig, WebhookSender, forget_old
 from pools.guards import Guards
 from pools.models import Pod

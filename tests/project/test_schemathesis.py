@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from breezebuddy.wsgi import application
-from common.api.examples import EXAMPLE_LEAD, EXAMPLE_SESSION, EXAMPLE_TEMPLATE, EXAMPLE_TOKEN
+from common.openapi import EXAMPLE_LEAD, EXAMPLE_SESSION, EXAMPLE_TEMPLATE, EXAMPLE_TOKEN
 from leads.models import Lead
 from tests.support.make import (
     bearer,

@@ -23,8 +23,7 @@ from leads.telephony.dialler import Dialler
 from leads.telephony.dialling import DiallingConfig
 from leads.telephony.dialling_plan import Reserve
 from leads.webhooks.sender import SenderConfig, WebhookSender
-from pools.agent import env_file
-from pools.agent.environment import names_for_bots, withheld_names
+from pools.agent.environment import find_env_file, names_for_bots, read_env_file, withheld_names
 from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily.account import daily_client
 from pools.logs import log_format
@@ -219,11 +218,11 @@ def bot_environment() -> dict[str, str]:
         environment = agent_environment(os.environ, names_for_bots(changes), withheld)
     except ValueError as error:
         raise CommandError(str(error)) from None
-    path = env_file.find(settings.VOICE_AGENT_BOT, settings.VOICE_AGENT_BOT_DIR, settings.BASE_DIR)
+    path = find_env_file(settings.VOICE_AGENT_BOT, settings.VOICE_AGENT_BOT_DIR, settings.BASE_DIR)
     if path is None:
         return environment
     try:
-        own = env_file.read(path, environment, withheld)
+        own = read_env_file(path, environment, withheld)
     except (OSError, UnicodeError) as error:
         raise CommandError(f"{path}, which is for the bot, cannot be read: {type(error).__name__}") from None
     taken, left_out = ", ".join(own.values) or "nothing", ", ".join(own.left_out) or "nothing"

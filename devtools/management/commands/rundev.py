@@ -20,7 +20,7 @@ from django.db import DatabaseError, OperationalError, connection
 
 from breezebuddy import configuration
 from common.database import no_database
-from common.plurals import counted
+from common.display import counted
 from devtools import dev_secret_key, embedded_postgres, preflight
 from devtools.dev_service import DevService, write_dev_file
 from devtools.log_follower import LogFollower, tail

@@ -9,8 +9,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
-from common.durations import duration
-from common.plurals import counted
+from common.display import counted, duration
 from pools.models import AgentProcess, Pod
 from pools.operators import steering
 from pools.terminal.operator import operator

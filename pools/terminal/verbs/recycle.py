@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
-from common.plurals import counted
+from common.display import counted
 from pools.models import AgentProcess, Room
 from pools.operators import steering
 from pools.terminal.operator import operator

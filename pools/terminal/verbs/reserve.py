@@ -20,7 +20,7 @@ from uuid import UUID
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from common.plurals import counted
+from common.display import counted
 from pools.models import PoolOrder
 from pools.operators import orders
 from pools.operators.orders import OrderRefused

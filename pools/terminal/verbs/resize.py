@@ -10,7 +10,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping
 from typing import Any
 
-from common.plurals import counted
+from common.display import counted
 from pools.operators import orders
 from pools.terminal.operator import operator
 from pools.terminal.order_list import back

@@ -19,8 +19,7 @@ from typing import Any
 
 from django.conf import settings
 
-from common.durations import duration
-from common.plurals import counted
+from common.display import counted, duration
 from pools.decisions.targets import Action, Order
 from pools.sizing.history import daily_allowances
 from pools.sizing.plot import plot

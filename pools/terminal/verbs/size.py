@@ -18,8 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from common.durations import duration
-from common.plurals import counted
+from common.display import counted, duration
 from pools.decisions.demand import REACTION_S
 from pools.decisions.formula import peakedness
 from pools.kernel.process_table import private_bytes

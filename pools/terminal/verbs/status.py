@@ -13,7 +13,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError
 from django.utils import timezone
 
-from common.durations import NONE, duration, since
+from common.display import NONE, duration, since
 from pools.decisions.targets import CONFIGURED
 from pools.status.state import PodState, PoolState, Stock, details, read_state, report
 from pools.terminal.order_list import order_table

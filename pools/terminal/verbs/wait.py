@@ -14,7 +14,7 @@ from typing import Any
 from django.db import OperationalError, connection
 
 from common.database import is_connection_failure, no_database
-from common.durations import duration
+from common.display import duration
 from pools.status.readiness import what_is_missing
 from pools.status.state import read_state
 from pools.terminal.screen import Screen

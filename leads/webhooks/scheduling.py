@@ -1,7 +1,12 @@
-"""Who may be sent to next: a fair share of the threads for each reseller, and a pause for hosts that hang. Pure."""
+"""Decides when a webhook is sent: retries, a fair share of threads per reseller, pauses for hosts that hang. Pure."""
 
 from collections import Counter
 from dataclasses import dataclass
+
+BASE_S = 10.0
+CEILING_S = 3600.0
+LEAST_S = 1.0
+GONE = 410  # the receiver's own word for "never again"
 
 PER_HOST = 2  # at a time
 HANGING_S = 3.0  # a try without an answer that took so long has held up a thread
@@ -9,6 +14,17 @@ TRIES_UNTIL_PAUSED = 2  # in a row that hung
 PAUSE_S = 30.0  # doubled each time that the host hangs again
 LONGEST_PAUSE_S = 900.0
 MOST_HOSTS = 10_000  # that are remembered
+
+
+def delay(attempts: int, draw: float, retry_after: float | None = None) -> float:
+    """Seconds until the next try after `attempts` failed ones. `draw`: a random number from 0 to 1; `retry_after`:
+    what the receiver has asked for, which is heeded up to the ceiling."""
+    ceiling = min(CEILING_S, BASE_S * 2.0 ** min(attempts - 1, 20))
+    return max(LEAST_S, draw * ceiling, min(retry_after or 0.0, CEILING_S))
+
+
+def is_success(status: int | None) -> bool:
+    return status is not None and 200 <= status < 300
 
 
 def share(threads: int, sending: Counter[str], reseller: str) -> int:

@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from common.admin_columns import ReadOnlyAdmin, json_block, link, short
-from common.durations import NONE, since
+from common.admin_pages import ReadOnlyAdmin, json_block, link, short
+from common.display import NONE, since
 from common.masking import mask_text
 from leads.models import DeliveryStatus, WebhookDelivery
 from pools import notifications

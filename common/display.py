@@ -1,4 +1,4 @@
-"""Lengths of time as people say them, in the admin and on terminals."""
+"""Formats numbers and times for people: in the admin and on terminals."""
 
 from datetime import datetime
 
@@ -29,3 +29,8 @@ def ago(moment: datetime | None, what: str = "") -> str:
 
 def between(start: datetime | None, end: datetime | None) -> str:
     return NONE if start is None or end is None else duration((end - start).total_seconds())
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: "1 pod", "2 pods", "0 processes". `many` is the plural if it is not `one` + s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

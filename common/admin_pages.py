@@ -1,19 +1,55 @@
-"""What the admin pages of all apps share: read-only rows, links and masked JSON."""
+"""Base classes and helpers of the admin pages of all apps.
+
+Lists filter by what their filters offer, and by nothing else. Django takes any lookup of a model's own fields from the
+URL (`?payload__phone__startswith=+9198`); with it, a user with view permission could read letter by letter what the
+pages mask.
+"""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db import DataError, transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 
 from common import id_search
-from common.admin_lists import ListAdmin
-from common.durations import NONE
+from common.display import NONE
 from common.masking import masked
+
+
+class OfferedFilters(ChangeList):
+    """A lookup that no filter of the list has taken is refused; a value that the database cannot take is ignored."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        filters = super().get_filters(request)
+        left = filters[2]
+        if left:
+            raise DisallowedModelAdminLookup(f"No filter of this list offers {', '.join(left)}")
+        return filters
+
+    def get_results(self, request: HttpRequest) -> None:
+        try:
+            with transaction.atomic():  # which a value that the database refuses leaves usable
+                super().get_results(request)
+        except DataError as error:
+            raise IncorrectLookupParameters(error) from error
+
+
+class ListAdmin(ModelAdmin):
+    """The base of all our admin pages."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return OfferedFilters
 
 
 class ReadOnlyAdmin(ListAdmin):
@@ -65,3 +101,21 @@ def short(uuid: object) -> str:
 def json_block(value: Any) -> SafeString:
     """JSON for reading, with phone numbers and secrets masked."""
     return format_html('<pre class="ck-json">{}</pre>', json.dumps(masked(value), indent=2, ensure_ascii=False))
+
+
+class OfferedAutocomplete(AutocompleteJsonView):
+    """Completes the fields that a form completes, not any relation that a request names."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        asked = tuple(request.GET.get(name, "") for name in ("app_label", "model_name", "field_name"))
+        if asked not in _completed(self.admin_site):
+            raise PermissionDenied
+        return super().process_request(request)
+
+
+def _completed(site: Any) -> set[tuple[str, str, str]]:
+    return {
+        (model._meta.app_label, model._meta.model_name, field)
+        for model, registered in site._registry.items()
+        for field in registered.autocomplete_fields
+    }
