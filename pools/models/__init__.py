@@ -6,16 +6,11 @@ means that somebody else was faster, which is normal. Constraints make double us
 impossible, whoever writes. Leases and expiries are judged by PostgreSQL's clock (`Now()`).
 """
 
-from pools.models.agent_processes import AgentProcess
+from pools.models.counters import EventTally, PoolSample, SessionTally, VersionTally
 from pools.models.daily import DailyAccount, DailyBudgetSlot, DailyRefusals, SeenDailyEvent
-from pools.models.operator_acts import OperatorAct
+from pools.models.operators import OperatorAct, PoolOrder, Rollout
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
-from pools.models.pool_orders import PoolOrder
-from pools.models.rollouts import Rollout
-from pools.models.rooms import Room, StoredTokens
-from pools.models.samples import PoolSample
-from pools.models.stock import StockStatus
-from pools.models.tallies import EventTally, SessionTally, VersionTally
+from pools.models.stock import AgentProcess, Room, StockStatus, StoredTokens
 from pools.models.voice_sessions import IN_STOCK, SessionStatus, StartKind, VoiceSession
 
 __all__ = [

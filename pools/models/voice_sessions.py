@@ -9,9 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pools.logs.redaction import process_redactor
-from pools.models.agent_processes import AgentProcess
-from pools.models.rooms import Room
-from pools.models.stock import ENDED_IFF_ENDED_AT
+from pools.models.stock import ENDED_IFF_ENDED_AT, AgentProcess, Room
 
 
 class SessionStatus(models.TextChoices):

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from pools.daily.room_names import room_name
 from pools.decisions import planner
 from pools.models import Pod, Room, StockStatus
-from pools.models.rooms import RoomQuerySet
+from pools.models.stock import RoomQuerySet
 from pools.supervisor_config import SupervisorConfig
 
 RETIRED = "retired by an operator"

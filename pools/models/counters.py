@@ -1,15 +1,16 @@
-"""Counts of what has happened that outlive the rows of those to whom it happened."""
+"""Counters that outlive the rows that they count, and samples of the pools for the charts."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 from pools.models.voice_sessions import StartKind
 
 
 class SessionTally(models.Model):
-    """How many sessions have ended, by how they began and ended: counted in the transaction that ends them, so that
-    the count outlives their rows and no crash, restart or second reporter can make it wrong.
+    """Number of ended sessions, by how they started and ended.
 
-    Spread over a few `shard`s, so that sessions that end at once do not wait for each other.
+    It is incremented in the transaction that ends a session: no crash, restart or second report makes it wrong. Each
+    counter is spread over a few rows (`shard`), so that sessions that end at the same time do not wait for each other.
     """
 
     start_kind = models.CharField(max_length=10, choices=StartKind)
@@ -35,7 +36,7 @@ class SessionTally(models.Model):
 
 
 class VersionTally(models.Model):
-    """What became of the sessions of each version of the bot; counted with the session, spread over `shard`s too."""
+    """Results of ended sessions by version of the bot; incremented and spread over shards like `SessionTally`."""
 
     version = models.CharField(max_length=100, blank=True, help_text="Of the process that had the session last.")
     start_kind = models.CharField(max_length=10, choices=StartKind)
@@ -57,7 +58,7 @@ class VersionTally(models.Model):
 
 
 class EventTally(models.Model):
-    """How often something rare has happened (a reaped row, a leak that was found), counted with the change itself."""
+    """Number of rare events (a reaped row, a leak that was found), incremented with the change itself."""
 
     event = models.CharField(max_length=50, unique=True)
     number = models.BigIntegerField(default=0)
@@ -67,3 +68,33 @@ class EventTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event}: {self.number}"
+
+
+class PoolSample(models.Model):
+    """The pools of all pods at one moment; starts are those of the interval before (pools/status/sampling.py)."""
+
+    at = models.DateTimeField(db_default=Now(), db_index=True)
+    pods = models.PositiveIntegerField(help_text="That took sessions.")
+    agents_available = models.PositiveIntegerField()
+    agents_warming = models.PositiveIntegerField()
+    agents_in_use = models.PositiveIntegerField()
+    agents_target = models.PositiveIntegerField()
+    rooms_available = models.PositiveIntegerField()
+    rooms_warming = models.PositiveIntegerField()
+    rooms_in_use = models.PositiveIntegerField()
+    rooms_target = models.PositiveIntegerField()
+    waiting = models.PositiveIntegerField(help_text="Sessions without a process.")
+    last_session = models.BigIntegerField(help_text="The latest session's key: finds those of a time without an index.")
+    warm = models.PositiveIntegerField(default=0)
+    partial = models.PositiveIntegerField(default=0)
+    cold = models.PositiveIntegerField(default=0)
+    acknowledged = models.PositiveIntegerField(default=0)
+    connect_p50_ms = models.FloatField(null=True, blank=True)
+    connect_p99_ms = models.FloatField(null=True, blank=True)
+    daily_left = models.FloatField(default=1.0, help_text="Of the budget of Daily calls, in the tightest group: 0..1.")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S}"

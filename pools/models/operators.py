@@ -1,7 +1,7 @@
-"""PoolOrder: what an operator has told the pools to do, who it was, why, and from when until when.
+"""What operators have told the pools to do, and the record of what they did.
 
-An order is never changed, only cancelled; the row stays and says who gave it. What follows from all that are in force
-is for `targets.py` to say; the verbs are in `orders.py`.
+An order is never changed, only cancelled: its row stays and names who gave it. What follows from the orders in force is
+decided in `pools/decisions/targets.py`; they are given and cancelled in `pools/operators/orders.py`.
 """
 
 import uuid
@@ -14,20 +14,21 @@ from django.db.models.functions import Now
 
 from common.display import counted
 from pools.decisions.targets import Action, Pool
+from pools.shares import Shares, in_words
 
 IN_VIEW = timedelta(minutes=15)  # before its time an order is read by nobody; reservations begin early
 
 
 class PoolOrderQuerySet(models.QuerySet["PoolOrder"]):
     def standing(self) -> Self:
-        """Neither cancelled nor expired: in force now or later."""
+        """Orders that are neither cancelled nor expired: in force now or later."""
         return self.filter(Q(ends_at=None) | Q(ends_at__gt=Now()), cancelled_at=None)
 
     def in_force(self) -> Self:
         return self.standing().filter(starts_at__lte=Now())
 
     def in_view(self) -> Self:
-        """In force now or soon: what the supervisors look at."""
+        """Orders in force now or within `IN_VIEW`: what the supervisors read."""
         return self.standing().filter(starts_at__lte=Now() + IN_VIEW)
 
     def pauses(self) -> Self:
@@ -93,17 +94,17 @@ class PoolOrder(models.Model):
 
     @property
     def pool_word(self) -> str:
-        """As operators name it on the command line."""
+        """The name of the pool on the command line."""
         return "processes" if self.pool == Pool.AGENTS else self.pool
 
     @property
     def words(self) -> str:
-        """Who and why, until when, for people."""
+        """Who gave the order, until when and why, as text for people."""
         until = f" until {self.ends_at:%Y-%m-%d %H:%M:%S} UTC" if self.ends_at else ""
         return f"by {self.ordered_by}{until}" + (f" ({self.reason})" if self.reason else "")
 
     def sets_size_of(self, pool: Pool, pod: str) -> bool:
-        """Of an order that stands: whether it says what this pod keeps, when its time has come."""
+        """Whether this order, once it is in force, sets the size of this pool of this pod."""
         return self.action == Action.SIZE and self.pool == pool and self.pod_name in ("", pod)
 
     def report(self) -> dict[str, Any]:
@@ -121,5 +122,75 @@ class PoolOrder(models.Model):
         }
 
     def cancel(self, by: str) -> bool:
-        """False: it was over already."""
+        """Cancel the order. Returns False if it had expired or was cancelled already."""
         return PoolOrder.objects.standing().filter(pk=self.pk).update(cancelled_at=Now(), cancelled_by=by[:200]) == 1
+
+
+class RolloutQuerySet(models.QuerySet["Rollout"]):
+    def standing(self) -> Self:
+        """Roll-outs that nobody has taken back, latest first.
+
+        The first is in force; the others are what rolling back returns to.
+        """
+        return self.filter(taken_back_at=None).order_by("-id")
+
+
+class Rollout(models.Model):
+    """Which share of the calls each version of the bot should get. Rows are never changed, only taken back.
+
+    The shares in force are copied to the rows of the pods (`draws_from`, `draws_until`), where the claim reads them.
+    """
+
+    pairs = models.JSONField(
+        "versions and percent", default=list, blank=True, help_text="In their order, which JSON objects do not keep."
+    )
+    reason = models.CharField(max_length=300, blank=True)
+    set_by = models.CharField(max_length=200)
+    set_at = models.DateTimeField(db_default=Now())
+    taken_back_by = models.CharField(max_length=200, blank=True)
+    taken_back_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RolloutQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "roll-out"
+
+    def __str__(self) -> str:
+        return in_words(self.shares)
+
+    @property
+    def shares(self) -> Shares:
+        return {str(version): float(percent) for version, percent in self.pairs}
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "shares": self.shares,
+            "words": str(self),
+            "set_by": self.set_by,
+            "set_at": self.set_at,
+            "reason": self.reason,
+        }
+
+
+class OperatorAct(models.Model):
+    """Audit record of something that an operator did, in the admin, on a terminal or through the API.
+
+    It is written in the transaction of the change itself, and never changed.
+    """
+
+    at = models.DateTimeField(db_default=Now())
+    by = models.CharField(max_length=200, help_text="A user of the admin, NAME@HOST of a terminal, or an API token.")
+    what = models.CharField(max_length=300)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "operators' act"
+
+    def __str__(self) -> str:
+        return f"{self.what} by {self.by}"
+
+    @classmethod
+    def note(cls, by: str, what: str, reason: str = "") -> None:
+        cls.objects.create(by=by[:200], what=what[:300], reason=reason[:300])
