@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from breezebuddy.metrics_directory import VARIABLE
 from leads.models import Lead, LeadStatus
-from pools.metrics import access
+from pools.metrics import REFUSAL, may_scrape
 from pools.metrics.processes import Group, ProcessTree, children_of
 from pools.status import fleet_metrics, version_metrics
 
@@ -104,6 +104,6 @@ def exposition() -> bytes:
 
 class MetricsView(View):
     def get(self, request: HttpRequest) -> HttpResponse:
-        if not access.may_scrape(request.headers.get("Authorization"), settings.METRICS_TOKEN):
-            return JsonResponse({"detail": access.REFUSAL}, status=401, headers={"WWW-Authenticate": "Bearer"})
+        if not may_scrape(request.headers.get("Authorization"), settings.METRICS_TOKEN):
+            return JsonResponse({"detail": REFUSAL}, status=401, headers={"WWW-Authenticate": "Bearer"})
         return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)

@@ -17,7 +17,7 @@ from devtools.sandbox.errors import DailyError, invalid_request, quoted, shown
 from devtools.sandbox.presence import Participant, Presence, Tell
 from devtools.sandbox.properties import is_number
 from devtools.sandbox.rooms import Room
-from pools import phone_numbers
+from pools.phone import is_phone_number
 
 MAX_SECONDS = 3600.0
 MAX_SCRIPTS = 100_000
@@ -223,7 +223,7 @@ def _destination(wanted: dict[str, Any]) -> str:
     if (number is None) == (uri is None):
         raise invalid_request("exactly one of phoneNumber and sipUri should be given")
     if number is not None:
-        if not phone_numbers.is_number(number):
+        if not is_phone_number(number):
             raise invalid_request(f"phoneNumber was {quoted(number)} but should be in E.164 form")
         return number
     if not isinstance(uri, str) or not uri.startswith(("sip:", "sips:")) or len(uri) > 1024:

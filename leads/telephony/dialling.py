@@ -26,7 +26,7 @@ from pools import notifications
 from pools.daily.account import DailyAccess
 from pools.guards import Guards, told
 from pools.models import HANDOFF_LEASE
-from pools.phone_numbers import is_number
+from pools.phone import is_phone_number
 from pools.sessions.claims import PoolExhausted, RoomNeeded, SessionRequest, claim
 
 logger = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def _take_callable(template: int) -> Lead | None:
         if lead is None:
             return None
         number = lead.payload.get(phone_calls.NUMBER_KEY)
-        if is_number(number):
+        if is_phone_number(number):
             return lead
         _put_aside(lead, missing=phone_calls.is_missing(number))
     return None

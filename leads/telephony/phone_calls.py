@@ -10,7 +10,7 @@ A dial whose outcome nobody knows is UNKNOWN and is not repeated; one that Daily
 from dataclasses import dataclass
 
 from leads.models import PlatformStatus, ProviderReason, ProviderStatus
-from pools import phone_words
+from pools import phone
 from pools.sessions.end_reasons import BODY_TOO_LARGE
 
 DIALED = "DIALED"
@@ -33,9 +33,9 @@ _NEVER_DIALLED = {
     BODY_TOO_LARGE: PRECHECK_FAILED,  # nor would another bot be given it
 }
 _NOT_ANSWERED = {
-    phone_words.BUSY: (ProviderReason.BUSY, BUSY),
-    phone_words.NO_ANSWER: (ProviderReason.NO_ANSWER, NO_ANSWER),
-    phone_words.FAILED: (ProviderReason.FAILED, NO_ANSWER),
+    phone.BUSY: (ProviderReason.BUSY, BUSY),
+    phone.NO_ANSWER: (ProviderReason.NO_ANSWER, NO_ANSWER),
+    phone.FAILED: (ProviderReason.FAILED, NO_ANSWER),
     "caller_never_joined": (ProviderReason.TIMEOUT, NO_ANSWER),
     "ended_by_operator": (ProviderReason.CANCELED, ABORTED),
 }
@@ -84,7 +84,7 @@ def facts_of(call: Call) -> Facts | None:
         hung_up = call.end_reason == "caller_left" and not call.spoke
         outcome = EARLY_HANGUP if hung_up and call.outcome in ("", COMPLETED) else call.outcome or UNKNOWN
         return _dialled(outcome, ProviderStatus.ANSWERED, ProviderReason.COMPLETED)
-    certain = call.accepted or call.end_reason in phone_words.NOT_ANSWERED
+    certain = call.accepted or call.end_reason in phone.NOT_ANSWERED
     if certain and call.end_reason in _NOT_ANSWERED:
         reason, outcome = _NOT_ANSWERED[call.end_reason]
         return _dialled(outcome, ProviderStatus.NOT_ANSWERED, reason)

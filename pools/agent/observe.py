@@ -10,7 +10,7 @@ import re
 import sys
 from typing import Any, Protocol
 
-from pools.phone_words import words_in
+from pools.phone import words_in
 
 _DAILY = "pipecat.transports.daily.transport"
 _SPEECH_TO_TEXT = "pipecat.services.stt_service"

@@ -23,13 +23,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pools import phone_words
+from pools import phone
 from pools.agent import observe, prejoin
 from pools.agent.arguments import runner_arguments
 from pools.agent.reporting import current_report
 from pools.agent.sandbox_room import JoinError, SandboxRoom, join_room, tell_of_entry
 from pools.agent.warmup import Bot
-from pools.logs.printable import printable
+from pools.logs.log_format import printable
 from pools.logs.redaction import Redactor
 from pools.protocol import CallerJoined, Ended, FirstAudio, Joined, Message, Start
 
@@ -173,7 +173,7 @@ class Session:
             self._caller_is_here()
         elif event in ("stopped", "error") and not self._caller_came:
             self._cause = self._redactor.text(words)[:_LONGEST_CAUSE]
-            self._decide(phone_words.end_reason(failed=event == "error", words=words))
+            self._decide(phone.end_reason(failed=event == "error", words=words))
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class Session:
     def _entered(self, room: SandboxRoom) -> None:
         self._room = room
         room.subscribe(self._room_changed)
-        room.subscribe_to_phones(lambda event, data: self.phone(event, phone_words.words_in(data)))
+        room.subscribe_to_phones(lambda event, data: self.phone(event, phone.words_in(data)))
         self._watching = self._loop.create_task(self._watch(room))
         self.bot_joined()
 

@@ -15,7 +15,7 @@ from pools.agent.config import AgentConfig
 from pools.agent.environment import is_forbidden
 from pools.agent.output import last_words
 from pools.agent.preload import preload
-from pools.logs.printable import printable
+from pools.logs.log_format import printable
 from pools.logs.redaction import process_redactor
 
 Bot = Callable[[Any], Awaitable[None]]

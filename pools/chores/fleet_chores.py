@@ -1,6 +1,6 @@
 """What one pod does for all: delete rooms at Daily, look for calls that have lost their pod, reconcile with Daily.
 
-The oldest pod that can does it (pools/decisions/chores.py); for a moment two may, which does no harm: every step is
+The oldest pod that can does it (pools/decisions/planner.py); for a moment two may, which does no harm: every step is
 guarded or idempotent, and waits for no lock of others. Reaping is any pod's. Clean-up comes last in Daily's budget.
 """
 
@@ -28,7 +28,7 @@ from pools.daily import budget, refusals
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyError, DailyKeyRefused
 from pools.daily.room_names import is_ours
-from pools.decisions.chores import PodSeen, first_for_chores
+from pools.decisions.planner import PodSeen, first_for_chores
 from pools.guards import Guards, one_by_one
 from pools.http_calls import Done, HttpCalls
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession

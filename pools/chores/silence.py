@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from pools.decisions.chores import PodSeen, silence
+from pools.decisions.planner import PodSeen, silence
 
 
 class Silence:

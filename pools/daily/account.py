@@ -10,22 +10,53 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models.functions import Now
+from prometheus_client import Counter, Histogram
 
 from common.postgresql.prepared import columns, from_row, prepared_cursor
 from pools.daily import refusals
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyRejected
 from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
-from pools.metrics.daily import count_call
 from pools.models import DailyAccount
 
 ACCOUNT = f"SELECT {columns(DailyAccount, 'account')} FROM pools_dailyaccount AS account WHERE id = 1"  # noqa: S608
+
+CALLS = Counter(
+    "breeze_buddy_daily_calls",
+    "Calls to Daily by endpoint and HTTP status; `none`: no answer.",
+    ["route", "status"],
+)
+SECONDS = Histogram(
+    "breeze_buddy_daily_call_seconds",
+    "How long Daily took to answer.",
+    ["route"],
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0, 10.0),
+)
+LIMITED_ROUTES = (
+    "GET /",
+    "POST /rooms",
+    "POST /batch/rooms",
+    "DELETE /rooms/:name",
+    "DELETE /batch/rooms",
+    "GET /rooms",
+    "GET /presence",
+    "POST /meeting-tokens",
+)
+for limited in LIMITED_ROUTES:  # shown as 0 from the start, so that the first 429 is an increase
+    CALLS.labels(limited, "429")
 
 
 @functools.cache
 def daily_client() -> DailyClient:
     """One for the whole process: it keeps connections alive."""
     return DailyClient(settings.DAILY_API_URL, settings.DAILY_API_KEY, on_call=_called)
+
+
+def count_call(route: str, status: int | None, seconds: float) -> None:
+    """Count a call to Daily for Prometheus. `route`: the pattern of the endpoint, never an address."""
+    CALLS.labels(route, status or "none").inc()
+    if status is not None:
+        SECONDS.labels(route).observe(seconds)
 
 
 def _called(route: str, status: int | None, seconds: float) -> None:

@@ -1,7 +1,7 @@
-"""How often Daily has answered 429 of late, to whichever process of the fleet.
+"""Counts how often Daily has answered 429 to any process of the fleet in the last hour.
 
-Whoever calls Daily notes it in memory, in whatever thread; it is written where the ORM may be used: by `runpools` in
-its loop, by the API where it gives up. Without a refusal nothing is written.
+`note` counts in memory and may be called in any thread. `write` saves the count where the ORM may be used: in the loop
+of `runpools`, and in the API when it gives up. Without a refusal nothing is written.
 """
 
 import threading
@@ -27,7 +27,7 @@ _unwritten = 0
 
 
 def note(status: int | None) -> None:
-    """Daily has answered with this status."""
+    """Note the HTTP status of an answer of Daily; None: no answer. Only 429 is counted."""
     global _unwritten
     if status == TOO_MANY_REQUESTS:
         with _lock:
@@ -35,7 +35,7 @@ def note(status: int | None) -> None:
 
 
 def write() -> None:
-    """What this process has noted since. Should the database fail, it is written another time."""
+    """Save what this process has noted since the last call. If the database fails, the count is kept."""
     global _unwritten
     if not _unwritten:
         return
@@ -52,7 +52,7 @@ def write() -> None:
 
 @dataclass(frozen=True)
 class Refusals:
-    """Of all processes: in the last hour, and in the last five minutes of it."""
+    """Answers 429 to all processes: in the last hour, and in the last five minutes."""
 
     hour: int = 0
     lately: int = 0
@@ -66,7 +66,7 @@ class Refusals:
 
     @property
     def reason(self) -> str:
-        """Why the pools are degraded: for as long as it goes on."""
+        """Why the pools are degraded; empty if the last refusal is more than five minutes old."""
         calls = "a call" if self.hour == 1 else f"{self.hour} calls"
         return f"Daily refused {calls} with 429 in the last hour" if self.lately else ""
 

@@ -1,10 +1,12 @@
-"""Decisions: pure functions of counts, settings and a clock. No database, no processes, no time of its own.
+"""What the supervisor decides, as pure functions of counts, settings and times that the caller passes in.
 
-Seconds are those of whatever clock the caller uses; nothing here reads one.
+Nothing here reads a clock, a row or a process. All times are in seconds.
 """
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 FIRST_ACK_S = 1.0
@@ -18,45 +20,51 @@ MAX_DOUBLINGS = 32  # of a pause: beyond any ceiling, and far from what a float 
 
 
 def shortfall(*, target: int, cap: int, warming: int, available: int) -> int:
-    """How many to make so that warming and available reach the target, never above the cap.
+    """How many items to make so that warming plus available reach the target, never above the cap.
 
-    What is warming counts: otherwise each look at a pool that fills would order the whole shortfall again.
+    Warming items count: otherwise each turn of the loop would make the whole shortfall again while a pool fills.
     """
     return max(0, min(target, cap) - warming - available)
 
 
 def surplus(*, target: int, warming: int, available: int) -> int:
-    """How many of the available to give up, because the target has sunk."""
+    """How many available items to give up because the target is lower now."""
     return max(0, min(available, available + warming - target))
 
 
 def agents_to_start(*, target: int, cap: int, warming: int, available: int, alive: int, max_processes: int) -> int:
-    """As `shortfall`, within the processes that the pod may still start; `alive` counts every process of it."""
+    """How many agent processes to start: the shortfall, within the pod's limit of processes.
+
+    `alive`: all processes of the pod, those in sessions included.
+    """
     return min(shortfall(target=target, cap=cap, warming=warming, available=available), max(0, max_processes - alive))
 
 
 def to_retire(*, old: int, warming: int, target: int) -> int:
-    """How many that are to be replaced (old, or at an operator's word) to give up now: a few at a time, each
-    replaced before the next.
+    """How many of the `old` items (aged, or marked by an operator) to give up now.
 
-    The rooms of a pod are often of one age (made by one batch); retiring all at once would leave none.
+    At most a quarter of the target at a time, and none while replacements are warming. The rooms of a pod are often of
+    one age (made in one batch); retiring all at once would leave none.
     """
     return 0 if warming else min(old, max(1, target // 4))
 
 
 def acknowledgement_timeout(attempt: int) -> float:
-    """Seconds in which a process must acknowledge: 1, 2, 4, so that an overload does not feed itself."""
+    """Seconds within which a process must acknowledge a hand-off: 1, 2, then 4, so that overload does not grow."""
     return FIRST_ACK_S * 2 ** (min(attempt, MAX_ATTEMPTS) - 1)
 
 
 def hangs(silence: float, limit: float, *, starved: bool) -> bool:
-    """Whether a process that owes an answer is given up. One that visibly waits for a CPU has more time: to kill it and
-    start another would feed the overload that it suffers from."""
+    """Whether a process that owes an answer for `silence` seconds counts as hung.
+
+    `starved`: the kernel says that it only waits for a CPU. It then has more time, because killing it and starting
+    another would feed the overload.
+    """
     return silence > (STARVED_TIMES * limit if starved else limit)
 
 
 def may_hand_off_again(*, attempt: int, age: float) -> bool:
-    """Whether a session whose hand-off failed gets another process. `age`: seconds since it was claimed."""
+    """Whether a session whose hand-off failed gets another process. `age`: seconds since the claim."""
     return attempt < MAX_ATTEMPTS and age < REHAND_WITHIN_S
 
 
@@ -69,15 +77,17 @@ class Source(StrEnum):
 
 
 def sources_for_waiting(*, waiting: int, available: int, warming: int, alive: int, max_processes: int) -> list[Source]:
-    """One source for each waiting session that this pod can take, the fastest first."""
+    """One source of a process for each waiting session that this pod can take, the fastest first."""
     new = max(0, max_processes - alive)
     sources = [Source.AVAILABLE] * available + [Source.WARMING] * warming + [Source.NEW] * new
     return sources[:waiting]
 
 
 def look_interval(pods: int, *, poll_interval: float) -> float:
-    """Seconds from one look at all rows to the next, where glances (glance.py) will do in between: the looks of a large
-    fleet together are as frequent as those of a small one."""
+    """Seconds from one full poll of all rows to the next; in between, quick polls (glance.py) are enough.
+
+    It grows with the number of pods, so that all pods together poll at most `LOOKS_A_SECOND` times a second.
+    """
     return min(max(poll_interval, pods / LOOKS_A_SECOND), max(poll_interval, LONGEST_LOOK_S))
 
 
@@ -97,7 +107,7 @@ class Backoff:
     until: float = 0.0
 
     def failed(self, now: float, *, at_least: float = 0.0, chance: float | None = None) -> "Backoff":
-        """After one more failure; `at_least`: seconds that the other side asked for; `chance`: 0..1."""
+        """The state after one more failure. `at_least`: seconds that the other side asked to wait; `chance`: 0..1."""
         chance = random.random() if chance is None else chance  # noqa: S311 (jitter, not a secret)
         pause = min(self.ceiling, self.base * 2 ** min(self.failures, MAX_DOUBLINGS))
         pause *= 0.75 + 0.25 * chance if self.steady else chance
@@ -111,10 +121,48 @@ class Backoff:
 
 
 def lateness(*, waited: float, asked: float, worked: float, tolerance: float = 0.5) -> float:
-    """Seconds by which a loop was late, 0 within the tolerance. A late judge judges nobody: whoever seems hung may
-    just not have been listened to.
+    """Seconds by which a turn of the loop was late; 0 within the tolerance.
 
-    `asked`: how long the wait should have been at most; `waited`: how long it was; `worked`: how long the turn took.
+    `asked`: the longest that the wait should have taken; `waited`: how long it took; `worked`: how long the turn took.
+    A supervisor that was late itself resets all deadlines: a process that seems hung may just not have been read.
     """
     late = max(0.0, waited - asked) + worked
     return late if late > tolerance else 0.0
+
+
+CREDIT_S = 1.25  # the most that one look adds to a silence: a little more than from one poll to the next
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """A pod that has not ended, as its row shows it.
+
+    `silent`: seconds since its heartbeat; `can`: its row says that its loop is on time and that it can use Daily.
+    """
+
+    pk: int
+    name: str
+    heartbeat_at: datetime
+    silent: float
+    draining: bool
+    can: bool
+
+
+def first_for_chores(live: Iterable[PodSeen]) -> PodSeen | None:
+    """The pod that does the chores of the fleet: the oldest that can do them and does not drain.
+
+    If there is none, the best of the others: somebody has to delete rooms and end abandoned calls. None without pods.
+    """
+    return min(live, key=lambda pod: (not pod.can, pod.draining, pod.pk), default=None)
+
+
+def silence(before: float | None, *, silent: float, since_last_look: float) -> float:
+    """Seconds for which a pod counts as silent, after one more read of its row.
+
+    `before`: the result of the last read; None if there was a heartbeat since. One read adds at most `CREDIT_S`,
+    however long ago the last one was: if this supervisor was paused, or the database was away, the other pod may not
+    have been able to write its heartbeat either.
+    """
+    if before is None:
+        return min(silent, CREDIT_S)
+    return before + min(since_last_look, CREDIT_S)

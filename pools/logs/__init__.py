@@ -1,1 +1,1 @@
-"""One line of a log, and what must not be in it. For every process, so no Django."""
+"""The format of log lines, and the masking of secrets. Used by every process, so without Django."""

@@ -1,7 +1,7 @@
-"""One line of a log: for people (text) or machines (JSON), without secrets and phone numbers. No Django in here.
+"""Formats log lines as text or as JSON, without secrets, phone numbers and control characters. No Django in here.
 
-Messages are written as `event=name key=value ...`; as JSON the pairs are fields of their own beside the message, so
-that a log can be searched by `event`, `session`, `lead`, `agent` or `pod` without anybody having to pass them twice.
+Messages are written as `event=name key=value ...`. In JSON each pair is also a field of its own beside the message, so
+that a log can be searched by `event`, `session`, `lead`, `agent` or `pod`.
 """
 
 import functools
@@ -13,17 +13,20 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pools.logs.printable import printable
 from pools.logs.redaction import process_redactor
 
 TEXT, JSON = "text", "json"
 LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 PAIR = re.compile(r"""(?:^|(?<=\s))([a-z][a-z0-9_]*)=("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"']\S*)""")
 ABSENT = re.compile(r" lead=None(?=\s|$)")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 class TextFormatter(logging.Formatter):
+    """Lines for people."""
+
     def __init__(self) -> None:
         super().__init__(LINE)
 
@@ -32,7 +35,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """`constant`: what every line of this process says, its pod for example."""
+    """One JSON object a line. `constant`: fields of every line of this process, such as its pod."""
 
     def __init__(self, constant: Mapping[str, str] | None = None) -> None:
         super().__init__()
@@ -56,13 +59,23 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+def printable(text: str) -> str:
+    """The text without colours, and with control characters other than tab and newline escaped.
+
+    A terminal obeys control characters: text of others could clear it or forge lines.
+    """
+    if text.isprintable():
+        return text
+    return CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", COLOURS.sub("", text))
+
+
 def without_absent(message: str) -> str:
-    """A session need not have a lead: then its lines name none."""
+    """The message without ` lead=None`, which lines of sessions without a lead contain."""
     return ABSENT.sub("", message)
 
 
 def fields_of(message: str) -> dict[str, Any]:
-    """The pairs in a message: `ms=1.5 problem='no bot'` -> {"ms": 1.5, "problem": "no bot"}."""
+    """The key=value pairs of a message: `ms=1.5 problem='no bot'` -> {"ms": 1.5, "problem": "no bot"}."""
     return {name: _value(text) for name, text in PAIR.findall(message)}
 
 
@@ -76,22 +89,23 @@ def _value(text: str) -> Any:
 
 
 def formatter(form: str, constant: Mapping[str, str] | None = None) -> logging.Formatter:
+    """The formatter for `text` or `json`; `constant` as for `JsonFormatter`."""
     return JsonFormatter(constant) if form == JSON else TextFormatter()
 
 
 @functools.cache
 def form_of_environment() -> str:
-    """For processes without settings: agents get it from their `runpools`."""
+    """The log format for processes without Django settings; `runpools` passes it to its agents as LOG_FORMAT."""
     return JSON if os.environ.get("LOG_FORMAT") == JSON else TEXT
 
 
-# --- lines that others have written ------------------------------------------------------------------------------
+# --- lines of other programs ---------------------------------------------------------------------------------------
 
 CUT = " [cut]"
 
 
 def text_line(ids: Mapping[str, Any], most: int) -> Callable[[bytes], bytes]:
-    """Puts the ids before a line; at most `most` bytes with its newline."""
+    """A function that puts the ids before a line and cuts it to `most` bytes, newline included."""
     prefix = " ".join(f"{name}={value}" for name, value in ids.items()).encode() + b" "
     room = most - len(prefix) - 1
 
@@ -103,7 +117,10 @@ def text_line(ids: Mapping[str, Any], most: int) -> Callable[[bytes], bytes]:
 
 
 def json_line(ids: Mapping[str, Any], most: int) -> Callable[[bytes], bytes]:
-    """Makes a line an object with the ids; one that is a line of JSON already gets them, and keeps what it says."""
+    """A function that turns a line into a JSON object with the ids, of at most `most` bytes.
+
+    A line that is a JSON object with a message already keeps its fields and gets the ids as well.
+    """
 
     def compose(line: bytes) -> bytes:
         text = line.decode("utf-8", "replace")

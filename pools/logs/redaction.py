@@ -1,4 +1,4 @@
-"""Taking secrets out of text before it is logged or reported."""
+"""Removes secrets and phone numbers from text before it is logged or reported."""
 
 import functools
 import os
@@ -9,14 +9,14 @@ MASK = "[redacted]"
 
 # A JSON Web Token, or the beginning of one that was cut off: a base64 of `{"...` and up to two more parts.
 _JWT = r"eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){0,2}"
-# A telephone number as it is dialled (E.164).
+# A phone number as it is dialled (E.164).
 _PHONE = r"(?<![\w+])\+[1-9][0-9]{7,14}(?![0-9])"
 _SECRET_NAME = re.compile(r".*(KEY|TOKEN|SECRET|PASSWORD)(_ID)?")
 _SHORTEST_SECRET = 8  # masking a shorter value would mask ordinary words
 
 
 class Redactor:
-    """Masks given secrets, everything that looks like a JSON Web Token, and telephone numbers."""
+    """Masks given secrets, everything that looks like a JSON Web Token, and phone numbers."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)
@@ -24,7 +24,7 @@ class Redactor:
         self._further: list[bytes] = []
 
     def add(self, secret: str) -> None:
-        """One more secret; cheap, because nothing is compiled."""
+        """Mask one more secret from now on. Cheap: no pattern is compiled."""
         if len(secret) >= _SHORTEST_SECRET:
             self._further.append(secret.encode("utf-8", "surrogatepass"))
 
@@ -39,5 +39,5 @@ class Redactor:
 
 @functools.cache
 def process_redactor() -> Redactor:
-    """One for the whole process; it knows the values of the variables whose names say that they are secrets."""
+    """The redactor of this process; it masks the values of environment variables that are named like secrets."""
     return Redactor(value for name, value in os.environ.items() if _SECRET_NAME.fullmatch(name.upper()))

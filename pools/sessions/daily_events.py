@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models.functions import Now
 
-from pools import phone_words
+from pools import phone
 from pools.daily.webhooks import DailyEvent
 from pools.guards import Guards
 from pools.models import SeenDailyEvent, SessionStatus, VoiceSession
@@ -86,7 +86,7 @@ def _not_answered(event: DailyEvent) -> None:
     session = _session(event)
     if session is not None and session.outbound and session.caller_joined_at is None:
         failed = event.type == "dialout.error"
-        reason = phone_words.end_reason(failed=failed, words=phone_words.words_in(event.payload))
+        reason = phone.end_reason(failed=failed, words=phone.words_in(event.payload))
         ask_to_end(session.uuid, reason)
 
 

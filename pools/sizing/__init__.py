@@ -1,2 +1,5 @@
-"""How large the pools should be: recommendations, and a simulation around the production code. No Django but in
-`history.py`, which learns from recorded sessions. The formula is also the pods': pools/decisions/formula.py."""
+"""Recommends sizes of the pools, and simulates them with the decision code of production.
+
+Only `history.py`, which reads recorded sessions, uses Django. The formula is in `pools/decisions/demand.py`, because
+the pods follow it too.
+"""

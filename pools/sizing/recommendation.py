@@ -8,8 +8,7 @@ is kept all the same: an empty pool does not show that it works.
 from dataclasses import dataclass
 from math import ceil
 
-from pools.decisions import formula
-from pools.decisions.demand import REACTION_S
+from pools.decisions.demand import REACTION_S, miss_rate, size_for
 
 DAY_S = 86_400.0
 BATCH = 100  # rooms are deleted so many at a time
@@ -75,16 +74,16 @@ def recommend(goal: Goal, conditions: Conditions) -> Sizes:
     late_without_agent = conditions.warm_start + conditions.agent_making > within
     late_without_room = conditions.warm_start + conditions.room_making > within
     misses = (1 - goal.share) / max(1, late_without_agent + late_without_room)
-    agents = formula.size_for(conditions.agent_load, conditions.agent_peakedness, misses=misses)
-    rooms = formula.size_for(conditions.room_load, conditions.room_peakedness, misses=misses)
+    agents = size_for(conditions.agent_load, conditions.agent_peakedness, misses=misses)
+    rooms = size_for(conditions.room_load, conditions.room_peakedness, misses=misses)
     return cost(agents if late_without_agent else 1, rooms if late_without_room else 1, conditions)
 
 
 def cost(agents: int, rooms: int, conditions: Conditions) -> Sizes:
     """What given sizes do and cost: rooms in stock are made anew when they get old, each session's room once."""
     misses = [
-        formula.miss_rate(agents, conditions.agent_load, conditions.agent_peakedness),
-        formula.miss_rate(rooms, conditions.room_load, conditions.room_peakedness),
+        miss_rate(agents, conditions.agent_load, conditions.agent_peakedness),
+        miss_rate(rooms, conditions.room_load, conditions.room_peakedness),
     ]
     rooms_a_day = conditions.rate * DAY_S + rooms * DAY_S / conditions.room_pool_life
     return Sizes(

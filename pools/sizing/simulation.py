@@ -1,8 +1,8 @@
-"""What would happen: pods under given arrivals, decided by the code that decides in production, one event at a time.
+"""Simulates pools under given arrivals with the decision code of production, one event at a time. Pure.
 
-The decisions are those of `pools.decisions`: targets, demand and planner; simulated are only the effects: that a
-process takes its time to get warm, a room its call to Daily within the budget, a call its length. Nothing here waits;
-an hour of a few thousand callers takes a second or two.
+Targets, demand and planner are those of `pools.decisions`. Only the effects are simulated: how long a process takes to
+get warm, a room to be made within Daily's budget, and a call to end. Nothing waits: an hour with a few thousand callers
+is simulated in a second or two.
 """
 
 import heapq
@@ -16,15 +16,79 @@ from dataclasses import dataclass, field, replace
 from pools.decisions import planner
 from pools.decisions.demand import MOST, REACTION_S, Follower, TimeToReplace, misses_of_each
 from pools.decisions.targets import EARLY_S, Order, Place, Pool, Target, targets
-from pools.sizing.result import Result, Sample, Start
 
 POLL_S = 1.0
 DAILY_WINDOW_S = 5.0
 
 
+@dataclass
+class Start:
+    """How one caller started: when, which of the two was in stock, and the seconds until the acknowledgement.
+
+    `wait`: None if not acknowledged yet, or refused because no pod had a free slot.
+    """
+
+    at: float
+    agent: bool
+    room: bool
+    wait: float | None
+    refused: bool = False
+
+    @property
+    def warm(self) -> bool:
+        return self.agent and self.room
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Stock, targets and calls of the fleet at one moment."""
+
+    at: float
+    agents: int
+    agent_target: int
+    rooms: int
+    room_target: int
+    busy: int
+
+
+@dataclass
+class Result:
+    """What a simulation showed: all starts, samples of the fleet, and figures computed from them."""
+
+    starts: list[Start]
+    samples: list[Sample]
+    most: dict[Pool, int]  # the largest stock of one pod, warming included
+    rooms_made: int
+
+    @property
+    def served(self) -> list[Start]:
+        """Starts that were not refused. Hit rates are shares of these."""
+        return [start for start in self.starts if not start.refused]
+
+    @property
+    def refused(self) -> float:
+        """Share of all callers that were refused."""
+        return 1 - len(self.served) / len(self.starts) if self.starts else 0.0
+
+    def share(self, which: Callable[[Start], bool]) -> float:
+        """Share of the served callers."""
+        served = self.served
+        return sum(map(which, served)) / len(served) if served else float(not self.starts)
+
+    @property
+    def hit_rate(self) -> float:
+        return self.share(lambda start: start.warm)
+
+    def average(self, of: Callable[[Sample], int]) -> float:
+        return sum(map(of, self.samples)) / max(1, len(self.samples))
+
+    def waits(self) -> list[float]:
+        return sorted(start.wait for start in self.starts if start.wait is not None)
+
+
 @dataclass(frozen=True)
 class World:
-    """A fleet of equal pods, and how long things take (seconds). Sizes are per pod."""
+    """The simulated fleet of equal pods, and how long things take (seconds). Sizes are per pod."""
 
     pods: int = 1
     agent_size: int = 3
@@ -47,7 +111,7 @@ class World:
 
 @dataclass
 class Stock:
-    """One pool of one pod: what is there, what is on its way, and the time that it was worth."""
+    """One pool of one pod: its items, its target, and what it has learned about demand."""
 
     target: int
     replace: TimeToReplace
@@ -73,7 +137,10 @@ class Pod:
 
 
 class Simulation:
-    """`run()` once. `orders`: their times are seconds from the beginning."""
+    """One run of a simulated fleet; call `run` once.
+
+    `arrivals` and the times of `orders` are seconds from the beginning.
+    """
 
     def __init__(self, world: World, arrivals: Sequence[float], orders: Iterable[Order] = ()) -> None:
         self._world = world
@@ -104,7 +171,7 @@ class Simulation:
         return self._result
 
     def _stock(self, size: int, making: float) -> Stock:
-        """Full at the beginning."""
+        """A pool that is full at the beginning."""
         follower = Follower(misses_of_each(self._world.hit_rate))
         return Stock(size, TimeToReplace(making + REACTION_S), follower, available=size)
 
@@ -112,7 +179,7 @@ class Simulation:
         heapq.heappush(self._events, (moment, next(self._number), event))
 
     def _time(self, mean: float) -> float:
-        """A gamma variate: never negative, as variable as the world says."""
+        """A random time with this mean: a gamma variate, never negative, as variable as the world says."""
         if mean <= 0 or not self._world.varies:
             return mean
         shape = 1 / self._world.varies**2
@@ -147,7 +214,7 @@ class Simulation:
             self._at(now + REACTION_S, lambda moment, each=each: self._level(each, moment))  # type: ignore[misc]
 
     def _wait(self, pod: Pod, start: Start, now: float, room_at: float) -> None:
-        """For a process that is warming, which then is no stock; else for one made on demand."""
+        """Start when a process that is warming is ready (it then leaves the pool), else when one made on demand is."""
         (source,) = planner.sources_for_waiting(
             waiting=1, available=0, warming=pod.agents.warming, alive=0, max_processes=1
         )
@@ -158,19 +225,19 @@ class Simulation:
             self._at(self._forked(pod, now), lambda moment: self._begin(pod, start, max(moment, room_at)))
 
     def _begin(self, pod: Pod, start: Start, now: float) -> None:
-        """Both are there: handed off, and over after the call."""
+        """Room and process are there: hand off now, and free the process after the call."""
         start.wait = now - start.at + self._world.warm_start
         self._at(now + self._time(self._world.call_length), lambda _: self._hang_up(pod))
 
     def _with_stock(self) -> Pod | None:
-        """As the claim: the pod with the most free slots that has one."""
+        """The pod with the most free slots of those with a process in stock, as the claim chooses it."""
         having = [pod for pod in self.pods if pod.agents.available]
         return max(
             having, key=lambda pod: (pod.free_slots(self._world.max_processes), self._chance.random()), default=None
         )
 
     def _with_source(self) -> Pod | None:
-        """Where something is warming, else where a slot is free."""
+        """The pod for a caller who found no stock: one where a process is warming, else one with a free slot."""
         warming = [pod for pod in self.pods if pod.agents.warming]
         most = max(warming or self.pods, key=lambda pod: pod.free_slots(self._world.max_processes))
         return most if most.agents.warming or most.free_slots(self._world.max_processes) > 0 else None
@@ -203,7 +270,7 @@ class Simulation:
                 stock.demand.look(known, now, replace=stock.replace.seconds)
 
     def _aim(self, now: float) -> None:
-        """Each pod reckons for all and takes its own; those that see the same demand reckon the same."""
+        """Set the targets. Each pod computes them for the whole fleet and takes its own."""
         orders = [
             replace(order, starts_in=order.starts_in - now, ends_in=order.ends_in - now) for order in self._orders
         ]
@@ -261,12 +328,12 @@ class Simulation:
         return made
 
     def _forked(self, pod: Pod, now: float) -> float:
-        """When one that is asked for now is ready: forks come one after the other."""
+        """When a process that is asked for now is ready. The zygote forks one after the other."""
         pod.zygote_free_at = max(now, pod.zygote_free_at) + self._world.fork
         return pod.zygote_free_at + self._time(self._world.agent_making)
 
     def _asked(self, now: float, allowed: int) -> float:
-        """When a room that is asked for now is made: no more calls in a window than are allowed."""
+        """When a room that is asked for now is made, with at most `allowed` calls to Daily in a window."""
         moment = now
         recent = [call for call in self._daily if call > now - DAILY_WINDOW_S]
         if len(recent) >= allowed:

@@ -7,8 +7,7 @@ from django.db.models import Count, ExpressionWrapper, F, FloatField, OuterRef, 
 from django.db.models.functions import Coalesce, Extract, Now
 
 from pools.daily import budget
-from pools.decisions.demand import Follower, affordable_agents, affordable_rooms, misses_of_each
-from pools.decisions.formula import LARGEST
+from pools.decisions.demand import LARGEST, Follower, affordable_agents, affordable_rooms, misses_of_each
 from pools.decisions.targets import Action, Order, Place, Pool, Target, targets
 from pools.kernel.memory_left import memory_left
 from pools.kernel.process_table import private_bytes

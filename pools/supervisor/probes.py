@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from pools.metrics import access
+from pools.metrics import REFUSAL, may_scrape
 from pools.metrics.pod import LOOP_AGE
 from pools.supervisor.probe_server import Answer, ProbeServer, listener
 
@@ -58,8 +58,8 @@ class Probes:
                 return Answer.json(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": self._short})
             case "/health/ready" | "/health/warm":
                 return Answer.json(*self._readiness)
-            case "/metrics" if not access.may_scrape(authorization, self._metrics_token):
-                return Answer.json(HTTPStatus.UNAUTHORIZED, {"detail": access.REFUSAL})
+            case "/metrics" if not may_scrape(authorization, self._metrics_token):
+                return Answer.json(HTTPStatus.UNAUTHORIZED, {"detail": REFUSAL})
             case "/metrics":
                 LOOP_AGE.set(still)
                 return Answer(HTTPStatus.OK, self._metrics(), CONTENT_TYPE_LATEST)

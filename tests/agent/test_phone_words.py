@@ -3,7 +3,7 @@
 import pytest
 
 from devtools.sandbox.phones import ERRORS
-from pools.phone_words import BUSY, FAILED, NO_ANSWER, NOT_ANSWERED, end_reason, words_in
+from pools.phone import BUSY, FAILED, NO_ANSWER, NOT_ANSWERED, end_reason, words_in
 
 
 @pytest.mark.parametrize(

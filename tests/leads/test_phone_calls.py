@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from leads.models import PlatformStatus, ProviderReason, ProviderStatus
 from leads.telephony.phone_calls import Call, facts_of
-from pools.phone_numbers import is_number
+from pools.phone import is_phone_number
 
 DIALLED: dict[str, Any] = {"dialled": True, "accepted": True}
 flags = st.booleans()
@@ -95,7 +95,7 @@ def test_only_what_was_never_dialled_goes_back_and_only_what_nobody_answered_is_
 
 @pytest.mark.parametrize("number", ["+919876543210", "+14155550100", "+4930123456"])
 def test_numbers_that_can_be_dialled(number):
-    assert is_number(number)
+    assert is_phone_number(number)
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_numbers_that_can_be_dialled(number):
     ],
 )
 def test_numbers_that_cannot(number):
-    assert not is_number(number)
+    assert not is_phone_number(number)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pools.chores import fleet_chores, reaper
 from pools.chores.silence import Silence
-from pools.decisions.chores import CREDIT_S, PodSeen, first_for_chores, silence
+from pools.decisions.planner import CREDIT_S, PodSeen, first_for_chores, silence
 from pools.models import REAP_LEASE, AgentProcess, Pod, Room
 from pools.sessions.ending import Result, ask_to_end, end_session
 from tests.support.make import make_pod, make_room, make_session

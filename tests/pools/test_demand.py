@@ -16,9 +16,12 @@ from pools.decisions.demand import (
     TimeToReplace,
     affordable_agents,
     affordable_rooms,
+    miss_rate,
+    peakedness,
+    poisson_tail,
+    size_for,
     wanted,
 )
-from pools.decisions.formula import miss_rate, peakedness, poisson_tail, size_for
 from pools.kernel.memory_left import memory_left
 from pools.models import AgentProcess, Pod, VoiceSession
 from pools.sizing.patterns import bursts, poisson

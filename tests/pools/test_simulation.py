@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pools.decisions.formula import miss_rate
+from pools.decisions.demand import miss_rate
 from pools.decisions.targets import Action, Order, Pool
 from pools.sizing.patterns import PATTERNS, campaigns, poisson
 from pools.sizing.simulation import Simulation, World

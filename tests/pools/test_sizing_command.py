@@ -11,9 +11,9 @@ from django.core.management import CommandError
 from pools.models import PoolOrder
 from pools.operators import orders
 from pools.sizing.history import read_history
-from pools.sizing.plot import averages, curve, plot
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, cost, recommend
 from pools.terminal import quantities
+from pools.terminal.screen import averages, curve, plot
 from tests.pools.test_pools_command import pools
 from tests.support.make import make_pod, make_session
 

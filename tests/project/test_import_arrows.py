@@ -14,8 +14,8 @@ PACKAGES = ("access", "breezebuddy", "common", "leads", "pools")
 TOP = ("common", "access", "pools", "leads", "breezebuddy", "devtools", "trials")
 # What `pools` is made of, from the bottom to the top: what stands in a line imports nothing of its line or above.
 LAYERS = (
-    "phone_numbers",
-    "decisions logs notifications phone_words protocol shares",
+    "phone",
+    "decisions logs notifications protocol shares",
     "agent models",
     "kernel supervisor_config",
     "metrics",
@@ -67,7 +67,7 @@ def agent_modules() -> list[str]:
         pytest.param([*modules_below("pools.decisions"), "pools.shares"], id="decisions"),
         pytest.param(["pools.sizing.simulation", "pools.sizing.recommendation"], id="sizing"),
         pytest.param(["pools.protocol"], id="protocol"),
-        pytest.param(["pools.phone_words", "pools.phone_numbers"], id="phones"),
+        pytest.param(["pools.phone"], id="phones"),
         pytest.param(modules_below("pools.logs"), id="logs"),
         pytest.param(modules_below("pools.kernel"), id="kernel"),
         pytest.param([f"pools.daily.{name}" for name in ("client", "tokens", "errors", "webhooks")], id="daily"),

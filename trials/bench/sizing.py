@@ -22,8 +22,7 @@ from pathlib import Path
 from devtools.processes import Foreground
 from pools.decisions.targets import Pool
 from pools.sizing.patterns import bursts, campaigns
-from pools.sizing.result import Result
-from pools.sizing.simulation import Simulation
+from pools.sizing.simulation import Result, Simulation
 from pools.sizing.simulation import World as Simulated
 from trials.bench.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from trials.bench.world import DATA_DIR, LIGHT_BOT, ROOT, Sizes, World, private_directory, running_world

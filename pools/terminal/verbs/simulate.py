@@ -22,11 +22,9 @@ from django.conf import settings
 from common.display import counted, duration
 from pools.decisions.targets import Action, Order
 from pools.sizing.history import daily_allowances
-from pools.sizing.plot import plot
-from pools.sizing.result import Result, Sample
-from pools.sizing.simulation import Simulation, World
+from pools.sizing.simulation import Result, Sample, Simulation, World
 from pools.terminal import quantities
-from pools.terminal.screen import Screen, table
+from pools.terminal.screen import Screen, plot, table
 from pools.terminal.sizing_options import Callers, add_callers, callers, count, pods
 from pools.terminal.verbs import ExitCode
 

@@ -5,7 +5,7 @@
     manage.py pools size --from-history 7d --hit-rate 99.9%
 
 From the arrivals come their rate and how much they come in bursts, from these and the time that a replacement takes the
-size at which so few callers find an empty pool (pools/decisions/formula.py names the sources). The
+size at which so few callers find an empty pool (pools/decisions/demand.py names the sources). The
 result is checked with a simulation of the same callers. Nothing is changed: put the sizes into the environment, or
 order them with `pools resize`.
 """
@@ -19,14 +19,12 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from common.display import counted, duration
-from pools.decisions.demand import REACTION_S
-from pools.decisions.formula import peakedness
+from pools.decisions.demand import REACTION_S, peakedness
 from pools.kernel.process_table import private_bytes
 from pools.models import AgentProcess, DailyAccount
 from pools.sizing.history import daily_allowances
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, Sizes, cost, per_pod, recommend
-from pools.sizing.result import Result
-from pools.sizing.simulation import Simulation, World
+from pools.sizing.simulation import Result, Simulation, World
 from pools.terminal import quantities
 from pools.terminal.screen import Screen, table
 from pools.terminal.sizing_options import Callers, add_callers, callers, pods
