@@ -1,10 +1,11 @@
-# Two images from one file:
+# Two images from one file, and a third for development:
 #
 #   docker build --target api  -t breezebuddy-api  .    # gunicorn: the HTTP API and the admin; no Pipecat
 #   docker build --target pods -t breezebuddy-pods .    # manage.py runpools: Pipecat and the bots
+#   docker build --target devtools -t breezebuddy-devtools .  # a sandbox in place of Daily, seeddemo, demo
 #
-# Both run as user 10001 on a read-only root file system; /tmp and /var/lib/breezebuddy are the places they write to.
-# No secret is needed to build them and none is in a layer. `make check-deploy` builds both and runs them.
+# They run as user 10001 on a read-only root file system; /tmp and /var/lib/breezebuddy are the places they write to.
+# No secret is needed to build them and none is in a layer. `make check-deploy` builds all and runs them.
 # A bot of your own: FROM breezebuddy-pods, COPY it to /srv/bots, ENV VOICE_AGENT_BOT=your.module VOICE_AGENT_BOT_DIR=/srv/bots.
 # With packages of its own: docs/deploy.md, Images.
 
@@ -46,16 +47,24 @@ RUN /opt/uv/bin/uv pip install --require-hashes --requirements requirements.txt 
     && sed -e '/^ /d' -e '/^#/d' -e 's/ *\\$//' requirements.lock >/opt/venv/constraints.txt \
     && rm -f /opt/venv/.lock
 
-# --- the code, compiled once for both ---
+FROM packages-api AS packages-devtools
+COPY requirements-devtools.txt ./
+RUN /opt/uv/bin/uv pip install --require-hashes --requirements requirements-devtools.txt --constraints requirements.lock \
+    && rm -f /opt/venv/.lock
+
+# --- the code, compiled once for all ---
 FROM base AS code
 COPY manage.py gunicorn.conf.py ./
 COPY access access
 COPY breezebuddy breezebuddy
 COPY common common
-COPY devtools devtools
 COPY leads leads
 COPY pools pools
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
+
+FROM code AS code-devtools
+COPY devtools devtools
+RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash devtools
 
 # --- API ---
 FROM base AS api
@@ -83,3 +92,14 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8001/health', timeout=2)"]
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "manage.py", "runpools", "--health-port", "8001"]
+
+# --- devtools: for development, a sandbox in place of Daily; not for production ---
+FROM base AS devtools
+COPY --from=packages-devtools /opt/venv /opt/venv
+COPY --from=code-devtools /app /app
+USER 10001:10001
+EXPOSE 8002
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+    CMD ["python", "-c", "import socket; socket.create_connection(('127.0.0.1', 8002), 2)"]
+ENTRYPOINT ["tini", "--"]
+CMD ["python", "manage.py", "rundailysandbox", "--host", "0.0.0.0", "--allow-remote"]

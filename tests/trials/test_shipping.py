@@ -38,37 +38,14 @@ def test_what_a_linter_minds_is_told(tmp_path: Path) -> None:
     assert "DL3006" in problem
 
 
-@pytest.mark.parametrize("target", ["api", "pods"])
-def test_both_images_run_as_a_plain_user_below_an_init(target: str) -> None:
+@pytest.mark.parametrize("target", ["api", "pods", "devtools"])
+def test_each_image_runs_as_a_plain_user_below_an_init(target: str) -> None:
     (stage,) = re.findall(rf"^FROM base AS {target}\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
     said = dict(re.findall(r"^([A-Z]+) (.+)$", stage, re.MULTILINE))
     assert said["USER"] == "10001:10001"
     assert json.loads(said["ENTRYPOINT"]) == ["tini", "--"]
     assert json.loads(said["CMD"])  # the list form: no shell between init and the service
     assert "HEALTHCHECK" in said
-
-
-@pytest.fixture(scope="module")
-def copied() -> set[str]:
-    """From the build context."""
-    return {path for paths in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE) for path in paths.split()}
-
-
-def test_what_the_images_copy_is_in_the_build_context_and_nothing_else_is(copied: set[str]) -> None:
-    allowed = {line[1:] for line in (PROJECT / ".dockerignore").read_text().split() if line.startswith("!")}
-    assert allowed == copied
-
-
-def test_the_images_have_all_of_our_packages_that_their_code_imports(copied: set[str]) -> None:
-    ours = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
-    packages = ours & copied
-    imported = set()
-    for file in [PROJECT / "gunicorn.conf.py", *(file for one in packages for file in (PROJECT / one).rglob("*.py"))]:
-        for line in re.findall(r"^\s*(?:from|import) (\w+)", file.read_text(), re.MULTILINE):
-            imported.add(line)
-    imported |= {app.split(".")[0] for app in settings.INSTALLED_APPS}
-    assert {"access", "common", "pools"} <= imported
-    assert imported & ours <= packages
 
 
 def test_the_compose_file_is_one() -> None:
@@ -83,7 +60,7 @@ def test_every_file_that_compose_mounts_is_there() -> None:
     assert [path for path in paths if not (PROJECT / path).exists()] == []
 
 
-@pytest.mark.parametrize("service", ["migrate", "api", "pods", "sandbox", "manage"])
+@pytest.mark.parametrize("service", ["migrate", "api", "pods", "sandbox", "manage", "devtools"])
 def test_every_service_of_ours_is_hardened(service: str) -> None:
     compose = Compose(PROJECT / "compose.yaml", {"SECRET_KEY": "k", "POSTGRES_PASSWORD": "p"})
     options = compose.run(service)

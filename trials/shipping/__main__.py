@@ -46,7 +46,7 @@ def check_images(work: Path | None) -> list[str]:
                 base = base_image.make(podman, PROJECT / "Dockerfile", place)
                 say(f"{base}: made by debootstrap")
                 problems = []
-                for target in ("api", "pods"):
+                for target in images.TRIES:
                     built = images.build(podman, PROJECT, target, say)
                     problems += images.problems_of(podman, base, target, built, say)
                 chosen = {name: secrets.token_hex(32) for name in ("SECRET_KEY", "POSTGRES_PASSWORD")}

@@ -18,7 +18,7 @@ FIRST = "postgres"  # the others join its network
 NAMES = ("postgres", "sandbox", "api", "pods")
 PATIENCE_S = 90.0
 CALL_S = 8
-DEMO = ("exec", "--env=DATA_DIR=/tmp", "api", "python", "manage.py", "demo")
+DEMO = ("exec", "--env=DATA_DIR=/tmp", "sandbox", "python", "manage.py", "demo")
 SERVER = """
 set -e; cd /tmp
 initdb -D /tmp/data -U breezebuddy --auth=trust >/dev/null
@@ -77,9 +77,9 @@ class Containers:
 
     def _calls(self) -> list[str]:
         """One from beginning to end; another whose pod is told to stop in the middle of it."""
-        told = json.loads(self._run("manage", "--rm", arguments=("seeddemo", "--force")))
+        told = json.loads(self._run("devtools", "--rm", arguments=("seeddemo", "--force")))
         dev = {"base_url": "http://api:8000", "token": told["token"], "sandbox_url": "http://sandbox:8002"}
-        self._engine("exec", "--interactive", "api", "sh", "-c", "cat > /tmp/dev.json", stdin=json.dumps(dev))
+        self._engine("exec", "--interactive", "sandbox", "sh", "-c", "cat > /tmp/dev.json", stdin=json.dumps(dev))
         for line in self._engine(*DEMO, "--seconds", "2").splitlines():
             self._say(f"    {line}")
         problems = []
