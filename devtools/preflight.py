@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import psutil
+
 from breezebuddy import listening
 
 LEFTOVERS_DEADLINE = 30.0  # seconds for the programs of a run that was killed to end
@@ -92,6 +94,6 @@ def _try_lock(file: int) -> bool:
 
 def _is_rundev(pid: str) -> bool:
     try:
-        return b"rundev" in Path(f"/proc/{int(pid)}/cmdline").read_bytes()
-    except (OSError, ValueError):
+        return "rundev" in psutil.Process(int(pid)).cmdline()
+    except (psutil.Error, ValueError):
         return False

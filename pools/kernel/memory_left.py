@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-AVAILABLE = re.compile(r"^MemAvailable:\s+(\d+) kB", re.MULTILINE)
-TOTAL = re.compile(r"^MemTotal:\s+(\d+) kB", re.MULTILINE)
+import psutil
+
 CACHE = re.compile(r"^inactive_file (\d+)$", re.MULTILINE)
 CGROUP = Path("/sys/fs/cgroup")  # the container's own, where there is one
 
@@ -12,8 +12,8 @@ CGROUP = Path("/sys/fs/cgroup")  # the container's own, where there is one
 def memory_left() -> tuple[int, int]:
     """Bytes that are free for more processes, and all that there are: of the container's limit if it has one (cgroup
     v2), else of the machine."""
-    meminfo = Path("/proc/meminfo").read_text()
-    free, total = (int(found[1]) * 1024 if (found := pattern.search(meminfo)) else 0 for pattern in (AVAILABLE, TOTAL))
+    machine = psutil.virtual_memory()
+    free, total = machine.available, machine.total
     try:
         limit = int((CGROUP / "memory.max").read_text())
         used = int((CGROUP / "memory.current").read_text())

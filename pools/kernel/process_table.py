@@ -1,45 +1,43 @@
-"""What the kernel says about processes (proc(5)). Only our own user's are looked at, in our own namespace of pids."""
+"""What the kernel says about processes. Only our own user's are read, in our own namespace of pids."""
 
 import os
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
 
 from pools.agent.config import OUTPUT_PROCESS, POD
 
-PRIVATE = re.compile(r"^Private_(?:Clean|Dirty|Hugetlb):\s+(\d+) kB", re.MULTILINE)
-OUR_MODULE = re.compile(rb"[^\0]*\0-m\0pools\.agent\.(?:zygote|spawn)\0")
-ITS_POD = re.compile(rb"(?:^|\0)" + POD.encode() + rb"=([0-9a-f-]{36})\0")
-GONE = (OSError, ValueError)  # or not ours to look at
+GONE = (psutil.Error, OSError)  # or not ours to look at
+AGENT_MODULES = ("pools.agent.zygote", "pools.agent.spawn")
 
 
 def private_bytes(pid: int) -> int:
     """How much memory it has for itself alone; what a fork shares with its siblings costs nothing. 0: it is gone."""
     try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except GONE:
+        uss: int = psutil.Process(pid).memory_full_info().uss
+    except psutil.Error:
         return 0
-    return sum(int(kilobytes) for kilobytes in PRIVATE.findall(rollup)) * 1024
+    return uss
 
 
 def is_starved(pid: int) -> bool:
     """It runs, or would if there were a core or a page for it: slow, but neither stopped nor waiting for anything."""
-    return _state(pid) in ("R", "D")
+    return _status(pid) in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
 
 
 def is_stopped(pid: int) -> bool:
     """By a signal, or by a debugger."""
-    return _state(pid) in ("T", "t")
+    return _status(pid) in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 
 
-def _state(pid: int) -> str:
-    """The kernel's letter for it; empty: it is gone."""
+def _status(pid: int) -> str:
+    """Empty: it is gone."""
     try:
-        return _stat(pid)[0]
-    except GONE:
+        return psutil.Process(pid).status()
+    except psutil.Error:
         return ""
 
 
@@ -54,15 +52,16 @@ class PodsProcess:
 
     @classmethod
     def at(cls, pid: int) -> "PodsProcess | None":
-        """None: another program, or gone."""
+        """None: another program, another user's, or gone."""
         try:
-            place = Path(f"/proc/{pid}")
-            if not OUR_MODULE.match((place / "cmdline").read_bytes()) or _is_output(place):
+            process = psutil.Process(pid)
+            command = process.cmdline()
+            if command[1:2] != ["-m"] or command[2] not in AGENT_MODULES or process.name() == OUTPUT_PROCESS:
                 return None
-            if os.readlink(place / "ns" / "pid") != os.readlink("/proc/self/ns/pid"):
+            if os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
                 return None
-            pod = ITS_POD.search((place / "environ").read_bytes())
-            return cls(pid, int(_stat(pid)[3]), pod[1].decode()) if pod else None
+            pod = process.environ().get(POD)
+            return cls(pid, os.getsid(pid), pod) if pod else None
         except GONE:
             return None
 
@@ -81,37 +80,18 @@ class PodsProcess:
 
 def children_of_pod(pod: str) -> Iterator[int]:
     """Our children that live and have the environment of that pod's agents, whatever program they run."""
-    for pid in _own_pids():
-        with suppress(*GONE):
-            state, parent, *_ = _stat(pid)
-            if int(parent) != os.getpid() or state in "ZX" or _is_output(Path(f"/proc/{pid}")):
-                continue
-            found = ITS_POD.search(Path(f"/proc/{pid}/environ").read_bytes())
-            if found and found[1].decode() == pod:
-                yield pid
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if child.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) or child.name() == OUTPUT_PROCESS:
+                continue  # the output process passes on what others write, and ends with the last of them
+            if child.environ().get(POD) == pod:
+                yield child.pid
 
 
 def pods_processes() -> Iterator[PodsProcess]:
-    for pid in _own_pids():
-        if found := PodsProcess.at(pid):
-            yield found
-
-
-def _own_pids() -> Iterator[int]:
     """Of our user's processes."""
     user = os.geteuid()
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            with suppress(OSError):
-                if entry.name.isdecimal() and entry.stat().st_uid == user:
-                    yield int(entry.name)
-
-
-def _is_output(place: Path) -> bool:
-    """It passes on what others write, and ends with the last of them."""
-    return (place / "comm").read_text().strip() == OUTPUT_PROCESS
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    for pid in psutil.pids():
+        with suppress(OSError):
+            if os.stat(f"/proc/{pid}").st_uid == user and (found := PodsProcess.at(pid)):
+                yield found

@@ -1,19 +1,16 @@
-"""Memory and CPU of the processes of a service, read from /proc at each scrape (proc(5))."""
+"""Memory and CPU of the processes of a service, read at each scrape."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
+import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pools.kernel.process_table import private_bytes
 
-TICKS = os.sysconf("SC_CLK_TCK")
 READING_S = 0.04
 
 
@@ -25,29 +22,30 @@ class Group:
     parents: Collection[int] = field(default=())
 
 
-@dataclass(frozen=True)
-class CpuTimes:
-    own: float
-    of_dead_children: float
+def cpu_seconds(pid: int) -> float:
+    """Its own; 0 for a process that is gone."""
+    return sum(_cpu_times(pid)[:2])
 
-    @classmethod
-    def read(cls, pid: int) -> "CpuTimes":
-        """Seconds; 0 for a process that is gone."""
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (OSError, ValueError):
-            return cls(0.0, 0.0)
-        user, system, children_user, children_system = (int(ticks) for ticks in fields[11:15])
-        return cls((user + system) / TICKS, (children_user + children_system) / TICKS)
+
+def cpu_seconds_of_dead_children(pid: int) -> float:
+    """Of those that it has waited for."""
+    return sum(_cpu_times(pid)[2:4])
+
+
+def _cpu_times(pid: int) -> tuple[float, ...]:
+    """User, system; the same of its dead children."""
+    try:
+        return tuple(psutil.Process(pid).cpu_times())
+    except psutil.Error:
+        return (0.0,) * 4
 
 
 def children_of(pid: int) -> set[int]:
     """Direct ones, whichever of its threads has started them."""
-    found: set[int] = set()
-    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found.update(int(child) for child in listed.read_text().split())
-    return found
+    try:
+        return {child.pid for child in psutil.Process(pid).children()}
+    except psutil.Error:
+        return set()
 
 
 class PrivateMemory:
@@ -102,8 +100,8 @@ class ProcessTree(Collector):
 
     def _cpu_of(self, name: str, group: Group) -> float:
         """Never less than before: one that has just died may not have been waited for yet."""
-        seconds = sum(CpuTimes.read(pid).own for pid in group.pids)
-        seconds += sum(CpuTimes.read(pid).of_dead_children for pid in group.parents)
+        seconds = sum(cpu_seconds(pid) for pid in group.pids)
+        seconds += sum(cpu_seconds_of_dead_children(pid) for pid in group.parents)
         with self._lock:
             self._cpu[name] = max(seconds, self._cpu.get(name, 0.0))
             return self._cpu[name]

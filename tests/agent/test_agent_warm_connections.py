@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pools.agent.launcher import agent_environment
@@ -67,7 +68,7 @@ def wait_until_warm(agent: Agent, provider: FakeOpenAI) -> None:
 
     def has_long_been_quiet() -> bool:
         nonlocal quiet
-        asleep = process_state(pid) == "S" and not unread(ports(provider, "models"))
+        asleep = process_state(pid) == psutil.STATUS_SLEEPING and not unread(ports(provider, "models"))
         quiet = quiet + 1 if asleep else 0
         return quiet == QUIET_LOOKS
 

@@ -11,7 +11,7 @@ import pytest
 
 from devtools.log_follower import LogFollower, tail
 from devtools.processes import Foreground, ProgramEnded, StopRequested, children
-from tests.support.process_tree import descendants
+from tests.support.process_tree import descendants, is_alive
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -86,7 +86,7 @@ def test_killed_program_is_told_and_its_children_go_too(tmp_path: Path) -> None:
         process.kill()
         with pytest.raises(ProgramEnded, match="parent was killed by SIGKILL"):
             foreground.wait(10)
-    assert not any(child.is_alive for child in left)
+    assert not any(is_alive(child) for child in left)
 
 
 def test_orphans_with_sessions_of_their_own_are_found(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_signal_asks_to_stop_and_a_second_kills(tmp_path: Path) -> None:
     assert process.stdout.readline() == "stopping\n"
     # Again and again: until it waits for the stubborn one, it takes a signal for the first one.
     wait_until(lambda: ends_after_signal(process))
-    assert not any(child.is_alive for child in left)
+    assert not any(is_alive(child) for child in left)
 
 
 def test_programs_are_interrupted_when_we_are_killed(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_programs_are_interrupted_when_we_are_killed(tmp_path: Path) -> None:
     assert len(left) >= 2
     process.kill()
     process.wait()
-    wait_until(lambda: not any(child.is_alive for child in left))
+    wait_until(lambda: not any(is_alive(child) for child in left))
 
 
 def test_handlers_of_signals_come_back(tmp_path: Path) -> None:

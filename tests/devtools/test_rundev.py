@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
 from devtools import embedded_postgres
 from devtools.log_follower import tail
-from tests.support.process_tree import SeenProcess, descendants
+from tests.support.process_tree import descendants, is_alive
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -123,7 +124,7 @@ def files_for_others(data_dir: Path) -> list[str]:
     return found
 
 
-def everything(run: Run) -> set[SeenProcess]:
+def everything(run: Run) -> set[psutil.Process]:
     """The programs, their children, PostgreSQL."""
     seen = descendants(run.process.pid)
     assert len(seen) >= 8, "sandbox, runpools, zygote, agent, gunicorn and its workers, minder, postgres"
@@ -179,7 +180,7 @@ def test_run_serves_calls_and_ctrl_c_leaves_nothing(data_dir: Path) -> None:
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(timeout=60) == 0
         assert "Stopped." in run.output
-        assert not any(process.is_alive for process in left)
+        assert not any(is_alive(process) for process in left)
 
 
 def test_run_that_was_killed_leaves_nothing_and_the_next_one_works(data_dir: Path) -> None:
@@ -189,7 +190,7 @@ def test_run_that_was_killed_leaves_nothing_and_the_next_one_works(data_dir: Pat
         run.process.kill()
         run.process.wait()
         with running(data_dir, VOICE_AGENT_BOT=LIGHT_BOT) as after:
-            assert not any(process.is_alive for process in left), "it waits for what is left"
+            assert not any(is_alive(process) for process in left), "it waits for what is left"
             kept = json.loads((data_dir / "dev.json").read_text())
             assert (kept["token"], kept["admin_password"]) == (before["token"], before["admin_password"])
             assert (data_dir / "secret_key").read_text() == key, "log-ins outlive a restart"
@@ -202,7 +203,7 @@ def test_run_that_was_killed_leaves_nothing_and_the_next_one_works(data_dir: Pat
             assert "runpools was killed by SIGKILL" in after.output
             last_words = tail(data_dir / "logs" / "runpools.log", lines=1)[0]
             assert last_words in after.output.partition("everything else is stopped")[2], "the end of its log"
-            wait_until(lambda: not any(process.is_alive for process in left))
+            wait_until(lambda: not any(is_alive(process) for process in left))
 
 
 def test_port_in_use_is_named(data_dir: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import uuid
 from datetime import timedelta
 
+import psutil
 import pytest
 from django.db.models import F
 from django.utils import timezone
@@ -35,7 +36,7 @@ def a_minute_later() -> None:
 
 def freeze(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: process_state(pid) == "T")
+    wait_until(lambda: process_state(pid) == psutil.STATUS_STOPPED)
 
 
 def test_frozen_processes_of_a_killed_supervisor_are_ended_and_its_call_goes_on(pods, sandbox, tmp_path):

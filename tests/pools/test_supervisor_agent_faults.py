@@ -4,6 +4,7 @@ import json
 import os
 import signal
 
+import psutil
 import pytest
 
 from leads.models import LeadStatus
@@ -23,7 +24,7 @@ A_MINUTE = 60.0
 def stop(pid: int) -> None:
     """From now on it hangs."""
     os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: process_state(pid) == "T")
+    wait_until(lambda: process_state(pid) == psutil.STATUS_STOPPED)
 
 
 def next_to_be_claimed() -> AgentProcess:

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 import requests
 from django.db import connection
 
 from tests.support.daily_sandbox import Sandbox
+from tests.support.process_tree import descendants
 from tests.support.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -29,27 +31,15 @@ DEADLINE = 45.0
 
 def is_running(pid: int) -> bool:
     """Whether there is such a process, and it is not a zombie."""
-    return process_state(pid) not in ("", "Z", "X")
+    return process_state(pid) not in ("", psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 def process_state(pid: int) -> str:
-    """The kernel's letter for it (R, S, T for stopped, Z ...); empty if there is none."""
+    """As psutil calls it (psutil.STATUS_...); empty if there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
         return ""
-
-
-def descendants(pid: int) -> set[int]:
-    """Children, their children, and so on."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            direct = {int(child) for child in task.read_text().split()}
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        found |= direct.union(*(descendants(child) for child in direct))
-    return found
 
 
 # --- the real commands -------------------------------------------------------------------------------------
@@ -112,7 +102,7 @@ class Program:
 
     def descendants(self) -> set[int]:
         """Remembered, so that those who outlive it are ended with the test."""
-        now = descendants(self.pid)
+        now = {child.pid for child in descendants(self.pid)}
         self._offspring |= now
         return now
 

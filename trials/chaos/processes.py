@@ -6,20 +6,18 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from devtools.processes import children
 from pools.agent.config import OUTPUT_PROCESS
-from pools.kernel.process_table import private_bytes
-
-AGENT_MODULES = (b"pools.agent.zygote", b"pools.agent.spawn")
+from pools.kernel.process_table import AGENT_MODULES, private_bytes
 
 
 def descendants(pid: int) -> set[int]:
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            direct = {int(child) for child in task.read_text().split()}
-            found |= direct.union(*(descendants(child) for child in direct))
-    return found
+    try:
+        return {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    except psutil.Error:
+        return set()
 
 
 def descendants_of_the_run() -> set[int]:
@@ -36,10 +34,9 @@ def said_by_the_kernel(pid: int, name: str) -> str:
 def is_agent(pid: int) -> bool:
     """An agent process or a zygote that runs (zombies have no command line), not the process that redacts a zygote's
     output, which ends after it."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        if Path(f"/proc/{pid}/comm").read_text().strip() == OUTPUT_PROCESS:
-            return False
-        return any(module in Path(f"/proc/{pid}/cmdline").read_bytes() for module in AGENT_MODULES)
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return process.name() != OUTPUT_PROCESS and any(module in process.cmdline() for module in AGENT_MODULES)
     return False
 
 
@@ -76,6 +73,6 @@ class Weight:
 def weight(pid: int) -> Weight | None:
     """None: it is gone."""
     try:
-        return Weight(private_bytes(pid) // 1024, len(os.listdir(f"/proc/{pid}/fd")))
-    except OSError:
+        return Weight(private_bytes(pid) // 1024, psutil.Process(pid).num_fds())
+    except psutil.Error:
         return None
