@@ -1,1 +1,1 @@
-"""What the verbs of `manage.py pools` have in common: how people type and how they are answered."""
+"""The verbs of `manage.py pools`, by subject, and what they share: arguments, quantities, output."""

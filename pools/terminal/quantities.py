@@ -1,4 +1,4 @@
-"""What people type for rates, durations, shares and moments. Each raises ArgumentTypeError with what is allowed."""
+"""Parses rates, durations, shares and moments on the command line. Each function raises ArgumentTypeError."""
 
 import re
 from argparse import ArgumentTypeError
@@ -13,14 +13,14 @@ CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
 def duration(text: str) -> float:
-    """300ms, 2s, 20m, 1h, 7d: seconds."""
+    """Seconds of a duration such as 300ms, 2s, 20m, 1h or 7d; at most a year."""
     if not (found := DURATION.fullmatch(text.strip().lower())):
         raise ArgumentTypeError(f"{text!r} is not a duration such as 300ms, 2s, 20m, 1h or 7d")
     return _bounded(text, float(found[1]) * UNITS[found[2]])
 
 
 def minutes(text: str) -> float:
-    """30, 0.5."""
+    """A number of minutes such as 30 or 0.5; at most a year."""
     if not re.fullmatch(NUMBER, text.strip()) or not float(text):
         raise ArgumentTypeError(f"{text!r} is not a number of minutes such as 30")
     return _bounded(f"{text} minutes", 60 * float(text)) / 60
@@ -33,14 +33,14 @@ def _bounded(text: str, seconds: float) -> float:
 
 
 def rate(text: str) -> float:
-    """2/s, 120/min, 5000/h: a second."""
+    """Events a second of a rate such as 2/s, 120/min or 5000/h."""
     if not (found := RATE.fullmatch(text.strip().lower())) or not float(found[1]):
         raise ArgumentTypeError(f"{text!r} is not a rate such as 2/s, 120/min or 5000/h")
     return float(found[1]) / UNITS[found[2]]
 
 
 def share(text: str) -> float:
-    """99%, 99.9%, 0.999."""
+    """A share from 0.5 to below 1, written as 99%, 99.9% or 0.999."""
     number = text.strip().removesuffix("%")
     try:
         value = float(number) / (100 if text.strip().endswith("%") else 1)
@@ -52,7 +52,7 @@ def share(text: str) -> float:
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """10:00 (the next one, UTC), +20m (from now), 2026-11-24T10:00 (UTC unless it says otherwise), now."""
+    """A moment: 10:00 (the next one, UTC), +20m (from now), 2026-11-24T10:00 (UTC without an offset), or now."""
     text = text.strip()
     if text == "now":
         return now

@@ -2,9 +2,13 @@
 
 import shutil
 import unicodedata
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import IntEnum
 from itertools import pairwise
+from typing import Any, ClassVar
 
 from django.core.management.base import OutputWrapper
 from django.core.management.color import Style
@@ -12,6 +16,15 @@ from django.core.management.color import Style
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 HOME, CLEAR_REST, CLEAR_LINE = "\x1b[H", "\x1b[J", "\x1b[K"
 ALTERNATE, NORMAL = "\x1b[?1049h", "\x1b[?1049l"
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the verbs, as monitoring expects them. A verb raises CommandError for a usage error."""
+
+    FINE = 0
+    DEGRADED = 1
+    WRONG_CALL = 2  # argparse's number for it
+    UNKNOWN = 3
 
 
 class Screen:
@@ -50,6 +63,19 @@ class Screen:
     def _raw(self, text: str) -> None:
         self._stdout.write(text, ending="")
         self._stdout.flush()
+
+
+class Verb(ABC):
+    """A verb of `manage.py pools`. The docstring of a subclass is the text of `manage.py pools VERB --help`."""
+
+    help: ClassVar[str]  # one line, for the list of verbs
+
+    @abstractmethod
+    def add_arguments(self, parser: ArgumentParser) -> None: ...
+
+    @abstractmethod
+    def run(self, options: Mapping[str, Any], screen: Screen) -> int:
+        """Do it and return the exit code. Raises CommandError for a usage error."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

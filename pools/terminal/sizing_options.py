@@ -1,4 +1,4 @@
-"""What `size` and `simulate` are told alike: who comes, and how long things take; from the call, or from history."""
+"""Arguments of `size` and `simulate`: which callers come, and how long things take; typed, or read from history."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ DEFAULT_HISTORY_S = 86_400.0
 
 @dataclass(frozen=True)
 class Callers:
-    """Who comes in a period of so many seconds, and how long things took or are assumed to take (seconds)."""
+    """The arrivals in a period of `span` seconds, and how long things take, in seconds."""
 
     arrivals: list[float]
     span: float
@@ -36,7 +36,7 @@ class Callers:
 
     @property
     def most_calls(self) -> int:
-        """At one time, if each lasts as long as the average."""
+        """The largest number of calls at one time, if each lasts as long as the average."""
         most, first = 0, 0
         for index, moment in enumerate(self.arrivals):
             while self.arrivals[first] < moment - self.call_length:
@@ -46,9 +46,14 @@ class Callers:
 
 
 def add_callers(parser: ArgumentParser) -> None:
-    parser.add_argument("--arrivals", type=quantities.rate, metavar="RATE", help="2/s, 120/min, 5000/h")
     parser.add_argument(
-        "--pattern", choices=sorted(PATTERNS), default="poisson", help="how they come (default: poisson, independently)"
+        "--arrivals", type=quantities.rate, metavar="RATE", help="rate of callers: 2/s, 120/min, 5000/h"
+    )
+    parser.add_argument(
+        "--pattern",
+        choices=sorted(PATTERNS),
+        default="poisson",
+        help="how callers arrive (default: poisson, independently)",
     )
     parser.add_argument(
         "--from-history",
@@ -56,34 +61,40 @@ def add_callers(parser: ArgumentParser) -> None:
         nargs="?",
         const=DEFAULT_HISTORY_S,
         metavar="PERIOD",
-        help="learn from the sessions of the last PERIOD (default: 1d): arrivals, times, lengths of calls",
+        help="use arrivals, times and call lengths of the sessions of the last PERIOD (default: 1d)",
     )
     parser.add_argument(
         "--lasting",
         type=quantities.duration,
         default=3600.0,
         metavar="PERIOD",
-        help="how much of a pattern (default: 1h)",
+        help="length of the pattern (default: 1h)",
     )
     parser.add_argument(
         "--process-takes",
         type=quantities.duration,
         metavar="TIME",
-        help="to get a process ready (default: as recorded, else 60ms)",
+        help="time to get a process ready (default: as recorded, else 60ms)",
     )
     parser.add_argument(
         "--room-takes",
         type=quantities.duration,
         metavar="TIME",
-        help="to make a room at Daily (default: as recorded, else 250ms)",
+        help="time to make a room at Daily (default: as recorded, else 250ms)",
     )
     parser.add_argument(
-        "--call-takes", type=quantities.duration, metavar="TIME", help="a call's length (default: as recorded, else 2m)"
+        "--call-takes",
+        type=quantities.duration,
+        metavar="TIME",
+        help="length of a call (default: as recorded, else 2m)",
     )
     parser.add_argument(
-        "--pods", type=count, metavar="N", help="pods that share the callers (default: those that run, or 1)"
+        "--pods",
+        type=count,
+        metavar="N",
+        help="number of pods that share the callers (default: the running ones, or 1)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other chances")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the random numbers (default: 1)")
 
 
 def count(text: str) -> int:
@@ -93,7 +104,7 @@ def count(text: str) -> int:
 
 
 def callers(options: Mapping[str, Any]) -> Callers:
-    """Raises CommandError when nobody comes."""
+    """The callers that the options describe. Raises CommandError if there are none."""
     lasting = options["from_history"]
     if lasting is None and options["arrivals"] is None:
         raise CommandError("who comes? --arrivals 2/s, or --from-history 1d to learn from recorded sessions")
@@ -122,7 +133,7 @@ def callers(options: Mapping[str, Any]) -> Callers:
 
 
 def recorded(history: History) -> tuple[list[float], float]:
-    """From the first session on: before it the service may not have run."""
+    """Arrivals and length of the recorded time, from its first session on: before it the service may not have run."""
     if not history.arrivals:
         return [], history.span
     first = history.arrivals[0]

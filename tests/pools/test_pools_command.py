@@ -1,7 +1,10 @@
 """`manage.py pools`: its verbs for people and for scripts."""
 
+import importlib
+import inspect
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import threading
@@ -12,9 +15,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from pools.management.commands.pools import Command
+from pools import terminal
+from pools.management.commands.pools import VERBS, Command
 from pools.models import AgentProcess, DailyAccount, Pod, PoolOrder
-from pools.terminal.verbs import verbs
+from pools.terminal.screen import Verb
 from tests.support.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.support.programs import PROJECT
 
@@ -41,16 +45,17 @@ def make_full_pod(name: str, agents: int = 2, rooms: int = 1) -> None:
         make_room(pod=pod)
 
 
-def test_each_file_of_the_verbs_is_a_verb_with_help(capsys):
-    files = {path.stem for path in (PROJECT / "pools/terminal/verbs").glob("*.py")} - {"__init__"}
-    assert set(verbs()) == files
+def test_each_class_of_a_verb_is_a_verb_with_help(capsys):
+    for module in pkgutil.iter_modules(terminal.__path__, "pools.terminal."):
+        importlib.import_module(module.name)
+    assert {type(verb) for verb in VERBS.values()} == set(Verb.__subclasses__())
     code, text, _ = pools(capsys, "--help")
     assert code == 0 and "Exit codes" in text
     summary = " ".join(text.split())
-    for name, verb in verbs().items():
-        assert " ".join(f"{name} {verb.HELP}".split()) in summary
+    for name, verb in VERBS.items():
+        assert " ".join(f"{name} {verb.help}".split()) in summary
         code, text, _ = pools(capsys, name, "--help")
-        assert code == 0 and verb.__doc__.strip().splitlines()[0] in text
+        assert code == 0 and (inspect.getdoc(verb) or "").splitlines()[0] in text
 
 
 def test_a_verb_that_does_not_exist_is_refused(capsys):

@@ -1,6 +1,7 @@
-"""manage.py pools VERB: look at the pools and steer them from a terminal. The verbs are in pools/terminal/verbs."""
+"""The command `manage.py pools VERB`: shows the pools and controls them from a terminal. Verbs: pools/terminal."""
 
 import argparse
+import inspect
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,20 +11,48 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
 from common.database import is_connection_failure, no_database
-from pools.terminal.screen import Screen
-from pools.terminal.verbs import ExitCode, verbs
+from pools.terminal.explain import Explain
+from pools.terminal.overrides import Orders, Pause, Resize, Resume
+from pools.terminal.pods import Drain, Recycle, Undrain
+from pools.terminal.reserve import Reserve
+from pools.terminal.rollout import Rollout
+from pools.terminal.screen import ExitCode, Screen, Verb
+from pools.terminal.simulate import Simulate
+from pools.terminal.size import Size
+from pools.terminal.status import Status, Wait
 
 STEERING = logging.getLogger("pools.operators.steering")
-EPILOG = "`manage.py pools VERB --help` explains a verb. Exit codes: 0 fine, 1 not so, 2 wrong call, 3 no database."
+EPILOG = (
+    "`manage.py pools VERB --help` explains a verb. Exit codes: 0 success, 1 failure, 2 usage error, 3 no database."
+)
+VERBS: dict[str, Verb] = {
+    verb.__name__.lower(): verb()
+    for verb in (
+        Drain,
+        Explain,
+        Orders,
+        Pause,
+        Recycle,
+        Reserve,
+        Resize,
+        Resume,
+        Rollout,
+        Simulate,
+        Size,
+        Status,
+        Undrain,
+        Wait,
+    )
+}
 
 
 class Formatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of a verb's own text."""
+    """Keeps the line breaks of the verb's docstring."""
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The verb's own words are for the operator; the same as a line of a log, before them, would only be in the way."""
+    """Do not log what the verb prints for the operator anyway."""
     level = STEERING.level
     STEERING.setLevel(logging.WARNING)
     try:
@@ -33,15 +62,15 @@ def _quiet() -> Iterator[None]:
 
 
 class Command(BaseCommand):
-    help = "Look at the pools and steer them. Reads and writes the database; the pods obey what they find there."
-    requires_system_checks = []  # an operator in a hurry; `runpools` and gunicorn do them
+    help = "Show and control the pools. Reads and writes the database; the running pods obey what is there."
+    requires_system_checks = []  # they take time; `runpools` and gunicorn run them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = EPILOG
         subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
-        for name, verb in verbs().items():
+        for name, verb in VERBS.items():
             subparser = subparsers.add_parser(
-                name, help=verb.HELP, description=verb.__doc__.strip(), formatter_class=Formatter
+                name, help=verb.help, description=inspect.getdoc(verb), formatter_class=Formatter
             )
             verb.add_arguments(subparser)
 
@@ -49,7 +78,7 @@ class Command(BaseCommand):
         screen = Screen(self.stdout, self.stderr, self.style)
         try:
             with _quiet():
-                code = verbs()[options["verb"]].run(options, screen)
+                code = VERBS[options["verb"]].run(options, screen)
         except KeyboardInterrupt:
             raise SystemExit(130) from None
         except CommandError as wrong_call:

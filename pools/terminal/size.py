@@ -1,14 +1,4 @@
-"""Recommend sizes for a goal, and say what the next nine would cost.
-
-    manage.py pools size --arrivals 2/s --p99-under 300ms
-    manage.py pools size --arrivals 2/s --pattern bursts --hit-rate 99.9%
-    manage.py pools size --from-history 7d --hit-rate 99.9%
-
-From the arrivals come their rate and how much they come in bursts, from these and the time that a replacement takes the
-size at which so few callers find an empty pool (pools/decisions/demand.py names the sources). The
-result is checked with a simulation of the same callers. Nothing is changed: put the sizes into the environment, or
-order them with `pools resize`.
-"""
+"""The verb `size`: recommend sizes for a goal."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
@@ -26,11 +16,9 @@ from pools.sizing.history import daily_allowances
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, Sizes, cost, per_pod, recommend
 from pools.sizing.simulation import Result, Simulation, World
 from pools.terminal import quantities
-from pools.terminal.screen import Screen, table
+from pools.terminal.screen import ExitCode, Screen, Verb, table
 from pools.terminal.sizing_options import Callers, add_callers, callers, pods
-from pools.terminal.verbs import ExitCode
 
-HELP = "recommend sizes for a goal (--arrivals 2/s --p99-under 300ms)"
 NINES = (0.9, 0.99, 0.999, 0.9999)
 MORE = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
 FEW = 1000
@@ -38,36 +26,52 @@ FORK_S = 0.01
 IDLE_BYTES = 3.5e6  # measured with the default bot: see docs/operations.md
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_callers(parser)
-    goal = parser.add_mutually_exclusive_group()
-    goal.add_argument(
-        "--hit-rate", type=quantities.share, metavar="SHARE", help="of sessions that start warm (default: 99.9%%)"
-    )
-    goal.add_argument(
-        "--p99-under",
-        type=quantities.duration,
-        metavar="TIME",
-        help="99%% of sessions are acknowledged within this time",
-    )
+class Size(Verb):
+    """Recommend pool sizes for a goal, and show what one more nine of hit rate would cost.
 
+        manage.py pools size --arrivals 2/s --p99-under 300ms
+        manage.py pools size --arrivals 2/s --pattern bursts --hit-rate 99.9%
+        manage.py pools size --from-history 7d --hit-rate 99.9%
 
-def run(options: Mapping[str, Any], screen: Screen) -> int:
-    who = callers(options)
-    number = pods(options)
-    conditions = conditions_of(who, number)
-    goal = Goal(0.99, options["p99_under"]) if options["p99_under"] else Goal(options["hit_rate"] or 0.999)
-    try:
-        sizes, result = confirmed(recommend(goal, conditions), goal, who, conditions, number)
-    except OutOfReach as problem:
-        raise CommandError(str(problem)) from None
-    screen.out("\n".join(description(who, conditions, number)))
-    pairs = f"{counted(sizes.agents, 'agent process', 'agent processes')} and {counted(sizes.rooms, 'room')}"
-    screen.out(f"\nFor {in_words(goal)}: {pairs} in all.\n")
-    screen.out("\n".join(settings_for(sizes, number, who.most_calls)))
-    screen.out(f"\n{in_figures(result)}\n\nWhat the next nine costs:\n")
-    screen.out(prices(conditions, number))
-    return ExitCode.FINE
+    The size follows from the rate of the arrivals, how much they come in bursts, and the time that a replacement takes
+    (pools/decisions/demand.py names the sources). The result is checked with a simulation of the same callers. Nothing
+    is changed: put the sizes into the environment, or set them with `pools resize`.
+    """
+
+    help = "recommend sizes for a goal (--arrivals 2/s --p99-under 300ms)"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_callers(parser)
+        goal = parser.add_mutually_exclusive_group()
+        goal.add_argument(
+            "--hit-rate",
+            type=quantities.share,
+            metavar="SHARE",
+            help="share of sessions that start warm (default: 99.9%%)",
+        )
+        goal.add_argument(
+            "--p99-under",
+            type=quantities.duration,
+            metavar="TIME",
+            help="time within which 99%% of sessions are acknowledged",
+        )
+
+    def run(self, options: Mapping[str, Any], screen: Screen) -> int:
+        who = callers(options)
+        number = pods(options)
+        conditions = conditions_of(who, number)
+        goal = Goal(0.99, options["p99_under"]) if options["p99_under"] else Goal(options["hit_rate"] or 0.999)
+        try:
+            sizes, result = confirmed(recommend(goal, conditions), goal, who, conditions, number)
+        except OutOfReach as problem:
+            raise CommandError(str(problem)) from None
+        screen.out("\n".join(description(who, conditions, number)))
+        pairs = f"{counted(sizes.agents, 'agent process', 'agent processes')} and {counted(sizes.rooms, 'room')}"
+        screen.out(f"\nFor {in_words(goal)}: {pairs} in all.\n")
+        screen.out("\n".join(settings_for(sizes, number, who.most_calls)))
+        screen.out(f"\n{in_figures(result)}\n\nWhat the next nine costs:\n")
+        screen.out(prices(conditions, number))
+        return ExitCode.FINE
 
 
 def conditions_of(who: Callers, number: int) -> Conditions:
@@ -89,7 +93,7 @@ def conditions_of(who: Callers, number: int) -> Conditions:
 
 
 def measured_bytes() -> float:
-    """Of an idle process on this host, if there are any; 0: none."""
+    """Private bytes of an idle agent process on this host, on average; 0 if there is none."""
     pids = AgentProcess.objects.available().order_by("-id").values_list("os_pid", flat=True)[:10]
     found = [size for pid in pids if pid and (size := private_bytes(pid))]
     return sum(found) / len(found) if found else 0.0

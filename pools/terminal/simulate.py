@@ -1,14 +1,4 @@
-"""Try sizes on callers who have come or might come: how many would start warm, who waits, what is in stock when.
-
-    manage.py pools simulate --arrivals 0.5/s --pattern campaigns --processes 3..40 --rooms 5..40 --max-processes 600
-    manage.py pools simulate --from-history 1d --processes 8 --rooms 10
-    manage.py pools simulate --arrivals 2/s --reserve 60@20m+10m
-
-What decides is the code of the running pods: demand is followed between SIZE and MAX, orders are obeyed, Daily is asked
-no faster than its budget allows. Who finds no free slot (--max-processes) is refused: that is counted apart, and the
-other figures are of those who were served. Only the effects are simulated: how long a process, a room and a call take.
-Nothing of the running service is touched.
-"""
+"""The verb `simulate`: try sizes on recorded or invented callers."""
 
 import json
 import re
@@ -24,42 +14,72 @@ from pools.decisions.targets import Action, Order
 from pools.sizing.history import daily_allowances
 from pools.sizing.simulation import Result, Sample, Simulation, World
 from pools.terminal import quantities
-from pools.terminal.screen import Screen, plot, table
+from pools.terminal.screen import ExitCode, Screen, Verb, plot, table
 from pools.terminal.sizing_options import Callers, add_callers, callers, count, pods
-from pools.terminal.verbs import ExitCode
 
-HELP = "try sizes on recorded or invented callers; plots stock and waits"
 RESERVATION = re.compile(r"(\d+)@([^+]+)\+(.+)")
 PERCENTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_callers(parser)
-    parser.add_argument("--processes", type=sizes, metavar="SIZE[..MAX]", help="of each pod (default: as configured)")
-    parser.add_argument("--rooms", type=sizes, metavar="SIZE[..MAX]", help="of each pod (default: as configured)")
-    parser.add_argument(
-        "--max-processes", type=count, metavar="N", help="of each pod, calls included (default: as configured)"
-    )
-    parser.add_argument(
-        "--hit-rate",
-        type=quantities.share,
-        default=settings.POOL_HIT_RATE,
-        metavar="SHARE",
-        help="what following demand aims at (default: as configured)",
-    )
-    parser.add_argument(
-        "--reserve",
-        type=reservation,
-        action="append",
-        default=[],
-        metavar="PAIRS@AFTER+FOR",
-        help="e.g. 60@20m+10m; may be repeated",
-    )
-    parser.add_argument("--json", action="store_true", help="for programs: figures and samples as one JSON object")
+class Simulate(Verb):
+    """Try sizes on recorded or invented callers: how many would start warm, how long others wait, what is ready when.
+
+        manage.py pools simulate --arrivals 0.5/s --pattern campaigns --processes 3..40 --rooms 5..40
+        manage.py pools simulate --from-history 1d --processes 8 --rooms 10
+        manage.py pools simulate --arrivals 2/s --reserve 60@20m+10m
+
+    The decisions are made by the code of the running pods: they follow demand between SIZE and MAX, obey reservations,
+    and call Daily no faster than its budget allows. Only the effects are simulated: how long a process, a room and a
+    call take. A caller who finds no free slot (--max-processes) is refused; the other figures are those of the callers
+    who were served. The running service is not touched.
+    """
+
+    help = "try sizes on recorded or invented callers; plots ready items and waits"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_callers(parser)
+        parser.add_argument(
+            "--processes", type=sizes, metavar="SIZE[..MAX]", help="of each pod (default: as configured)"
+        )
+        parser.add_argument("--rooms", type=sizes, metavar="SIZE[..MAX]", help="of each pod (default: as configured)")
+        parser.add_argument(
+            "--max-processes", type=count, metavar="N", help="of each pod, calls included (default: as configured)"
+        )
+        parser.add_argument(
+            "--hit-rate",
+            type=quantities.share,
+            default=settings.POOL_HIT_RATE,
+            metavar="SHARE",
+            help="hit rate that the pools aim at when they follow demand (default: as configured)",
+        )
+        parser.add_argument(
+            "--reserve",
+            type=reservation,
+            action="append",
+            default=[],
+            metavar="PAIRS@AFTER+FOR",
+            help="a reservation such as 60@20m+10m; may be repeated",
+        )
+        parser.add_argument("--json", action="store_true", help="print figures and samples as one JSON object")
+
+    def run(self, options: Mapping[str, Any], screen: Screen) -> int:
+        who = callers(options)
+        world = world_of(options, who)
+        result = Simulation(world, who.arrivals, options["reserve"]).run(who.span)
+        if options["json"]:
+            screen.out(json.dumps(figures(result) | {"samples": [vars(sample) for sample in result.samples]}, indent=1))
+        else:
+            screen.out(f"Callers: {who.source}. {in_words(world)}\n")
+            screen.out("\n\n".join(plots(who, result)))
+            screen.out(f"{'':8}0 s{duration(who.span):>69}\n")
+            screen.out(tables(result))
+            if verdict := too_few_slots(result, world, who):
+                screen.out(f"\n{screen.style.WARNING(verdict)}")
+        return ExitCode.FINE
 
 
 def sizes(text: str) -> tuple[int, int]:
-    """3 or 3..40."""
+    """Parse a size and its cap: 3 or 3..40."""
     low, _, high = text.partition("..")
     if not low.isdecimal() or not (high or low).isdecimal() or int(low) > int(high or low):
         raise ArgumentTypeError(f"{text!r} is not a size such as 8, or a size and its cap such as 3..40")
@@ -74,22 +94,6 @@ def reservation(text: str) -> Order:
         )
     begin, lasting = quantities.duration(found[2]), quantities.duration(found[3])
     return Order(1, Action.RESERVE, size=int(found[1]), starts_in=begin, ends_in=begin + lasting)
-
-
-def run(options: Mapping[str, Any], screen: Screen) -> int:
-    who = callers(options)
-    world = world_of(options, who)
-    result = Simulation(world, who.arrivals, options["reserve"]).run(who.span)
-    if options["json"]:
-        screen.out(json.dumps(figures(result) | {"samples": [vars(sample) for sample in result.samples]}, indent=1))
-    else:
-        screen.out(f"Callers: {who.source}. {in_words(world)}\n")
-        screen.out("\n\n".join(plots(who, result)))
-        screen.out(f"{'':8}0 s{duration(who.span):>69}\n")
-        screen.out(tables(result))
-        if verdict := too_few_slots(result, world, who):
-            screen.out(f"\n{screen.style.WARNING(verdict)}")
-    return ExitCode.FINE
 
 
 def world_of(options: Mapping[str, Any], who: Callers) -> World:
@@ -181,7 +185,7 @@ def tables(result: Result) -> str:
 
 
 def too_few_slots(result: Result, world: World, who: Callers) -> str:
-    """What would serve everybody: the calls at one time, a tenth more for those that last longer, and the stock."""
+    """A warning if callers were refused, with a number of process slots that would serve everybody."""
     if not result.refused:
         return ""
     enough = ceil(1.1 * who.most_calls / world.pods) + world.agent_cap

@@ -1,7 +1,4 @@
-"""What the pools hold, pod by pod, and what is wrong with them.
-
-Exit code 0: healthy; 1: degraded, with the reasons; 3: the database does not answer.
-"""
+"""The verbs that read the state of the pools: `status`, `wait`."""
 
 import json
 import time
@@ -10,51 +7,59 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
+from common.database import is_connection_failure, no_database
 from common.display import NONE, duration, since
 from pools.decisions.targets import CONFIGURED
+from pools.status.readiness import what_is_missing
 from pools.status.state import PodState, PoolState, Stock, details, read_state, report
-from pools.terminal.order_list import order_table
-from pools.terminal.screen import Screen, one_line, table
-from pools.terminal.verbs import ExitCode
+from pools.terminal.options import order_table
+from pools.terminal.screen import ExitCode, Screen, Verb, one_line, table
 
-HELP = "what the pools hold and what is wrong; --watch stays"
 RECONNECT_S = 1.0
 SHORTEST_PAUSE_S = 0.5
 WORTH_TELLING_S = 1.0  # an open transaction of that age; younger ones are everyday work
+POLL_S = 0.2
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
-    parser.add_argument(
-        "--watch",
-        "-w",
-        type=float,
-        nargs="?",
-        const=1.0,
-        metavar="SECONDS",
-        help="stay and look again every second (or SECONDS, 0.5 at least) until Ctrl-C; with --json: one object a line",
-    )
+class Status(Verb):
+    """Show the state of the pools, pod by pod, and what is wrong.
 
+    Exit code 0: healthy; 1: degraded, with the reasons; 3: the database does not answer.
+    """
 
-def run(options: Mapping[str, Any], screen: Screen) -> int:
-    if options["watch"] is None:
-        state = read_state()
-        screen.out(as_json(state, indent=2) if options["json"] else picture(state, screen))
-        return code_of(state)
-    pause = max(SHORTEST_PAUSE_S, options["watch"])
-    if options["json"] or not screen.is_terminal:
-        while True:
+    help = "show the state of the pools and what is wrong; --watch repeats"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument(
+            "--watch",
+            "-w",
+            type=float,
+            nargs="?",
+            const=1.0,
+            metavar="SECONDS",
+            help="repeat every second (or every SECONDS, at least 0.5) until Ctrl-C; with --json: one object a line",
+        )
+
+    def run(self, options: Mapping[str, Any], screen: Screen) -> int:
+        if options["watch"] is None:
             state = read_state()
-            screen.out(as_json(state) if options["json"] else picture(state, screen) + "\n")
-            time.sleep(pause)
-    return watch(screen, pause)
+            screen.out(as_json(state, indent=2) if options["json"] else picture(state, screen))
+            return code_of(state)
+        pause = max(SHORTEST_PAUSE_S, options["watch"])
+        if options["json"] or not screen.is_terminal:
+            while True:
+                state = read_state()
+                screen.out(as_json(state) if options["json"] else picture(state, screen) + "\n")
+                time.sleep(pause)
+        return watch(screen, pause)
 
 
 def watch(screen: Screen, pause: float) -> int:
-    """Until Ctrl-C. A database that goes away is waited for."""
+    """Redraw the state until Ctrl-C. If the database goes away, wait for it. Returns the last exit code."""
     code = ExitCode.UNKNOWN
     with screen.kept():
         while True:
@@ -76,7 +81,7 @@ def code_of(state: PoolState) -> ExitCode:
 
 
 def as_json(state: PoolState, indent: int | None = None) -> str:
-    """The counts of both pools under their names, and what operators see of the pods."""
+    """The counts of both pools, and the details of the pods, as JSON."""
     answer = report(state, state.agents)
     content = {
         "at": timezone.now(),
@@ -94,7 +99,7 @@ def counts(stock: Stock) -> dict[str, int]:
 
 
 def picture(state: PoolState, screen: Screen) -> str:
-    """The whole answer for people."""
+    """The state as text for people."""
     reasons = state.reasons()
     verdict = screen.style.ERROR("degraded") if reasons else screen.style.SUCCESS("healthy")
     lines = [f"Pools: {verdict}    {timezone.now():%Y-%m-%d %H:%M:%S} UTC"]
@@ -120,7 +125,7 @@ def picture(state: PoolState, screen: Screen) -> str:
 
 
 def unusual_targets(state: PoolState) -> list[str]:
-    """Why a pod's target is not what is configured."""
+    """Lines that say why a target is not the configured size."""
     reasons = [
         f"  {each.pod.name}: {name} {stock.pool_size}, {why}"
         for each in state.pods
@@ -154,5 +159,56 @@ def pod_row(state: PodState) -> tuple[object, ...]:
 
 
 def level(stock: Stock) -> str:
-    """3/3, or 1/3 +2 with two warming."""
+    """Available of target: 3/3, or 1/3 +2 with two warming."""
     return f"{stock.available}/{stock.pool_size}" + (f" +{stock.warming}" if stock.warming else "")
+
+
+class Wait(Verb):
+    """Wait until the pools are full.
+
+    Each live pod must have its target of available agent processes, and all pods together their target of rooms. A pod
+    that has not registered yet is not counted: say how many you expect with --pods. A pool with the target 0 (paused,
+    or of size 0) is never ready. Exit code 0: ready; 1: not in time, with what was missing; 3: the database did not
+    answer.
+    """
+
+    help = "wait until the pools are full"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--ready", action="store_true", help="until the pools are full (the default)")
+        parser.add_argument("--pods", type=int, default=1, metavar="N", help="wait for at least N pods (default: 1)")
+        parser.add_argument(
+            "--timeout",
+            type=float,
+            default=60.0,
+            metavar="SECONDS",
+            help="give up after SECONDS (default: 60; 0: check once)",
+        )
+
+    def run(self, options: Mapping[str, Any], screen: Screen) -> int:
+        began = time.monotonic()
+        told: list[str] = []
+        while True:
+            missing, code = check(options["pods"])
+            waited = time.monotonic() - began
+            if not missing:
+                screen.out(f"Ready after {duration(waited)}.")
+                return ExitCode.FINE
+            if waited >= options["timeout"]:
+                screen.note(f"Not ready within {options['timeout']:g} s: {'; '.join(missing)}")
+                return code
+            if missing != told:
+                screen.note(f"Waiting: {'; '.join(missing)}")
+                told = missing
+            time.sleep(min(POLL_S, max(0.0, options["timeout"] - waited)))
+
+
+def check(pods: int) -> tuple[list[str], ExitCode]:
+    """What is missing, and the exit code for it. A database that is not up yet counts as missing."""
+    try:
+        return what_is_missing(read_state(), pods=pods), ExitCode.DEGRADED
+    except OperationalError as error:
+        connection.close()
+        if not is_connection_failure(error):
+            raise
+        return [no_database(error)], ExitCode.UNKNOWN
