@@ -1,4 +1,4 @@
-"""Who calls: `Authorization: Bearer` with an opaque token of ours, or with a JWT."""
+"""Authenticates callers by `Authorization: Bearer`, with one of our opaque tokens or with a JWT."""
 
 from django.contrib.auth import get_user_model
 from rest_framework.authentication import BaseAuthentication
@@ -9,13 +9,13 @@ from access import jwts
 from access.models import ApiToken
 from access.scope import Scope
 
-MAX_TOKEN_LENGTH = 200  # ours have 46 characters; nothing longer is worth hashing
-MAX_JWT_LENGTH = 8000  # what a header may be long
+MAX_TOKEN_LENGTH = 200  # our tokens have 46 characters; what is much longer is not hashed
+MAX_JWT_LENGTH = 8000  # about what a header may hold
 BAD_CREDENTIALS = "Could not validate credentials"
 
 
 class BearerTokenAuthentication(BaseAuthentication):
-    """Gives (Scope, ApiToken or None). No header: not authenticated; a bad one: 401."""
+    """Returns (Scope, ApiToken or None). Without the header a caller is anonymous; a bad header gives 401."""
 
     def authenticate(self, request: Request) -> tuple[Scope, ApiToken | None] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
@@ -41,7 +41,11 @@ class BearerTokenAuthentication(BaseAuthentication):
 
 
 def _scope_of_jwt(secret: str) -> Scope:
-    """Of a user of ours the rows are asked, which may have changed since the login; others say it themselves."""
+    """Return the scope of a JWT. Raises AuthenticationFailed (401).
+
+    For our own users it is read from the database, because it may have changed since the log-in. JWTs of other issuers
+    say themselves what their holder may do.
+    """
     try:
         claims = jwts.verified(secret)
         if claims.get("iss") != jwts.ISSUER:

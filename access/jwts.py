@@ -1,8 +1,8 @@
-"""JWTs: those that users get when they log in, and those that other services sign with the configured key.
+"""Issues JWTs to users who log in, and verifies those and the JWTs that other services sign.
 
-Ours are signed with HS256, by JWT_SECRET_KEY if there is one, else by a key made from SECRET_KEY. Others are checked
-with JWT_SECRET_KEY or JWT_PUBLIC_KEY, by JWT_ALGORITHM alone. Each issuer has one key and one algorithm: the key of our
-own log-ins checks only tokens that carry our own `iss`, and what a token's header says decides nothing.
+Our own are signed with HS256, with JWT_SECRET_KEY or, if it is unset, with a key derived from SECRET_KEY. Others are
+verified with JWT_SECRET_KEY or JWT_PUBLIC_KEY, by JWT_ALGORITHM only. Each issuer has one key and one algorithm: the
+key of our own log-ins verifies only tokens with our `iss`, and the algorithm in a token's header is not trusted.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from common.strict_json import refuse_unstorable
 
 ISSUER = "breeze-buddy-pools"
 LEGACY_ROLES = {"shop": Role.USER}
-CLOCKS_DIFFER_S = 10
+CLOCKS_DIFFER_S = 10  # how much the clock of another issuer may be off
 
 
 class BadToken(Exception):
-    """The text is for the caller."""
+    """The token cannot be accepted. The text is shown to the caller."""
 
 
 def lifetime() -> timedelta:
@@ -34,7 +34,7 @@ def lifetime() -> timedelta:
 
 
 def issue(user: User, scope: Scope) -> str:
-    """For a user who has logged in."""
+    """Return a signed JWT for a user who has logged in."""
     now = datetime.now(UTC)
     claims = {
         "iss": ISSUER,
@@ -50,12 +50,12 @@ def issue(user: User, scope: Scope) -> str:
 
 
 def password_mark(user: User) -> str:
-    """Changes with the password, so that a token does not outlive it."""
+    """Return a short digest that changes with the password, so that tokens end when it is changed."""
     return str(user.get_session_auth_hash())[:16]
 
 
 def verified(token: str) -> dict[str, Any]:
-    """The claims of a token that one of our keys has signed and that is not over. Raises BadToken."""
+    """Return the claims of a token if its signature is right and it has not expired. Raises BadToken."""
     try:
         unverified = jwt.decode(token, options={"verify_signature": False, "verify_exp": False})
         key, algorithm = _key_of(unverified.get("iss"))
@@ -65,13 +65,13 @@ def verified(token: str) -> dict[str, Any]:
         raise BadToken("Token has expired") from None
     except (jwt.PyJWTError, ShapeError, ValueError, RecursionError):
         raise BadToken("Could not validate credentials") from None
-    if "aud" in claims:  # for somebody else, whoever that is: an empty one too, which PyJWT takes
+    if "aud" in claims:  # the token is meant for another service; PyJWT itself would accept an empty `aud`
         raise BadToken("Could not validate credentials")
     return claims
 
 
 def scope_of_claims(claims: dict[str, Any]) -> Scope:
-    """Of a token that another service has issued: it says itself what its holder may do. Raises BadToken."""
+    """Return the scope that a token of another service claims for its holder. Raises BadToken."""
     if claims.get("typ") == "widget" or claims.get("demo") or claims.get("sub") == "legacy_admin":
         raise BadToken("Could not validate credentials")
     role = str(claims.get("role"))
@@ -92,14 +92,15 @@ def scope_of_claims(claims: dict[str, Any]) -> Scope:
 
 
 def _holder(claims: dict[str, Any], role: str, *ids: frozenset[str]) -> str:
-    """A service may sign for many tenants in one name, or in none: what they may do tells them apart too."""
+    """Return a name that is unique per holder. Role and ids are part of it, because a service may sign for many tenants
+    with the same subject, or with none."""
     issuer, subject = str(claims.get("iss", "")), str(claims.get("sub", ""))
     whole = json.dumps([issuer, subject, role, *map(sorted, ids)])
     return f"jwt {issuer} {subject} {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def _ids(claims: dict[str, Any], *names: str) -> frozenset[str]:
-    """Of the first of the names that is there: a list, or a single id."""
+    """Return the ids of the first of these claims that is present; it holds a list or a single id."""
     for name in names:
         value = claims.get(name)
         if value is None:
@@ -110,7 +111,7 @@ def _ids(claims: dict[str, Any], *names: str) -> frozenset[str]:
 
 
 def _key_of(issuer: object) -> tuple[str | bytes, str]:
-    """The one key and algorithm of this issuer. Raises BadToken where no key for other issuers is configured."""
+    """Return key and algorithm for this issuer. Raises BadToken if no key for other issuers is configured."""
     if issuer == ISSUER:
         return _login_key(), "HS256"
     if settings.JWT_ALGORITHM == "RS256":

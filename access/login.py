@@ -1,7 +1,7 @@
-"""Logging in with a password, for `POST /login` and the form of the admin, within the same limits.
+"""Logs users in by password, for `POST /login` and the admin's form, with the same limits for both.
 
-A password's hash takes half a second of CPU. So an address and an account have LOGIN_RATE each, and a process makes
-one hash at a time, with two log-ins waiting for their turn.
+Hashing a password takes half a second of CPU. So LOGIN_RATE applies to each client address and to each account, and a
+process computes one hash at a time while at most two more log-ins wait.
 """
 
 import threading
@@ -25,7 +25,7 @@ _HASHING = threading.Lock()
 
 
 def log_in(request: HttpRequest, name: str, password: str) -> User | None:
-    """The user of this name, or of an email that no other user has; None: there is none, or not with this password.
+    """Return the user with this name (or unique email) and password; None if there is no such user.
 
     An unknown name takes as long as a wrong password. Raises Throttled.
     """
@@ -39,14 +39,14 @@ def log_in(request: HttpRequest, name: str, password: str) -> User | None:
 
 
 def canonical(name: str) -> str:
-    """One form for all spellings of a user name or an email that can mean the same account."""
+    """Return one form for all spellings of a user name or an email that can mean the same account."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _named(name: str) -> User | None:
     if found := User.objects.filter(username=name).first():
         return found
-    # PostgreSQL compares in capitals, where other letters are the same than here: a dotless i and an i.
+    # PostgreSQL compares in upper case, in which other letters become equal than here: a dotless i and an i.
     by_email = [
         user
         for user in User.objects.filter(email__iexact=name).exclude(email="")[:10]
@@ -56,7 +56,7 @@ def _named(name: str) -> User | None:
 
 
 def _network(address: str) -> str:
-    """Of IPv6 the first half: the other is the holder's, who has as many addresses as he likes."""
+    """Return an IPv4 address as it is, and of an IPv6 address its /64 network, in which a client can change freely."""
     try:
         ip = ip_address(address)
     except ValueError:
@@ -67,14 +67,14 @@ def _network(address: str) -> str:
 
 
 def _count(whom: str) -> None:
-    """Raises Throttled if there have been too many log-ins; this one then counts for nobody else."""
+    """Count a log-in. Raises Throttled if there have been too many, in which case nothing is counted."""
     if wait := seconds_to_wait("LOGIN_RATE", whom, settings.LOGIN_RATE):
         raise Throttled(wait)
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    """Alone in this process. Raises Throttled where two wait already."""
+    """Wait for this process's turn to hash. Raises Throttled if two log-ins wait already."""
     if not _PLACES.acquire(blocking=False):
         raise Throttled(BUSY_S)
     try:

@@ -10,7 +10,7 @@ from access.login import log_in
 
 
 class LoginForm(AuthenticationForm):
-    """`retry_after`: seconds to wait after which another attempt is looked at, where this one was not."""
+    """`retry_after`: seconds after which the next attempt is accepted, if this one was throttled."""
 
     retry_after: int | None = None
 

@@ -1,4 +1,4 @@
-"""A rate: so many calls in so many seconds."""
+"""A rate limit as settings spell it: so many calls in so many seconds."""
 
 import re
 from typing import NamedTuple, Self

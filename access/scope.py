@@ -1,4 +1,4 @@
-"""What the holder of a token may see and change. Nothing else decides this.
+"""Decides what the holder of a token may see and change. Nothing else decides this.
 
 | role | sees | pushes, connects, aborts, edits templates | issues and revokes tokens | runs the service |
 |---|---|---|---|---|
@@ -7,8 +7,8 @@
 | merchant | its merchants | its merchants | no | no |
 | user | its resellers or merchants | nothing | no | no |
 
-What a caller does not see does not exist for it: 404. A view names one of the permissions below, and takes its rows
-from `scope_of(request)`.
+Rows that a caller may not see answer 404, like rows that do not exist. A view names one of the permissions below, and
+takes its rows from `scope_of(request)`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -32,17 +32,17 @@ ALL = "*"
 
 @dataclass(frozen=True)
 class Scope:
-    """What the holder of a token may see and change; without ids it sees nothing, `*` stands for all.
+    """The role of a caller and the ids that it is limited to. Without ids it sees nothing; `*` stands for all.
 
-    admin everything; reseller all of its resellers; merchant its merchants (of its resellers, if it names any);
-    user reads what its resellers or merchants show.
+    An admin sees everything; a reseller all of its resellers; a merchant its merchants (within its resellers, if it
+    names any); a user reads what its resellers or merchants have.
     """
 
     role: Role
     reseller_ids: frozenset[str]
     merchant_ids: frozenset[str]
-    holder: str  # tells the holders of tokens apart
-    name: str = ""  # for people
+    holder: str  # unique per holder of a token
+    name: str = ""  # shown to people
     email: str = ""
     is_authenticated = True  # what REST framework asks of a user
 
@@ -56,7 +56,7 @@ class Scope:
 
     @classmethod
     def of_user(cls, user: User) -> Self | None:
-        """None: a user without a role, who may do nothing."""
+        """Return the scope of a user; None if the user has no role and may do nothing."""
         holder, name = f"user {user.pk}", user.get_username()
         try:
             return cls.of(user.profile, holder, name, user.email)
@@ -71,16 +71,16 @@ class Scope:
 
     @property
     def may_grant(self) -> bool:
-        """May make and revoke tokens for others."""
+        """Whether the caller may make and revoke tokens for others."""
         return self.role in (Role.ADMIN, Role.RESELLER)
 
     @property
     def is_operator(self) -> bool:
-        """May see what concerns the service as a whole."""
+        """Whether the caller may see and do what concerns the service as a whole."""
         return self.role == Role.ADMIN
 
     def tokens(self) -> QuerySet[ApiToken]:
-        """Those that may be seen and revoked."""
+        """Return the tokens that the caller may see and revoke."""
         if not self.may_grant:
             return ApiToken.objects.none()
         if self.role == Role.ADMIN or ALL in self.reseller_ids:
@@ -89,9 +89,9 @@ class Scope:
         return ApiToken.objects.filter(within).exclude(reseller_ids=[]).exclude(role=Role.ADMIN)
 
     def check_change(self, reseller_id: str, merchant_id: str | None) -> None:
-        """May something be made for this reseller and merchant? `""`: for none in particular; None: not yet known.
+        """Check that something may be made or changed for this reseller and merchant. Raises PermissionDenied (403).
 
-        Raises PermissionDenied (403).
+        `merchant_id`: "" for no particular merchant, None if it is not known yet.
         """
         if not self.may_change:
             raise PermissionDenied(READ_ONLY)
@@ -107,14 +107,14 @@ class Scope:
             raise PermissionDenied(f"Access denied to merchant {merchant_id}")
 
     def check_merchant(self, merchant_id: str) -> None:
-        """May something be made for this merchant, of a reseller that is not named? Raises PermissionDenied (403)."""
+        """Check that something may be made for a merchant where no reseller is named. Raises PermissionDenied (403)."""
         if self.role == Role.RESELLER and ALL not in self.reseller_ids:
             raise PermissionDenied(f"Access denied to merchant {merchant_id} without its reseller")
         if self.role == Role.MERCHANT and not self._holds(merchant_id, self.merchant_ids):
             raise PermissionDenied(f"Access denied to merchant {merchant_id}")
 
     def check_grant(self, reseller_ids: Iterable[str]) -> None:
-        """May a token for these resellers be issued? Raises PermissionDenied (403)."""
+        """Check that a token for these resellers may be issued. Raises PermissionDenied (403)."""
         if self.role == Role.ADMIN:
             return
         for reseller_id in reseller_ids:
@@ -126,7 +126,10 @@ class Scope:
         return wanted in ids or (ALL in ids and wanted != "")
 
     def visible(self, *, shared: bool) -> Q:
-        """Rows by their reseller_id and merchant_id; `shared`: with those of no merchant in particular."""
+        """Return the filter for rows with reseller_id and merchant_id that the caller sees.
+
+        `shared`: include the rows of a reseller that belong to no particular merchant.
+        """
         if self.role == Role.ADMIN:
             return Q()
         nothing = Q(pk__in=[])
@@ -142,14 +145,14 @@ class Scope:
 
 
 def _among(field: str, ids: Collection[str]) -> Q | None:
-    """None: no id is held."""
+    """Return the filter for one field; None if the caller has no id of that kind."""
     if ALL in ids:
         return Q()
     return Q(**{f"{field}__in": ids}) if ids else None
 
 
 def claims_of(scope: Scope) -> Mapping[str, Any]:
-    """Role and ids as JWTs and `GET /auth/me` say them."""
+    """Return role and ids in the form that JWTs and `GET /auth/me` have."""
     return {
         "role": scope.role.value,
         "reseller_ids": sorted(scope.reseller_ids) if scope.role != Role.ADMIN else [ALL],
@@ -158,16 +161,16 @@ def claims_of(scope: Scope) -> Mapping[str, Any]:
 
 
 def scope_of(request: Request) -> Scope:
-    """What BearerTokenAuthentication has put there."""
+    """Return the scope that BearerTokenAuthentication has put into the request."""
     return cast(Scope, request.user)
 
 
 class MayRead(IsAuthenticated):
-    """With a usable token of any role."""
+    """Allows every caller with a usable token."""
 
 
 class MayChange(IsAuthenticated):
-    """With a usable token; what changes something not with a read-only one."""
+    """Allows callers with a usable token; those of the role `user` may only read."""
 
     message = READ_ONLY
 
@@ -178,7 +181,7 @@ class MayChange(IsAuthenticated):
 
 
 class MayGrant(IsAuthenticated):
-    """Who may make and revoke tokens for others."""
+    """Allows callers that may make and revoke tokens for others: admins and resellers."""
 
     message = "Access denied: admins and resellers only"
 
@@ -187,7 +190,7 @@ class MayGrant(IsAuthenticated):
 
 
 class OperatorsOnly(IsAuthenticated):
-    """Who may see and do what concerns the service as a whole."""
+    """Allows callers that run the service: admins."""
 
     message = "Access denied: admins only"
 

@@ -1,8 +1,9 @@
-"""Rates of requests, in one row for each caller that all processes share: one statement a request.
+"""Limits the rate of requests per caller, over all processes: one row per caller, one statement per request.
 
-A rate of N in a period is a bucket of N calls that refills evenly (the generic cell rate algorithm): a call moves the
-row's time on by period/N, from now or from where it was, and is refused where that would be more than a period ahead.
-A refused call moves nothing, so that who hammers on still gets its rate.
+This is the generic cell rate algorithm. A rate of N per period is a bucket of N calls that refills evenly: each call
+moves the time in the row forward by period/N, starting from now or from that time, whichever is later. A call that
+would move it more than a period ahead of now is refused and moves nothing, so that a caller who keeps trying still
+gets its rate.
 """
 
 import hashlib
@@ -30,7 +31,10 @@ FORGET = "DELETE FROM leads_rateallowance WHERE used_up_to < clock_timestamp() -
 
 
 def seconds_to_wait(name: str, whom: str, rate: Rate | None) -> float:
-    """Count one call; 0 if it is within the rate."""
+    """Count one call. Return 0 if it is within the rate, otherwise the seconds to wait (at least 1).
+
+    `name`: the setting; `whom`: the caller, who has a bucket of its own for each name.
+    """
     if rate is None:
         return 0
     key = hashlib.sha256(f"{name} {whom}".encode()).hexdigest()
@@ -42,13 +46,13 @@ def seconds_to_wait(name: str, whom: str, rate: Rate | None) -> float:
             cursor.execute(WAIT, values)
             row = cursor.fetchone()
             return max(1.0, float(row[0])) if row else 1.0
-        if taken[0]:  # a new row, which is rare: the moment to forget those that limit nobody any more
+        if taken[0]:  # new rows are rare: on that occasion delete the rows that limit nobody any more
             cursor.execute(FORGET)
     return 0
 
 
 class SharedThrottle(BaseThrottle):
-    """A rate of the settings for whoever `whom` says."""
+    """Base of throttles: applies the rate of `setting` to each caller."""
 
     setting: str
     _wait = 0.0

@@ -1,4 +1,4 @@
-"""The admin site: its front page is the dashboard, which asks for news at `live.json`."""
+"""The admin site. Its front page is the dashboard, which polls `live.json` for new figures."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -44,7 +44,7 @@ class BreezeBuddyAdminSite(UnfoldAdminSite):
         return response
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
-        """Refuses a NUL in any address: PostgreSQL takes none, and Django looks for it in forms only."""
+        """Refuse URLs with a NUL: PostgreSQL does not take one, and Django checks only forms for it."""
 
         @wraps(view)
         def without_nul(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -64,8 +64,10 @@ class BreezeBuddyAdminSite(UnfoldAdminSite):
         return super().index(request, {"live": live(request.user, span), **(extra_context or {})})
 
     def live(self, request: HttpRequest) -> HttpResponse:
-        """What the dashboard shows, for its script. `?sample=`: the one that it has; the charts come only with a newer
-        one."""
+        """Return what the dashboard shows, as JSON for its script.
+
+        `?sample=` names the newest sample that the script has; the charts are sent only if there is a newer one.
+        """
         if not may_see_dashboard(request):
             return JsonResponse({"detail": "You may not see the pools."}, status=403)
         known = request.GET.get("sample", "")

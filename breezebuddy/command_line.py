@@ -1,4 +1,4 @@
-"""`manage.py` for people: what they can put right is said in one line, without a traceback."""
+"""Runs `manage.py`, and reports errors that its user can correct in one line instead of a traceback."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "breezebuddy.settings")
     keep_memory_private()  # settings hold secrets, and bots run as the same user
     try:
-        _ = settings.INSTALLED_APPS  # loads them: some commands would go on without
+        _ = settings.INSTALLED_APPS  # loads the settings: some commands would run even with wrong ones
         execute_from_command_line(arguments)
     except ImproperlyConfigured as exc:
         _end(f"configuration error: {exc}", WRONG_CONFIGURATION)

@@ -1,4 +1,4 @@
-"""What settings are by default on a developer's machine: where `devtools` is. An image does not hold it."""
+"""Defaults of settings on a developer's machine, where the package `devtools` exists. Images do not contain it."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,7 +21,7 @@ def database_url(data_dir: Path) -> str:
 
 
 def secret_key(data_dir: Path) -> str:
-    """Return the secret key that `make run` keeps, or a new one."""
+    """Return the secret key that `make run` keeps, or a new one. Raises ImproperlyConfigured without `devtools`."""
     if not HERE:
         refuse("SECRET_KEY", "(unset)", "a long random value, the same in every process")
     keys = import_module("devtools.dev_secret_key")

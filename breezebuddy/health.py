@@ -1,4 +1,4 @@
-"""Is this service ready? Asked over HTTP by gunicorn's view and by the probe port of `runpools`."""
+"""Checks whether the service is ready, for `/health/ready` of gunicorn and for the probe port of `runpools`."""
 
 import logging
 from typing import Any
@@ -12,20 +12,20 @@ logger = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Callable: (HTTP status, JSON body). Remembers that the migrations are applied: they do not get unapplied."""
+    """A check that returns (HTTP status, JSON body). It remembers once all migrations are applied."""
 
     def __init__(self) -> None:
         self._migrated = False
 
     def __call__(self) -> tuple[int, dict[str, Any]]:
-        """200 ok or degraded (no live pod: leads can still be pushed), 503 if nothing can be done here."""
+        """Return 200 (ok, or degraded without a live pod, when leads can still be pushed) or 503 (unavailable)."""
         try:
             missing = self._missing_migrations()
             if missing:
                 names = ", ".join(missing[:5])
                 return 503, {"status": "unavailable", "detail": f"{len(missing)} migrations are not applied: {names}"}
             if _is_read_only():
-                connection.connection.close()  # it may have outlived a failover: the next may lead to a primary
+                connection.connection.close()  # perhaps to a former primary: a new connection may reach the new one
                 connection.close()
                 return 503, {"status": "unavailable", "detail": "the database is read-only"}
             if not Pod.objects.live().exists():
@@ -36,7 +36,7 @@ class Readiness:
         return 200, {"status": "ok"}
 
     def _missing_migrations(self) -> list[str]:
-        """Reads every migration file the first time, so only until there is nothing missing."""
+        """Return the migrations that are not applied. Reads all migration files, so it stops once none is missing."""
         if self._migrated:
             return []
         executor = MigrationExecutor(connection)
@@ -46,7 +46,7 @@ class Readiness:
 
 
 def _is_read_only() -> bool:
-    """A standby, or set so because its disk is full."""
+    """Return whether the database is a standby, or was set read-only, for instance because its disk is full."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('transaction_read_only') = 'on'")
         return bool(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""Where gunicorn listens: on IPv4 and IPv6 alike, on hosts that have only one of them too."""
+"""Decides on which addresses gunicorn listens: IPv4 and IPv6, or the one of them that the host has."""
 
 import errno
 import socket
@@ -9,13 +9,13 @@ NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # the kernel has no 
 
 
 def binds(where: str, port: int) -> list[str]:
-    """gunicorn's `bind`: `all` addresses of the host, or `loopback`. Raises ValueError for another word."""
+    """Return gunicorn's `bind` for `where`: "all" addresses or "loopback". Raises ValueError for any other word."""
     if where not in (LOOPBACK, ALL):
         raise ValueError(f"LISTEN_ON={where}: must be {LOOPBACK} or {ALL}")
     if where == LOOPBACK:
         hosts = [host for family, host in THIS_HOST if _can_bind(family, host)]
     elif not _can_bind(socket.AF_INET6, "::"):
-        hosts = ["0.0.0.0"]  # noqa: S104 (asked for)
+        hosts = ["0.0.0.0"]  # noqa: S104 (LISTEN_ON=all asks for it)
     else:
         hosts = ["0.0.0.0", "::"] if _only_ipv6() else ["::"]  # noqa: S104
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
@@ -31,6 +31,6 @@ def _can_bind(family: socket.AddressFamily, host: str) -> bool:
 
 
 def _only_ipv6() -> bool:
-    """Whether a socket on `::` leaves IPv4 out, as sockets are here unless they say otherwise."""
+    """Return whether, by this host's default, a socket on `::` accepts no IPv4."""
     with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
         return bool(probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))

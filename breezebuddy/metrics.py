@@ -1,7 +1,7 @@
-"""`/metrics` of the processes that serve HTTP: what they have counted, and the pools as a whole, from the database.
+"""Serves `/metrics`: what the processes that serve HTTP have counted, and the state of the pools from the database.
 
-Under gunicorn the workers count into files of a directory (prometheus_client's multi-process mode, set up by
-gunicorn.conf.py), so that whichever worker is asked tells the sum of all, those that have died included.
+Under gunicorn the workers count into files of one directory (prometheus_client's multi-process mode, set up by
+gunicorn.conf.py). So any worker can return the sum over all of them, including those that have died.
 """
 
 import logging
@@ -31,7 +31,7 @@ UNREADABLE = (struct.error, RuntimeError, ValueError, OSError)
 
 
 class FromDatabase(Collector):
-    """Without a database there are only the numbers of the processes, and one that says so."""
+    """Metrics that are read from the database. If it is away, only `breeze_buddy_database_up 0` is left."""
 
     def collect(self) -> Iterator[Metric]:
         try:
@@ -54,7 +54,7 @@ def _backlog() -> Metric:
 
 
 def _gunicorn() -> Mapping[str, Group]:
-    """The master and its workers; the master waits for the workers that die."""
+    """Return the process ids of the master and its workers. The master is the parent that reaps dead workers."""
     master = os.getppid()
     return {"gunicorn": Group({master, *children_of(master)}, parents={master})}
 
@@ -65,8 +65,8 @@ PROCESSES.register(ProcessTree(_gunicorn))
 
 
 class Workers(Collector):
-    """What all workers of this master have counted. A file that one of them left damaged is left out; the commonest is
-    an empty one, of a worker that was killed while it made it."""
+    """What all workers of this master have counted. Damaged files are left out; most are empty, left by a worker that
+    was killed while it created the file."""
 
     def collect(self) -> Iterator[Metric]:
         files = list(Path(os.environ[VARIABLE]).glob("*.db"))

@@ -1,7 +1,7 @@
-"""Where gunicorn's workers count: files of a directory that lives as long as the master.
+"""Makes and removes the directory in which gunicorn's workers keep their metrics; it lives as long as the master.
 
-A new master has a directory of its own, also one that takes over from another (USR2); what killed ones have left is
-removed. Standard library only: gunicorn's configuration imports it before anything else may be.
+Each master has a directory of its own, also one that takes over from another (USR2). What killed masters have left is
+removed. Only the standard library is used: gunicorn's configuration imports this before anything else may be imported.
 """
 
 import os
@@ -15,7 +15,7 @@ NAME = re.compile(r"breezebuddy-metrics-(\d+)-\w+")
 
 
 def prepare() -> None:
-    """For the master that calls it, and its workers. Called again (on HUP) it changes nothing."""
+    """Make the directory for the calling master and its workers. A second call (on HUP) changes nothing."""
     if _master_of(Path(os.environ.get(VARIABLE, ""))) == os.getpid():
         return
     parent = Path("/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir())  # noqa: S108 (a private one in it)
@@ -27,7 +27,7 @@ def prepare() -> None:
 
 
 def remove() -> None:
-    """At the end of the master."""
+    """Remove the directory, at the end of the master."""
     directory = Path(os.environ.get(VARIABLE, ""))
     if _master_of(directory) == os.getpid():
         shutil.rmtree(directory, ignore_errors=True)

@@ -25,7 +25,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 def measure_requests(get_response: GetResponse) -> GetResponse:
-    """Right within `note_arrival`."""
+    """Middleware that observes each request's duration. It must stand directly after `note_arrival`."""
 
     def measuring(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -54,7 +54,7 @@ def _method(request: HttpRequest) -> str:
 
 
 def _route(request: HttpRequest) -> str:
-    """Its pattern, so that ids make no labels; the admin's hundred pages are one."""
+    """Return the route's pattern, so that ids make no labels. All pages of the admin count as one route."""
     match = request.resolver_match
     if match is None:
         return "none"

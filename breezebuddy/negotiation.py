@@ -1,4 +1,4 @@
-"""One form of answer: JSON, whatever a client says that it accepts. A probe with an odd header is no reason for 406."""
+"""Answers in JSON whatever a client's Accept header says, so that a probe with an odd header does not get 406."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 
 class OnlyRenderer(DefaultContentNegotiation):
-    """Takes a view's first renderer."""
+    """Always selects a view's first renderer."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

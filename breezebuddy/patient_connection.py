@@ -1,4 +1,4 @@
-"""A client's connection to gunicorn: what has arrived of its request, and a socket that waits for nobody for long."""
+"""The state of a client's connection to gunicorn, and a socket whose reads and writes have deadlines."""
 
 import math
 import re
@@ -12,12 +12,13 @@ from typing import IO, Any, Self
 
 from gunicorn.workers.gthread import TConn
 
+# In bytes.
 LARGEST_HEAD = 64 * 1024
-LARGEST_HELD_BODY = 1024 * 1024  # a larger one is read by a thread
-LARGEST_HELD_ANSWER = 4 * 1024 * 1024  # the rest of a larger one is sent by a thread
+LARGEST_HELD_BODY = 1024 * 1024  # a larger body is read by a thread
+LARGEST_HELD_ANSWER = 4 * 1024 * 1024  # the rest of a larger response is sent by a thread
 BLOCK = 64 * 1024
 
-# Seconds, and bytes a second on top of them: the least that a client has to do.
+# What is required of a client: each part has so many seconds, plus the time at so many bytes per second.
 HEAD_S = 10.0
 BODY_S = 30.0
 BODY_RATE = 256 * 1024
@@ -30,14 +31,17 @@ _NOT_ALL_AT_ONCE = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IG
 
 @dataclass(frozen=True)
 class Framing:
-    """Where a request ends: after `head` and `body` bytes. `body` is None if only reading it tells."""
+    """The lengths of a request's head and body, in bytes. `body` is None if only reading it shows its length."""
 
     head: int
     body: int | None
 
     @classmethod
     def of(cls, received: bytes | bytearray) -> Self | None:
-        """None: the head is not complete. It decides only what a thread waits for; gunicorn parses the request."""
+        """Find the lengths in what has arrived; None while the head is incomplete.
+
+        They decide only what is waited for before a thread gets the request; gunicorn's parser reads it.
+        """
         end = received.find(b"\r\n\r\n")
         if end < 0:
             return None
@@ -49,7 +53,7 @@ class Framing:
 
     @property
     def is_held(self) -> bool:
-        """Whether the body is waited for before a thread has to do with it."""
+        """Whether the loop waits for the whole body before a thread gets the request."""
         return self.body is not None and self.body <= LARGEST_HELD_BODY
 
     @property
@@ -58,10 +62,10 @@ class Framing:
 
 
 class PatientSocket:
-    """What gunicorn's parser and its responses see of a socket.
+    """The socket that gunicorn's parser and responses use.
 
-    Reads end at `read_until`. What the client does not take at once is kept in `unsent`, for the worker's loop to send,
-    so that no thread waits for a client that does not read; only a large answer is waited for, within its time.
+    Reads end at `read_until`. What the client does not take at once is kept in `unsent` and sent by the worker's loop,
+    so that no thread waits for a slow client. Only for a large response does a thread wait, until `send_until`.
     """
 
     def __init__(self, inner: socket.socket) -> None:
@@ -75,10 +79,10 @@ class PatientSocket:
         return getattr(self._socket, name)
 
     def setblocking(self, flag: bool) -> None:
-        """Nothing: the socket never blocks, and `read_until` and `send_until` bound what waits for it."""
+        """Do nothing: the socket never blocks; `read_until` and `send_until` bound each wait."""
 
     def settimeout(self, seconds: float | None) -> None:
-        """Nothing, as `setblocking`."""
+        """Do nothing, like `setblocking`."""
 
     def gettimeout(self) -> None:
         return None
@@ -88,11 +92,11 @@ class PatientSocket:
 
     @property
     def send_until(self) -> float:
-        """The time by which the client has to take more."""
+        """The monotonic time by which the client has to take more of the response."""
         return ANSWER_S + min(self._taken, self._begun + self._sent / ANSWER_RATE)
 
     def recv(self, size: int) -> bytes:
-        """Raises ConnectionResetError if nothing comes in time."""
+        """Wait for data. Raises ConnectionResetError if none comes until `read_until`."""
         while True:
             try:
                 return self._socket.recv(size)
@@ -100,7 +104,7 @@ class PatientSocket:
                 self._wait(selectors.EVENT_READ, self.read_until)
 
     def receive_some(self) -> bytes | None:
-        """What is there now; None: nothing, b"": the client is gone."""
+        """Return what has arrived, without waiting; None if nothing has, b"" if the client has closed."""
         try:
             return self._socket.recv(BLOCK)
         except BlockingIOError:
@@ -111,7 +115,7 @@ class PatientSocket:
         return len(data)
 
     def sendall(self, data: bytes | memoryview) -> None:
-        """Raises ConnectionResetError if the client takes too little."""
+        """Send data or keep it in `unsent`. Raises ConnectionResetError if the client is too slow to take it."""
         if not self._begun:
             self._begun = self._taken = time.monotonic()
         rest = memoryview(data)
@@ -134,7 +138,7 @@ class PatientSocket:
         del self.unsent[: self.send_some(memoryview(bytes(self.unsent[: 4 * BLOCK])))]
 
     def send_some(self, data: memoryview) -> int:
-        """As much as the client takes now."""
+        """Send as much as the client takes now; return how many bytes."""
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
@@ -151,19 +155,23 @@ class PatientSocket:
 
 
 class Connection(TConn):
-    """`received` has come and is not parsed yet; `deadline`: when the loop gives up what it waits for."""
+    """A connection as the worker's loop sees it.
+
+    `received` has arrived and is not parsed yet. At `deadline` (monotonic) the loop closes a connection that it waits
+    for. `in_lane`: a thread that reads a large body has it.
+    """
 
     sock: PatientSocket
 
     def __init__(self, cfg: Any, inner: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, inner, client, server)  # which sets it to not blocking
         self.sock = PatientSocket(inner)
-        self.data_ready = True  # a thread has it only when a request is there
+        self.data_ready = True  # threads get a connection only once a request has arrived
         self.received = bytearray()
         self.deadline = time.monotonic() + HEAD_S
         self.framing: Framing | None = None
         self.in_lane = False
-        self.drained = 0  # bytes that have come after the last answer
+        self.drained = 0  # bytes that have arrived after the last response
 
     @property
     def held(self) -> int:
@@ -184,7 +192,7 @@ class Connection(TConn):
 
     @property
     def is_ready(self) -> bool:
-        """The loop has nothing to wait for any more."""
+        """Whether a thread can take over: nothing is left that the loop would wait for."""
         return self.has_large_head or self.is_complete or (self.framing is not None and not self.framing.is_held)
 
     @property
@@ -193,7 +201,7 @@ class Connection(TConn):
         return framing is not None and framing.body is not None and len(self.received) >= framing.head + framing.body
 
     def parse_received(self) -> None:
-        """In a thread: give gunicorn's parser what has come. It reads on from the socket only if that was not all."""
+        """Give gunicorn's parser what has arrived; it reads the rest, if any, from the socket. Runs in a thread."""
         self.sock.read_until = self.deadline if self.in_lane else 0.0
         self.sock.begin_answer()
         self.init()
@@ -201,6 +209,6 @@ class Connection(TConn):
         self.received.clear()
 
     def wait_for_next(self) -> None:
-        """For the next request, whose beginning may be there already."""
+        """Start waiting for the next request, the beginning of which may have arrived already."""
         self.framing, self.deadline = None, time.monotonic() + HEAD_S
         self.take(self.parser.unreader.take_buffered())

@@ -1,9 +1,9 @@
-"""gunicorn's threaded worker, in which slow and silent clients cost no thread.
+"""gunicorn's threaded worker, changed so that slow and silent clients occupy no thread.
 
-gunicorn gives a thread to each connection as soon as it is open, and the thread waits for the client. Here the
-worker's loop waits: for the head of a request, for its body if that is not large, and for the client to take the
-answer. Large bodies are read by a quarter of the threads at most. All of it has deadlines, and where there are too
-many connections, or too many bytes are held for them, the one that has waited longest is closed.
+gunicorn gives each connection a thread as soon as it is open, and the thread waits for the client. Here the worker's
+loop waits instead: for the head of a request, for its body if that is not large, and for the client to take the
+response. Large bodies are read by at most a quarter of the threads (lanes). Every wait has a deadline. When there are
+too many connections, or too many bytes are held for them, the connection that has waited longest is closed.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from breezebuddy.patient_connection import BLOCK, Connection
 
-MOST_HELD = 32 * 1024 * 1024  # bytes of a worker, of requests that are not complete and answers that are not taken
-LINGER_S = 2.0  # for a client to take the end of an answer before its connection is closed
-DRAIN_S = 0.05  # for what has come of a body and was not read
-TELL_EVERY_S = 60.0
+MOST_HELD = 32 * 1024 * 1024  # bytes that a worker holds of incomplete requests and unsent responses
+LINGER_S = 2.0  # for a client to take the end of a response before its connection is closed
+DRAIN_S = 0.05  # for reading the rest of a body that the view did not read
+TELL_EVERY_S = 60.0  # at most one log line in so many seconds
 REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 LARGE_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -34,8 +34,8 @@ class PatientWorker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._waiting: dict[Connection, None] = {}  # for their clients; the oldest first
-        self._in_line: deque[Connection] = deque()  # for a lane
+        self._waiting: dict[Connection, None] = {}  # wait for their clients; the oldest first
+        self._in_line: deque[Connection] = deque()  # wait for a lane
         self._lanes = max(1, self.cfg.threads // 4)
         self._next_sweep = 0.0
         self._closed = 0
@@ -91,7 +91,7 @@ class PatientWorker(ThreadWorker):
 
     @staticmethod
     def _receive(connection: Connection) -> bool:
-        """Take what has come. False: the client is gone."""
+        """Take what has arrived. Returns False if the client has closed."""
         try:
             data = connection.sock.receive_some()
         except OSError:
@@ -101,7 +101,7 @@ class PatientWorker(ThreadWorker):
         return data != b""
 
     def _hand_over(self, connection: Connection) -> None:
-        """To a thread; a request whose body is still to come waits for a lane."""
+        """Give a request to a thread. If a large body is still to come, it waits for a lane."""
         if connection.has_large_head:
             self._refuse(connection, LARGE_HEAD)
         elif connection.is_complete:
@@ -124,7 +124,7 @@ class PatientWorker(ThreadWorker):
         return super().handle(conn)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """A connection is used again only if all of the body has come: no thread waits for what a view did not read."""
+        """Keep a connection only if its body has arrived: no thread waits for what a view did not read."""
         conn.sock.read_until = 0.0
         try:
             return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + DRAIN_S))
@@ -136,7 +136,7 @@ class PatientWorker(ThreadWorker):
             conn.in_lane = False
             self._lanes += 1
             self._fill_lanes()
-        if conn.sock.fileno() < 0:  # gunicorn has closed it, in the middle of an answer that failed
+        if conn.sock.fileno() < 0:  # a response failed in the middle, and gunicorn has closed the connection
             self._forget(conn)
         elif conn.sock.unsent:
             conn.deadline = conn.sock.send_until
@@ -172,7 +172,7 @@ class PatientWorker(ThreadWorker):
             super().finish_request(connection, fs)
 
     def _linger(self, connection: Connection) -> None:
-        """Close it when the client has taken the answer: what is unread would reset the connection under it."""
+        """Close a connection once the client has taken the response. Closing it with unread data would reset it."""
         try:
             connection.sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -193,7 +193,7 @@ class PatientWorker(ThreadWorker):
     # --- deadlines and limits --------------------------------------------------------------------------------
 
     def murder_pending(self) -> None:
-        """Once a second: close those that have had their time."""
+        """Close connections whose deadline is over. Called often by gunicorn; works once a second."""
         now = time.monotonic()
         if now < self._next_sweep:
             return

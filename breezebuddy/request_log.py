@@ -1,11 +1,11 @@
-"""Django's own lines about answers, without those that have been told better."""
+"""Filters Django's log of failed requests: drops lines about 503s that have a better line elsewhere."""
 
 import logging
 
 
 class WithoutRefusals(logging.Filter):
-    """A 503 is expected where capacity or the database is short, and whoever answers it logs an event with the reason.
-    Probes have no such line: Django's stays."""
+    """Drops Django's line about a 503, because the code that answers one logs an event with the reason. For the probes,
+    which log no event, Django's line is kept."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         path = getattr(getattr(record, "request", None), "path", "")

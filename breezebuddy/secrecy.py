@@ -1,4 +1,4 @@
-"""What other processes of our user can read of this one: neither its memory nor the secrets that it was given."""
+"""Hides this process's memory and secrets from other processes of the same user."""
 
 import ctypes
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PR_SET_DUMPABLE = 4
-# Not those that libraries read from the environment whenever they need them (PGPASSWORD and its like).
+# Without those that libraries read from the environment whenever they need them, such as PGPASSWORD.
 SECRETS = (
     "DATABASE_URL",
     "SECRET_KEY",
@@ -21,16 +21,16 @@ _ENV_START, _ENV_END = 47, 48  # in /proc/PID/stat, counted from the state on (p
 
 
 def keep_memory_private() -> None:
-    """For this process and what it forks; a program that it executes decides for itself (prctl(2)). Raises OSError.
+    """Make this process and its forks undumpable (prctl(2)); programs that they execute are not. Raises OSError.
 
-    Its files in /proc are root's then, and no debugger of our user attaches to it.
+    The process's files in /proc then belong to root, and no debugger of the same user can attach to it.
     """
     if _LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
 
 
 def forget_secrets(names: Iterable[str] = SECRETS) -> None:
-    """Take these variables out of the environment, and out of the memory that /proc/PID/environ shows."""
+    """Remove variables from the environment, and from the memory that /proc/PID/environ shows."""
     names = set(names)
     for name in names:
         os.environ.pop(name, None)

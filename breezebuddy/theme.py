@@ -1,4 +1,4 @@
-"""How the admin looks: django-unfold's settings. Its fonts, icons and scripts are files of the package; nothing is
+"""The look of the admin: django-unfold's settings. Its fonts, icons and scripts are files of that package; nothing is
 loaded from elsewhere."""
 
 from typing import Any
@@ -9,6 +9,8 @@ from django.urls import reverse_lazy
 
 
 def may(permission: str) -> Any:
+    """Return a predicate for entries that only users with this permission see."""
+
     def allowed(request: HttpRequest) -> bool:
         return request.user.has_perm(permission)
 
@@ -16,7 +18,7 @@ def may(permission: str) -> Any:
 
 
 def item(title: str, icon: str, model: str) -> dict[str, Any]:
-    """An entry of the side bar for the list of a model, such as "pools.pod"."""
+    """Return the side bar's entry for the list of a model, such as "pools.pod"."""
     app, name = model.split(".")
     link = reverse_lazy(f"admin:{app}_{name}_changelist")
     return {"title": title, "icon": icon, "link": link, "permission": may(f"{app}.view_{name}")}

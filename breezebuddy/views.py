@@ -1,4 +1,4 @@
-"""Health of the process that serves HTTP."""
+"""The endpoints `/health` and `/health/ready` of the processes that serve HTTP."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class ReadinessSerializer(serializers.Serializer[Any]):
 
 
 class OpenView(APIView):
-    """For probes: no token."""
+    """Base of views that need no token, for probes."""
 
     authentication_classes = []
     permission_classes = []

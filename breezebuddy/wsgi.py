@@ -6,7 +6,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
-# gunicorn takes this status of a worker for "could not start": it ends too, instead of starting worker after worker.
+# With this exit status of a worker, gunicorn ends too, instead of starting one worker after the other.
 BOOT_ERROR = 3
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "breezebuddy.settings")

@@ -28,7 +28,7 @@ from common.masking import masked
 
 
 class OfferedFilters(ChangeList):
-    """A lookup that no filter of the list has taken is refused; a value that the database cannot take is ignored."""
+    """Refuses a lookup that none of the list's filters offers, and ignores a value that the database cannot take."""
 
     def get_filters(self, request: HttpRequest) -> Any:
         filters = super().get_filters(request)
@@ -39,23 +39,26 @@ class OfferedFilters(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         try:
-            with transaction.atomic():  # which a value that the database refuses leaves usable
+            with transaction.atomic():  # after a value that the database refuses, the connection stays usable
                 super().get_results(request)
         except DataError as error:
             raise IncorrectLookupParameters(error) from error
 
 
 class ListAdmin(ModelAdmin):
-    """The base of all our admin pages."""
+    """Base class of all admin pages."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return OfferedFilters
 
 
 class ReadOnlyAdmin(ListAdmin):
-    """Rows that the service writes: people look. Every shown field is listed, so that a new one is not shown unseen."""
+    """Base class for rows that only the service writes. Each field is named, so that no new one is shown by accident.
 
-    search_ids: Sequence[str] = ()  # with these, the search is by the beginning of ids and names
+    `search_ids` and `search_names`: with them, the search finds rows by the prefix of an id or a name, by index.
+    """
+
+    search_ids: Sequence[str] = ()
     search_names: Sequence[str] = ()
     show_full_result_count = False  # counting a million ended rows takes longer than showing a page
     list_per_page = 50
@@ -81,7 +84,7 @@ class ReadOnlyAdmin(ListAdmin):
 
 
 def link(target: Model | None, text: str = "") -> SafeString | str:
-    """To the admin page of a row."""
+    """Return a link to the admin page of a row, or "-" if there is none."""
     if target is None:
         return NONE
     name = f"admin:{target._meta.app_label}_{target._meta.model_name}_change"
@@ -89,22 +92,22 @@ def link(target: Model | None, text: str = "") -> SafeString | str:
 
 
 def search_link(changelist: str, query: object, text: str) -> SafeString:
-    """To the rows of another list that match; `changelist` is such as "leads_lead"."""
+    """Return a link to another list, with a search filled in. `changelist`: the list's name, such as "leads_lead"."""
     return format_html('<a href="{}?q={}">{}</a>', reverse(f"admin:{changelist}_changelist"), query, text)
 
 
 def short(uuid: object) -> str:
-    """The first eight characters tell rows apart; the search finds by the whole."""
+    """Return the first eight characters of a UUID, which tell rows apart; the search takes the whole."""
     return str(uuid)[:8]
 
 
 def json_block(value: Any) -> SafeString:
-    """JSON for reading, with phone numbers and secrets masked."""
+    """Return a value as indented JSON, with phone numbers and secrets masked."""
     return format_html('<pre class="ck-json">{}</pre>', json.dumps(masked(value), indent=2, ensure_ascii=False))
 
 
 class OfferedAutocomplete(AutocompleteJsonView):
-    """Completes the fields that a form completes, not any relation that a request names."""
+    """Offers completions for the fields that the admin's forms complete, not for any relation that a request names."""
 
     def process_request(self, request: HttpRequest) -> Any:
         asked = tuple(request.GET.get(name, "") for name in ("app_label", "model_name", "field_name"))

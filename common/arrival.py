@@ -1,4 +1,4 @@
-"""When a request arrived, on the monotonic clock: noted before anything is done with it."""
+"""Notes when a request arrived, on the monotonic clock, before anything else is done with it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ _KEY = "common.arrival"
 
 
 def note_arrival(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """The outermost middleware."""
+    """Middleware that notes the time. It must be the outermost one."""
 
     def noting(request: HttpRequest) -> HttpResponse:
         request.META[_KEY] = time.monotonic()
@@ -20,5 +20,5 @@ def note_arrival(get_response: Callable[[HttpRequest], HttpResponse]) -> Callabl
 
 
 def arrival_of(meta: Mapping[str, Any]) -> float | None:
-    """None for a request that did not come through the middleware."""
+    """Return the time of arrival in seconds of the monotonic clock; None if the request did not pass the middleware."""
     return meta.get(_KEY)

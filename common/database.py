@@ -1,4 +1,4 @@
-"""What it looks like when PostgreSQL cannot be had, and what people are told then."""
+"""Which exceptions mean that PostgreSQL is not available, and what people are told then."""
 
 import psycopg
 from django.conf import settings
@@ -17,12 +17,12 @@ DATABASE_AWAY = (
 
 
 def is_connection_failure(exc: OperationalError) -> bool:
-    """Whether there was no connection at all: the server's own errors have an SQLSTATE, and are ours to explain."""
+    """Return whether there was no connection at all. An error that the server itself reported has an SQLSTATE."""
     return getattr(exc.__cause__, "sqlstate", None) is None
 
 
 def no_database(exc: OperationalError) -> str:
-    """One line that says what does not answer, why, and how to start it."""
+    """Return one line that says which database does not answer, why, and how to start it."""
     reason = (str(exc).strip().splitlines() or ["no reason given"])[0].strip()
     if settings.DATABASE_URL:
         database = settings.DATABASES["default"]

@@ -8,7 +8,7 @@ NONE = "-"
 
 
 def duration(seconds: float) -> str:
-    """In the unit that people would use: 240 ms, 12.0 s, 5 min, 3 h, 2 d."""
+    """Format a length of time in the unit that people would use: 240 ms, 12.0 s, 5 min, 3 h, 2 d."""
     if abs(seconds) < 1:
         return f"{seconds * 1000:.0f} ms"
     for limit, size, unit, digits in ((120, 1, "s", 1), (7200, 60, "min", 0), (172_800, 3600, "h", 0)):
@@ -18,16 +18,17 @@ def duration(seconds: float) -> str:
 
 
 def since(moment: datetime | None) -> str:
-    """How long ago."""
+    """Format how long ago a moment was; "-" if there is none."""
     return NONE if moment is None else duration((timezone.now() - moment).total_seconds())
 
 
 def ago(moment: datetime | None, what: str = "") -> str:
-    """As a column says it: "5 min ago", "ended 5 min ago"."""
+    """Format a moment as a column shows it: "5 min ago", or with `what="ended "` "ended 5 min ago"."""
     return NONE if moment is None else f"{what}{since(moment)} ago"
 
 
 def between(start: datetime | None, end: datetime | None) -> str:
+    """Format the time from start to end; "-" if one of them is missing."""
     return NONE if start is None or end is None else duration((end - start).total_seconds())
 
 

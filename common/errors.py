@@ -1,10 +1,11 @@
-"""Every error that HTTP callers see, in one shape.
+"""Turns every exception into the published error body, so that all errors have one of two shapes.
 
     422  {"detail": [{"loc": ["body", "field"], "msg": "...", "type": "..."}]}   the request's shape is wrong
     else {"detail": "..."}
 
-`exception_handler` serves the API's views; the `handler4xx/500` functions (named in breezebuddy/urls.py) serve what
-fails outside of them: unknown paths, middleware, a database that is away. No answer carries a traceback.
+`exception_handler` serves the views of the API. The functions `handler400`, `handler404` and `handler500` (named in
+breezebuddy/urls.py) serve what fails outside of views: unknown paths, middleware, a missing database. No response
+contains a traceback.
 """
 
 import logging
@@ -34,7 +35,7 @@ Location = Sequence[str | int]
 
 
 class ShapeError(exceptions.APIException):
-    """422: something in the request is not what it must be. `loc` says where, from "body" inwards."""
+    """422: a part of the request has the wrong shape. `loc` is the path to it, from "body" inwards."""
 
     status_code = 422
 
@@ -44,13 +45,13 @@ class ShapeError(exceptions.APIException):
 
 
 class StateError(exceptions.APIException):
-    """400: well-formed, but the thing that it names does not allow it now."""
+    """400: the request is well-formed, but what it names does not allow it in its present state."""
 
     status_code = 400
 
 
 class PayloadError(StateError):
-    """400: a payload is not what its template expects. `errors` lists each violation, as a 422 would."""
+    """400: a payload violates its template's schema. `errors` lists the violations in the form of a 422."""
 
     def __init__(self, violations: "Sequence[PayloadViolation]") -> None:
         places = [".".join(map(str, one.loc)) for one in violations]
@@ -86,7 +87,7 @@ class BodyTooLarge(exceptions.APIException):
 
 
 class Unavailable(exceptions.APIException):
-    """503 with `Retry-After`: nothing is wrong with the request; try again in that many seconds."""
+    """503 with `Retry-After`: the request is right, but cannot be served now. `retry_after` is in seconds."""
 
     status_code = 503
 
@@ -96,7 +97,7 @@ class Unavailable(exceptions.APIException):
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
-    """Django REST framework's EXCEPTION_HANDLER: never leaves an exception to Django's own pages."""
+    """Return the response for any exception of a view (REST framework's EXCEPTION_HANDLER)."""
     api_error = _as_api_exception(exc)
     if api_error.status_code == 500:
         request = context.get("request")
@@ -110,7 +111,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
 
 
 def body_of_problem(error: exceptions.APIException) -> dict[str, Any]:
-    """What the caller reads."""
+    """Return the JSON body of an error."""
     errors = {"errors": error.errors} if isinstance(error, PayloadError) else {}
     return {"detail": _detail(error), **errors}
 
@@ -138,7 +139,7 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException:
             return BodyTooLarge()
         case UnreadablePostError():
             return StateError("The body ended early.")
-        case DataError():  # the parser refuses what PostgreSQL cannot store; this is the net below it
+        case DataError():  # the parser refuses what PostgreSQL cannot store; this catches what it misses
             logger.warning("event=value_refused_by_database error=%s", _describe(exc))
             return ShapeError(["body"], "a value in the body cannot be stored", "value_error")
         case IntegrityError():
@@ -152,7 +153,7 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException:
 
 def _database_unavailable(exc: BaseException) -> Unavailable:
     if isinstance(exc, InternalError) and connection.connection:
-        connection.connection.close()  # in the pool it would be a standby's for an hour
+        connection.connection.close()  # in the pool it would stay a connection to the standby for an hour
     logger.warning("event=database_unavailable error=%s", _describe(exc))
     return Unavailable("The database is not available.", DATABASE_RETRY_AFTER)
 
@@ -166,7 +167,7 @@ def _detail(error: exceptions.APIException) -> Any:
 
 
 def _shape_errors(detail: Any, loc: tuple[str | int, ...]) -> Iterator[dict[str, Any]]:
-    """Flatten a serializer's errors: {"field": ["msg"]}, nested as deeply as the serializer."""
+    """Flatten a serializer's errors, {"field": ["msg"]}, nested as deeply as the serializer is."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             yield from _shape_errors(inner, loc if name == "non_field_errors" else (*loc, name))
@@ -179,7 +180,7 @@ def _shape_errors(detail: Any, loc: tuple[str | int, ...]) -> Iterator[dict[str,
 
 
 def _describe(exc: BaseException) -> str:
-    """Class and first line: the lines after it (DETAIL, CONTEXT) quote the row, with payloads and phone numbers."""
+    """Return class and first line of an error. Later lines (DETAIL, CONTEXT) quote rows, with phone numbers in them."""
     return f"{type(exc).__name__}: {str(exc).partition(chr(10))[0][:200]}"
 
 
@@ -189,7 +190,7 @@ def _log_failure(exc: BaseException, method: str, path: str) -> None:
 
 
 def _plain(request: HttpRequest, status: int, detail: str, retry_after: int | None = None) -> HttpResponse:
-    """The same answer outside of the API's views; the admin, which people read, gets text."""
+    """Build an error response outside of the API's views: JSON, or plain text below /admin/."""
     response: HttpResponse
     if request.path.startswith("/admin/"):
         response = HttpResponse(detail, status=status, content_type="text/plain; charset=utf-8")
@@ -212,7 +213,7 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """Django calls this while the exception is being handled, without handing it over."""
+    """Answer 500, or 503 if the database is away. Django does not pass the exception; it is the one being handled."""
     exc = sys.exc_info()[1]
     if isinstance(exc, DATABASE_AWAY):
         error = _database_unavailable(exc)

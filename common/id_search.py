@@ -1,4 +1,4 @@
-"""Search by the beginning of an id or of a name, by index: a million rows are not read for a lookup."""
+"""Searches rows by the prefix of an id or a name. Uses the indexes, so that a search does not scan a large table."""
 
 import re
 import uuid
@@ -7,12 +7,12 @@ from typing import Any
 
 from django.db.models import Model, Q, QuerySet
 
-MOST = 200
+MOST = 200  # rows found for each field
 HEX = re.compile(r"[0-9a-f]{4,32}")
 
 
 def id_range(term: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """The ids that begin so, from four digits on; None: no id begins so."""
+    """Return the first and last UUID with this prefix; None if it is no prefix of at least four hexadecimal digits."""
     digits = term.strip().lower().replace("-", "")
     if not HEX.fullmatch(digits):
         return None
@@ -20,8 +20,10 @@ def id_range(term: str) -> tuple[uuid.UUID, uuid.UUID] | None:
 
 
 def found(rows: QuerySet[Any], term: str, ids: Iterable[str], names: Iterable[str]) -> QuerySet[Any]:
-    """Those of `rows` of which one of the ids, or of the names, begins with the term; each field by a look of its own,
-    because one condition over several tables uses no index."""
+    """Return those of `rows` that have an id or a name beginning with `term`.
+
+    Each field has a query of its own: one condition over several tables would use no index.
+    """
     conditions = [Q(**{f"{name}__startswith": term}) for name in names]
     if between := id_range(term):
         conditions += [Q(**{f"{field}__range": between}) for field in ids]

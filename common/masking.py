@@ -1,4 +1,4 @@
-"""Phone numbers and secrets in JSON that people look at: masked, the rest as it is.
+"""Masks phone numbers and secrets in JSON that people read; the rest stays as it is.
 
 "+919876501234"                    -> "+91******1234"
 "https://example.com/hook?key=abc" -> "https://example.com/hook?******"
@@ -9,8 +9,8 @@ from typing import Any
 
 PHONE_KEY = re.compile(r"phone|mobile|msisdn|whatsapp|(contact|caller|customer|telephony|outbound)_?number", re.I)
 SECRET_KEY = re.compile(r"token|secret|password|authorization|api_?key", re.I)
-MIN_DIGITS = 9  # a number without its country code has that many; an order number rarely
-MAX_DIGITS = 15  # of E.164
+MIN_DIGITS = 9  # a phone number without its country code has at least 9; a customer's order number rarely has
+MAX_DIGITS = 15  # the longest E.164 number
 
 # Dates and UUIDs come first, so that their digits are not read as a number's.
 _WORDS = re.compile(
@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"(?<=[a-z0-9+.\-])://(?:(?P<login>[^\s/?#@]*)@)?[^\s?#\"'
 
 
 def masked(value: Any) -> Any:
-    """A copy of a JSON value in which nothing that looks like a phone number or is named as a secret can be read."""
+    """Return a copy of a JSON value with everything masked that looks like a phone number or is named like a secret."""
     if isinstance(value, dict):
         return {mask_text(str(key)): _masked_member(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -37,13 +37,13 @@ def masked(value: Any) -> Any:
 
 
 def mask_text(text: str) -> str:
-    """The text with its phone numbers masked, and in addresses who logs in and the query, which often hold a secret."""
+    """Mask the phone numbers of a text, and of each URL in it the login and the query, which often hold a secret."""
     text = _ADDRESS.sub(_masked_address, text)
     return _WORDS.sub(lambda found: found["other"] or mask_phone(found["phone"]), text)
 
 
 def mask_phone(number: str) -> str:
-    """Country code and last four digits stay; of a short one only the last two."""
+    """Mask a phone number except for its first two and last four digits; of a short one only the last two are kept."""
     digits = re.sub(r"\D", "", number)
     plus = "+" if number.lstrip().startswith("+") else ""
     if len(digits) < MIN_DIGITS:

@@ -1,4 +1,4 @@
-"""What the OpenAPI description says about errors and authentication, once for all views."""
+"""The parts of the OpenAPI description that many views share: errors, authentication, ids of the examples."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reading a JSON body: refused where PostgreSQL, JSON's own standard or a bot could not take it.
+"""Parses JSON bodies, and refuses what PostgreSQL, the JSON standard or a bot could not take.
 
 What gets through can be stored in a `jsonb` column and sent on as UTF-8: no NUL, no lone surrogate, no NaN or
 Infinity (also not as 1e999), no nesting that overflows a stack, no name twice in one object.
@@ -17,13 +17,13 @@ from rest_framework.request import Request
 from common.errors import BodyTooLarge, LengthRequired, ShapeError
 
 MAX_DEPTH = 64
-MAX_VALUES = 50_000  # in a body: small ones take fifty times their bytes in memory, and a second of CPU a million
+MAX_VALUES = 50_000  # in a body: small values take fifty times their bytes in memory, and a million a second of CPU
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 
 
 class StrictJSONParser(JSONParser):
-    """Raises ShapeError (422). Django itself bounds the body (DATA_UPLOAD_MAX_MEMORY_SIZE -> 413)."""
+    """The parser of ordinary endpoints. Raises ShapeError (422). DATA_UPLOAD_MAX_MEMORY_SIZE bounds the body."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -32,10 +32,9 @@ class StrictJSONParser(JSONParser):
 
 
 class LargeJSONParser(BaseParser):
-    """For the few endpoints that take more than others: at most `limit` bytes, whatever Django's own limit is, and so
-    many values.
+    """Base of the parsers of endpoints with larger bodies: at most `limit` bytes and `most_values` values.
 
-    Not a JSONParser: for those REST framework reads the body through Django's limit.
+    Not a JSONParser, because REST framework reads the body of those through Django's own limit.
     """
 
     media_type = "application/json"
@@ -52,14 +51,14 @@ class LargeJSONParser(BaseParser):
 
 
 def body_of(request: Request) -> Any:
-    """The parsed body; an absent one is `{}`. Raises what the parser raises, and LengthRequired (411)."""
+    """Return the parsed body, `{}` if there is none. Raises LengthRequired (411) and what the parser raises."""
     if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
-        raise LengthRequired  # WSGI would show it as empty
+        raise LengthRequired  # WSGI shows a chunked body as empty
     return request.data
 
 
 def loads(body: bytes, most_values: int = MAX_VALUES) -> Any:
-    """Parse a body. Raises ShapeError with the place of the first thing that is wrong."""
+    """Parse a body. Raises ShapeError (422) with the place of the first error."""
     if _separators(body) > most_values and _separators(_STRING.sub(b'""', body)) > most_values:
         raise too_many_values(most_values)
     try:
@@ -81,7 +80,7 @@ def too_many_values(most: int) -> ShapeError:
 
 
 def count_values(value: Any) -> int:
-    """The values in a JSON value, containers included, names not."""
+    """Count the values inside a JSON value, including itself and containers, but not names."""
     count, todo = 0, [value]
     while todo:
         count += 1
@@ -94,14 +93,16 @@ def count_values(value: Any) -> int:
 
 
 def _separators(body: bytes) -> int:
-    """The values of a body without such characters in its strings, or a few more; a few ms for 16 MB. Each value but
-    the first of a container comes after a comma."""
+    """Count the values of a body by its commas and brackets; takes a few ms for 16 MB.
+
+    Each value but the first of a container comes after a comma. Commas and brackets in strings are counted too.
+    """
     filled = body.count(b"[") + body.count(b"{") - body.count(b"[]") - body.count(b"{}")
     return 1 + body.count(b",") + filled
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """One of two values of the same name would be lost, and which one is up to each reader."""
+    """Build an object. A name that is given twice is refused: one value would be lost, and readers differ in which."""
     value = dict(pairs)
     if len(value) != len(pairs):
         counts = Counter(name for name, _ in pairs)
@@ -115,7 +116,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def refuse_unstorable(value: Any) -> None:
-    """Raises ShapeError. Walks without recursion; `loc` is built only for what is refused."""
+    """Raise ShapeError for a value that cannot be stored or sent on. Does not recurse."""
     for path, leaf in _leaves(value):
         if isinstance(leaf, str):
             _refuse_bad_text(leaf, path)
@@ -127,7 +128,7 @@ _Path = tuple[Any, ...]  # (parent path, key): a linked list, shared by siblings
 
 
 def _leaves(value: Any) -> Iterator[tuple[_Path, Any]]:
-    """Every key and every value that is no container, each with its path."""
+    """Yield every key, and every value that is not a container, each with its path."""
     todo: list[tuple[_Path, Any, int]] = [((), value, 1)]
     while todo:
         path, current, depth = todo.pop()

@@ -1,4 +1,4 @@
-"""abort(): leads that wait are cancelled; what is in a call or over stays as it is."""
+"""abort() cancels leads that wait. Leads that are in a call or finished stay as they are."""
 
 import logging
 import uuid
@@ -33,11 +33,12 @@ class Result:
 
 
 def abort(leads: QuerySet[Lead], wanted: Sequence[tuple[uuid.UUID, str]]) -> list[Result]:
-    """Cancel those of `leads` (what the caller may see) that are asked for, each with its reason; a result for each.
+    """Cancel leads, each with its reason; return a result for each.
 
-    The rows are locked first: whoever connects or dials one of them at the same moment is either before or after.
+    `leads`: those that the caller may see; `wanted`: ids and reasons. The rows are locked first, so that a request to
+    connect or dial one of them at the same moment comes either before or after.
     """
-    reasons = dict(reversed(wanted))  # of a lead that is named twice the first
+    reasons = dict(reversed(wanted))  # of a lead that is named twice, the first reason counts
     with transaction.atomic():
         found = {lead.uuid: lead for lead in leads.filter(uuid__in=reasons).select_for_update().order_by("pk")}
         aborted = [lead for lead in found.values() if lead.status == LeadStatus.BACKLOG]

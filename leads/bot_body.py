@@ -1,4 +1,4 @@
-"""What a bot is given as `runner_args.body` for the session of a lead; see pools.sessions.bot_body."""
+"""Builds the `runner_args.body` that a bot gets in the session of a lead; see also pools.sessions.bot_body."""
 
 from typing import Any
 

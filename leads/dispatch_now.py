@@ -1,4 +1,4 @@
-"""dispatch_now(): a telephony lead that waits is due at once; its template's calling window still holds."""
+"""dispatch_now() makes a waiting telephony lead due at once. Its template's calling window still applies."""
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -14,7 +14,8 @@ OVER = "Lead is finished; create a new lead for re-attempt"
 
 
 def dispatch_now(leads: QuerySet[Lead], lead: Lead) -> None:
-    """Raises StateError (400) for what is never dialled (again), Conflict (409) for what is being dialled."""
+    """Make a lead due now. Raises StateError (400) if it cannot be dialled (again), Conflict (409) if it is being
+    dialled. `leads`: those that the caller may change."""
     if lead.execution_mode not in TELEPHONY_MODES:
         raise StateError(f"Lead is not a telephony lead. execution_mode: {lead.execution_mode}")
     if lead.status == LeadStatus.BACKLOG and phone_calls.is_missing(lead.payload.get(phone_calls.NUMBER_KEY)):

@@ -1,4 +1,4 @@
-"""What the end of a voice session means for its lead; runs in the transaction that ends the session."""
+"""Finishes a lead, or gives it back to the backlog, when its voice session ends; in the same transaction."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from leads.webhooks import outbox
 from pools.models import VoiceSession
 from pools.sessions.ending import NOT_STARTED
 
-NOT_DIALLED_PAUSE = timedelta(seconds=30)  # a bot that never gets as far as its telephone is not tried in a loop
+NOT_DIALLED_PAUSE = timedelta(seconds=30)  # so that a bot that always fails before dialling is not tried in a loop
 
 KEPT_BY_RETRIES = (
     "request_id",
@@ -29,9 +29,9 @@ KEPT_BY_RETRIES = (
 
 
 def session_ended(session: VoiceSession) -> None:
-    """A start that never ran gives the lead back to its backlog; any other end finishes it, with an outcome.
+    """Finish the lead of a session with an outcome; if the session never started, give it back to the backlog.
 
-    Called again when the report of a call comes in after its end (its supervisor was lost): the outcome is completed.
+    Called again if a call's report arrives after its end, because its supervisor was lost; then the outcome is updated.
     """
     if session.outbound:
         _phone_session_ended(session)
@@ -44,7 +44,7 @@ def session_ended(session: VoiceSession) -> None:
 
 
 def outcome_of(session: VoiceSession) -> str:
-    """The bot's own word, but of a call that nobody has joined; without one, the published fallbacks."""
+    """Return what the bot reported; NO_ANSWER if no caller joined, UNKNOWN without a report."""
     return NO_ANSWER if session.end_reason == "caller_never_joined" else session.outcome or UNKNOWN
 
 
@@ -106,7 +106,7 @@ def _back_to_backlog(lead: QuerySet[Lead], pause: timedelta) -> None:
 
 
 def _try_again(lead: Lead) -> None:
-    """As often as its template says. A retry is a lead of its own; a report that comes twice makes one."""
+    """Make the lead of the next attempt, unless the template's `max_attempts` are used up or it exists already."""
     template = lead.template
     if lead.attempt_count + 1 >= template.max_attempts or lead.next_attempts.exists():
         return

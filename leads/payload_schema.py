@@ -1,8 +1,8 @@
-"""JSON Schema of payloads: what a template expects, and every way in which a payload is not that.
+"""Checks payloads against a template's JSON Schema, within a bounded amount of work.
 
-jsonschema-rs instead of jsonschema, because schemas come from tenants: its patterns take linear time (one `(a+)+$`
-would hold a worker for ever), it asks nothing of the network for `$ref`, and it is a hundred times as fast. It cannot
-be stopped, though, and collects all that is wrong before it names the first: so the work is counted before.
+Schemas come from tenants. So jsonschema-rs is used instead of jsonschema: its patterns take linear time (a `(a+)+$`
+would otherwise occupy a worker for ever), it opens no connection for a `$ref`, and it is a hundred times as fast. But
+a running check cannot be stopped. So the work is counted beforehand, and a payload that takes too much is refused.
 """
 
 from collections.abc import Iterator
@@ -17,18 +17,20 @@ from common.strict_json import count_values
 from leads import schema_subset as subset
 from leads.schema_subset import BadSchema
 
-MAX_VIOLATIONS = 100  # that are listed
-MAX_LISTED_WORK = 2500  # steps: beyond it, only the first violation is named
-MAX_TEXT = 500  # characters of a violation: the library quotes the schema
+MAX_VIOLATIONS = 100  # in one answer
+MAX_LISTED_WORK = 2500  # steps; if checking takes more, only the first violation is named
+MAX_TEXT = 500  # characters per violation: the library quotes the schema
 
 MAX_WORK = 50_000  # steps for one payload: about 50 ms
 MAX_WORK_OF_A_REQUEST = 500_000  # for all payloads of a bulk push, and for their schemas
-CHARACTER, CHARACTER_OF_LARGE = 2, 100  # steps a character, of a pattern that is small or large
-MULTIPLE_OF = 40  # steps: it is reckoned exactly, with any exponents
-UNIQUE = 1  # steps a value
+CHARACTER, CHARACTER_OF_LARGE = 2, 100  # steps per character that a small or a large pattern is matched with
+MULTIPLE_OF = 40  # steps; the library divides exactly, whatever the exponents
+UNIQUE = 1  # steps per value
 
 
 class TooMuchWork(StateError):
+    """400: checking a payload would take more than the limit."""
+
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"Checking the payload against the template's expected_payload_schema would take more than {limit} steps: "
@@ -37,30 +39,33 @@ class TooMuchWork(StateError):
 
 
 class Work:
-    """Steps that may still be taken."""
+    """A budget of steps."""
 
     def __init__(self, limit: int) -> None:
         self.limit = self.left = limit
 
     def spend(self, steps: int) -> None:
-        """Raises TooMuchWork (400)."""
+        """Take steps from the budget. Raises TooMuchWork (400) if it is exceeded."""
         self.left -= steps
         if self.left < 0:
             raise TooMuchWork(self.limit)
 
 
 class WorkCount:
-    """Counts for one schema that `schema_subset.check` has let through."""
+    """Counts the steps of checking payloads against one schema, which `schema_subset.check` has accepted.
+
+    It walks schema and payload together, as a validator does, but compares nothing.
+    """
 
     def __init__(self, root: dict[str, Any]) -> None:
         self._root = root
-        self._own: dict[int, int] = {}  # by id of a node of the schema
+        self._own: dict[int, int] = {}  # steps by id() of a node of the schema
 
     def count(self, payload: Any) -> int:
-        """Raises TooMuchWork (400) beyond MAX_WORK."""
+        """Return the steps for a payload. Raises TooMuchWork (400) if they are more than MAX_WORK."""
         work = Work(MAX_WORK)
         self._visit(self._root, payload, work)
-        if any(keyword in self._root for keyword in subset.UNEVALUATED):  # all is looked at again
+        if any(keyword in self._root for keyword in subset.UNEVALUATED):  # the validator goes over everything twice
             self._visit(self._root, payload, work)
         return MAX_WORK - work.left
 
@@ -149,7 +154,7 @@ class Violation:
 
 
 class PayloadSchema:
-    """A compiled schema. Raises BadSchema if it cannot be used; `work` is what a request may still take."""
+    """A compiled schema. Raises BadSchema if it cannot be used. `work`: the budget of the whole request."""
 
     def __init__(self, schema: dict[str, Any], work: Work | None = None) -> None:
         steps = subset.check(schema)
@@ -171,8 +176,10 @@ class PayloadSchema:
         self._has_alternatives = _has_alternatives(schema)
 
     def violations(self, payload: dict[str, Any], work: Work | None = None) -> list[Violation]:
-        """All of them, up to a hundred; of a payload that is much work to check, the first. Their texts do not repeat
-        the payload's values. Raises TooMuchWork (400)."""
+        """Return the violations in a payload, at most a hundred; only the first if the payload is much work to check.
+
+        Their texts do not contain values of the payload. Raises TooMuchWork (400).
+        """
         steps = self._work.count(payload)
         if work:
             work.spend(steps)
@@ -180,7 +187,7 @@ class PayloadSchema:
             return []
         if steps <= MAX_LISTED_WORK:
             return [_violation(error) for error in islice(self._validator.iter_errors(payload), MAX_VIOLATIONS)]
-        if self._has_alternatives:  # the error would hold what is wrong with each of them
+        if self._has_alternatives:  # the library's error would list what is wrong with each alternative
             return [Violation([], "is not what the schema describes, and too large to say where", "schema")]
         try:
             self._validator.validate(payload)

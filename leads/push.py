@@ -1,4 +1,4 @@
-"""push() and push_all(): leads are made from templates that the caller may use."""
+"""push() and push_all() make leads from templates that the caller may use."""
 
 import hashlib
 import json
@@ -24,16 +24,16 @@ from pools.sessions.start import request_key
 logger = logging.getLogger(__name__)
 
 Values = dict[str, Any]  # checked by PushSerializer
-AT_ONCE = 200  # rows of an INSERT: on a busy database a thousand take longer than a statement may
+AT_ONCE = 200  # rows per INSERT: on a busy database a thousand can exceed the statement timeout
 KEY_REUSED = "this Idempotency-Key was used for another lead"
 
 
 def push(scope: Scope, values: Values, idempotency_key: str | None = None) -> Lead:
-    """Make a lead in BACKLOG; with an `idempotency_key` (unique per holder of a token) a retry gets the same lead.
+    """Make a lead in BACKLOG. With an `idempotency_key` (unique per holder of a token) a retry gets the same lead.
 
-    Raises PermissionDenied (403) outside of the caller's scope, NotFound (404) for a template that does not exist
-    there (whether another reseller has it cannot be told apart), PayloadError (400) for a payload that is not what the
-    template expects, Conflict (409) for a key that was used for something else.
+    Raises PermissionDenied (403) outside of the caller's scope, NotFound (404) for a template that does not exist there
+    (or that only another reseller has), PayloadError (400) for a payload that violates the template's schema, Conflict
+    (409) for a key that was used with other values.
     """
     lead = Preparation(scope, [values]).lead(values, _push_key(scope, idempotency_key))
     if lead.push_key:
@@ -46,9 +46,10 @@ def push(scope: Scope, values: Values, idempotency_key: str | None = None) -> Le
 
 
 def push_all(scope: Scope, items: Sequence[Values | APIException], key: str | None) -> list[Lead | APIException]:
-    """Make many leads with few statements. What is wrong with one does not keep the others from being made.
+    """Make many leads with few statements; return for each item its lead or what is wrong with it.
 
-    An item that is an exception already (its shape was wrong) comes out as it is.
+    One wrong item does not stop the others. An item that is already an exception (its shape was wrong) is returned
+    unchanged.
     """
     preparation = Preparation(scope, [item for item in items if isinstance(item, dict)])
     results: list[Lead | APIException] = []
@@ -69,7 +70,7 @@ def push_all(scope: Scope, items: Sequence[Values | APIException], key: str | No
 
 
 class Preparation:
-    """Turns checked values into rows that are not saved yet; the templates of all of them are read at once."""
+    """Turns checked values into unsaved leads. The templates of all items are read with one query."""
 
     def __init__(self, scope: Scope, items: Sequence[Values]) -> None:
         self._scope = scope
@@ -78,7 +79,7 @@ class Preparation:
         self._work = Work(MAX_WORK_OF_A_REQUEST)
 
     def lead(self, values: Values, push_key: str | None) -> Lead:
-        """Raises what `push` raises."""
+        """Return an unsaved lead. Raises what `push` raises."""
         reseller_id, merchant_id = values["reseller_id"], values.get("merchant_id")
         self._scope.check_change(reseller_id, merchant_id)
         template = self._template(values)
@@ -121,11 +122,11 @@ class Preparation:
         return list(templates_of(self._scope).filter(by, active=True, reseller_id__in=wanted["reseller_id"]))
 
     def _template(self, values: Values) -> Template:
-        """By UUID, by name, or by both. A name is looked up for the merchant first, then for all of the reseller's."""
+        """Find the template by UUID, name or both. A merchant's own template wins over the reseller's of that name."""
         found = [template for template in self._templates if _fits(template, values)]
         if not found:
             raise NotFound(_not_found_text(values))
-        return max(found, key=lambda template: template.merchant_id)  # "" is the least
+        return max(found, key=lambda template: template.merchant_id)  # a reseller's template has "", the smallest
 
     def _check_payload(self, template: Template, payload: dict[str, Any]) -> None:
         if template.pk not in self._schemas:
@@ -140,7 +141,7 @@ def _compiled(template: Template, work: Work) -> PayloadSchema | None:
         return None
     try:
         return PayloadSchema(template.expected_payload_schema, work)
-    except BadSchema as problem:  # it was checked when it was written: this is for what was written otherwise
+    except BadSchema as problem:  # schemas are checked when they are saved; this one came into the table another way
         raise StateError(f"The template's expected_payload_schema cannot be used: {problem}") from None
 
 
@@ -164,8 +165,8 @@ def _not_found_text(values: Values) -> str:
 
 
 def _saved_once(leads: Sequence[Lead]) -> list[Lead]:
-    """Save those whose key is new; of the others, the leads that exist. Raises Conflict (409)."""
-    for _ in range(2):  # again if another request with the same key was faster in between
+    """Save the leads whose key is new; for the others return the leads that exist. Raises Conflict (409)."""
+    for _ in range(2):  # a second time if another request with the same key was faster
         existing = {lead.push_key: lead for lead in Lead.objects.filter(push_key__in=[one.push_key for one in leads])}
         if any(one.push_key in existing and existing[one.push_key].push_digest != one.push_digest for one in leads):
             raise Conflict(KEY_REUSED)
@@ -190,10 +191,10 @@ def _digest(values: Values) -> str:
 
 
 def _wake_for(leads: Iterable[Lead]) -> None:
-    """Only telephony leads have somebody who waits for them."""
+    """Wake the diallers if a lead is to be dialled. Web leads wait for their callers."""
     if not any(lead.execution_mode in TELEPHONY_MODES for lead in leads):
         return
     try:
         notifications.wake_supervisors()
-    except DatabaseError as error:  # the leads are committed; they are found when they are due
+    except DatabaseError as error:  # the leads are committed; the next poll finds them
         logger.warning("event=notify_failed problem=%s", type(error).__name__)

@@ -1,7 +1,7 @@
-"""The part of JSON Schema that payload schemas may use: checking takes a number of steps that is known beforehand.
+"""Restricts payload schemas to the part of JSON Schema for which the work of a check can be bounded beforehand.
 
 Schemas and payloads both come from tenants. Without a bound, references that lead back to themselves or multiply, and
-long lists under many subschemas, hold a worker for minutes. docs/api.md says what is allowed.
+long lists under many subschemas, would occupy a worker for minutes. docs/api.md lists what is allowed.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ import jsonschema_rs
 
 from common.strict_json import count_values
 
-MAX_STEPS = 10_000  # of a schema: its values, counted again wherever a reference leads to them
-MAX_DEPTH = 100  # of subschemas inside each other, references followed
-SMALL_PATTERN, LARGE_PATTERN = 20_000, 1_000_000  # bytes, compiled: what a character costs grows with them
-STEPS_OF_A_LARGE_PATTERN = 2000  # to compile it
+MAX_STEPS = 10_000  # of a schema: its values, counted once for each reference that leads to them
+MAX_DEPTH = 100  # of nested subschemas, references followed
+SMALL_PATTERN, LARGE_PATTERN = 20_000, 1_000_000  # bytes when compiled; the cost per character grows with them
+STEPS_OF_A_LARGE_PATTERN = 2000  # for compiling it
 
 DEFINITIONS = ("$defs", "definitions")
 SAME_PLACE = ("not", "if", "then", "else")
@@ -23,7 +23,7 @@ SAME_PLACE_LISTS = ("allOf", "anyOf", "oneOf")
 SAME_PLACE_MAPS = ("dependentSchemas", "dependencies")
 EACH_ITEM = ("additionalItems", "contains", "unevaluatedItems")
 EACH_PROPERTY = ("additionalProperties", "unevaluatedProperties")
-UNEVALUATED = ("unevaluatedItems", "unevaluatedProperties")  # inside each other they take exponential time
+UNEVALUATED = ("unevaluatedItems", "unevaluatedProperties")  # nested, they take exponential time
 NOT_SUPPORTED = frozenset(
     ("$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef", "$vocabulary")
 )
@@ -32,11 +32,11 @@ REFERENCES = "a $ref must be '#/$defs/NAME' (or '#/definitions/NAME') and must n
 
 
 class BadSchema(Exception):
-    """The text is for the author of the schema."""
+    """The schema cannot be used. The text is shown to its author."""
 
 
 def check(schema: dict[str, Any]) -> int:
-    """Raise BadSchema for what is outside of the subset; return the steps of the schema."""
+    """Return the steps of a schema. Raises BadSchema if it is not in the subset."""
     if count_values(schema) > MAX_STEPS:
         raise BadSchema(f"too large: more than {MAX_STEPS} values")
     walk = _Walk(schema)
@@ -48,7 +48,7 @@ def check(schema: dict[str, Any]) -> int:
 
 
 def definition(root: dict[str, Any], reference: Any) -> Any:
-    """The schema that a reference names. Raises BadSchema."""
+    """Return the schema that a reference names. Raises BadSchema."""
     parts = reference.split("/") if isinstance(reference, str) else []
     if len(parts) != 3 or parts[0] != "#" or parts[1] not in DEFINITIONS or set(parts[2]) & set("~%"):
         raise BadSchema(f"{REFERENCES}; this one is not: {str(reference)[:100]!a}")
@@ -59,7 +59,7 @@ def definition(root: dict[str, Any], reference: Any) -> Any:
 
 
 def subschemas(node: dict[str, Any]) -> Iterator[Any]:
-    """The schemas directly inside of a schema, without what it refers to."""
+    """Yield the schemas directly inside a schema, not those that it refers to."""
     for keyword, inner in node.items():
         if keyword in (*SAME_PLACE, *EACH_ITEM, *EACH_PROPERTY, "propertyNames"):
             yield inner
@@ -73,7 +73,7 @@ def subschemas(node: dict[str, Any]) -> Iterator[Any]:
 
 @lru_cache(maxsize=1000)
 def is_large(pattern: str) -> bool:
-    """Whether a pattern is costly for each character that it meets. Raises BadSchema for no pattern, or a huge one."""
+    """Return whether a pattern is costly per character. Raises BadSchema if it is invalid or far too large."""
     if _compiles(pattern, SMALL_PATTERN):
         return False
     if _compiles(pattern, LARGE_PATTERN):
@@ -87,10 +87,10 @@ def is_large(pattern: str) -> bool:
 class _Walk:
     def __init__(self, root: dict[str, Any]) -> None:
         self._root = root
-        self._measured: dict[str, tuple[int, int] | None] = {}  # None: it is being measured
+        self._measured: dict[str, tuple[int, int] | None] = {}  # None: still being measured
 
     def measure(self, node: Any, level: int) -> tuple[int, int]:
-        """Steps and depth of a schema, references followed."""
+        """Return steps and depth of a schema, references followed."""
         if level > MAX_DEPTH:
             raise BadSchema(f"nested more than {MAX_DEPTH} schemas deep, references followed")
         if not isinstance(node, dict):
@@ -127,7 +127,7 @@ class _Walk:
 
 
 def own_steps(node: dict[str, Any]) -> int:
-    """What a schema says itself, without the schemas inside of it: keywords, names, values."""
+    """Count the steps of a schema itself (keywords, names, values), without the schemas inside it."""
     steps = 1
     for keyword, value in node.items():
         if keyword in ("properties", "patternProperties", *SAME_PLACE_MAPS):

@@ -1,6 +1,6 @@
-"""`/talk`: one button that pushes a `demo` lead, connects it and brings the visitor into the call.
+"""`/talk`: a page with one button that pushes a `demo` lead, connects it and takes the visitor into the call.
 
-For development (`make run` turns it on and prints its address): whoever can reach the page can start sessions.
+For development only: everybody who can reach the page can start sessions. `make run` turns it on.
 """
 
 import logging
@@ -44,7 +44,7 @@ def talk(request: HttpRequest) -> HttpResponse:
         return _page(request, f"There is no room or bot for you just now: {error.reason}. Try again.", status=503)
     except NotFound:
         return _page(request, "The template `demo` is missing: `manage.py seeddemo` makes it.", status=404)
-    # The token in the address is what Daily's own pages take; it opens this one room for this one call.
+    # Daily's own pages take the token from the URL. It opens this one room, for this one call.
     return redirect(f"{connected.room_url}?{urlencode({'t': connected.token, 'autojoin': 1})}")
 
 

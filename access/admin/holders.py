@@ -1,4 +1,4 @@
-"""Who may call the API: tokens (made and revoked here) and the profiles of users who log in."""
+"""Admin pages of API tokens (made and revoked here) and of the profiles of users."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from common.display import since
 
 
 class IdsField(forms.CharField):
-    """Ids separated by commas or white space; a list in Python."""
+    """A list of ids, typed with commas or white space between them."""
 
     widget = UnfoldAdminTextInputWidget
 
@@ -28,7 +28,7 @@ class IdsField(forms.CharField):
 
 
 class RoleField(forms.ChoiceField):
-    """None until one is chosen: nobody becomes an admin by leaving a form as it is."""
+    """A role without a default, so that nobody becomes an admin by leaving a form as it is."""
 
     widget = UnfoldAdminSelectWidget
 
@@ -55,7 +55,7 @@ class ApiTokenForm(forms.ModelForm):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ListAdmin):
-    """A token is made and revoked, never changed: who holds it must be able to rely on what it is."""
+    """Tokens are made and revoked, never changed: their holders rely on what a token allows."""
 
     form = ApiTokenForm
     list_display = ["name", "hint_", "role", "scope", "state", "created_at", "expires_at"]

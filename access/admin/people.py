@@ -1,4 +1,7 @@
-"""Users, groups and rate allowances. Give view permissions to who looks and change permissions to who steers."""
+"""Admin pages of users, groups and rate allowances.
+
+View permissions are enough for users who only read; operators need change permissions.
+"""
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin

@@ -1,4 +1,4 @@
-"""`POST /login` and `GET /auth/me`: users of the admin get a JWT for the API, and anyone can ask who they are."""
+"""`POST /login` gives users of the admin a JWT for the API; `GET /auth/me` tells a caller who it is."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ NO_ROLE = "This user has no role: an administrator gives one in the admin, under
 
 
 class LoginSerializer(serializers.Serializer[Any]):
-    email = TextField(max_length=254, required=False, help_text="Of exactly one user; or `username`.")
-    username = TextField(max_length=254, required=False, help_text="Or an email.")
+    email = TextField(max_length=254, required=False, help_text="Must belong to exactly one user. Or give `username`.")
+    username = TextField(max_length=254, required=False, help_text="A user name or an email.")
     password = TextField(max_length=1000)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -35,10 +35,10 @@ class LoginSerializer(serializers.Serializer[Any]):
 
 class RoleSerializer(serializers.Serializer[Any]):
     role = serializers.ChoiceField(choices=Role.choices)
-    reseller_ids = serializers.ListField(child=serializers.CharField(), help_text="`*`: all.")
-    merchant_ids = serializers.ListField(child=serializers.CharField(), help_text="`*`: all.")
-    reseller_id = serializers.CharField(allow_null=True, help_text="If it is exactly one.")
-    merchant_id = serializers.CharField(allow_null=True, help_text="If it is exactly one.")
+    reseller_ids = serializers.ListField(child=serializers.CharField(), help_text="`*` stands for all.")
+    merchant_ids = serializers.ListField(child=serializers.CharField(), help_text="`*` stands for all.")
+    reseller_id = serializers.CharField(allow_null=True, help_text="Only if there is exactly one.")
+    merchant_id = serializers.CharField(allow_null=True, help_text="Only if there is exactly one.")
 
 
 class UserSerializer(RoleSerializer):
@@ -73,7 +73,7 @@ class LoginView(APIView):
 
     @extend_schema(
         summary="Log in",
-        description="For people: a short-lived JWT. For services: `POST /s2s-token`.",
+        description="Returns a short-lived JWT for a person. Services use a token from `POST /s2s-token`.",
         tags=["auth"],
         auth=[],
         request=LoginSerializer,

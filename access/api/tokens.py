@@ -1,4 +1,4 @@
-"""`/s2s-token`: long-lived tokens for services, made, listed and revoked."""
+"""`/s2s-token`: makes, lists and revokes long-lived tokens for services."""
 
 import uuid
 from datetime import timedelta
@@ -38,7 +38,7 @@ class GrantSerializer(serializers.Serializer[Any]):
         max_value=MAX_TOKEN_DAYS,
         required=False,
         allow_null=True,
-        help_text="Without it: until it is revoked.",
+        help_text="Without it, the token is valid until it is revoked.",
     )
 
 
@@ -66,9 +66,9 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 
 class GrantedSerializer(TokenSerializer):
     success = serializers.BooleanField(default=True)
-    access_token = serializers.CharField(help_text="Shown this once; a secret.")
+    access_token = serializers.CharField(help_text="A secret that is shown only once.")
     token_type = serializers.ChoiceField(choices=["bearer"])
-    expires_in = serializers.IntegerField(allow_null=True, help_text="Seconds; null: until it is revoked.")
+    expires_in = serializers.IntegerField(allow_null=True, help_text="Seconds; null if valid until it is revoked.")
 
     class Meta(TokenSerializer.Meta):
         fields = ["success", "access_token", "token_type", "expires_in", *TokenSerializer.Meta.fields]
@@ -91,7 +91,7 @@ EXAMPLE = {
     "expires_at": None,
     "revoked_at": None,
 }
-NOT_GRANTING = {403: problem("Neither admin nor reseller, or another's reseller", MayGrant.message)}
+NOT_GRANTING = {403: problem("The caller is neither admin nor reseller, or it is another reseller", MayGrant.message)}
 
 
 class TokensView(APIView):
@@ -101,8 +101,8 @@ class TokensView(APIView):
     @extend_schema(
         summary="Make a token for a service",
         description=(
-            "Valid until it is revoked, or for `expires_in_days`. A reseller makes them for its own resellers. "
-            "Only its SHA-256 is kept."
+            "The token is valid until it is revoked, or for `expires_in_days`. A reseller makes tokens for its own "
+            "resellers. Only the token's SHA-256 is stored."
         ),
         tags=["auth"],
         request=GrantSerializer,
@@ -166,8 +166,8 @@ class TokensView(APIView):
 
     @extend_schema(
         operation_id="list_tokens",
-        summary="Tokens that you may revoke",
-        description="Newest first, revoked and expired ones too; never the secrets.",
+        summary="List the tokens that you may revoke",
+        description="Newest first, including revoked and expired tokens. Secrets are never returned.",
         tags=["auth"],
         parameters=PARAMETERS,
         responses={200: TokenPageSerializer, **UNAUTHENTICATED, **NOT_GRANTING, **QUERY_PROBLEMS, **UNAVAILABLE},
@@ -184,7 +184,7 @@ class TokenView(APIView):
 
     @extend_schema(
         summary="Revoke a token",
-        description="For good, from the next request on. May be repeated.",
+        description="Takes effect with the next request and cannot be undone. May be repeated.",
         tags=["auth"],
         parameters=[OpenApiParameter("token_id", uuid.UUID, OpenApiParameter.PATH)],
         responses={
@@ -204,6 +204,6 @@ class TokenView(APIView):
 
 
 def _ids(values: dict[str, Any], kind: str) -> list[str]:
-    """From the published single id and from the list of them."""
+    """Return the ids of a kind, given as the published single id, as a list, or as both."""
     one, several = values.get(f"{kind}_id"), values.get(f"{kind}_ids") or []
     return sorted({*([one] if one else []), *several})

@@ -1,4 +1,4 @@
-"""Serializer fields that take a value as it is or refuse it: a number is no text, and nothing is trimmed."""
+"""Serializer fields that convert nothing: a number is refused where text is expected, and text is not trimmed."""
 
 import uuid
 from typing import Any
@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 
 class TextField(serializers.CharField):
-    """Text of at least one visible character."""
+    """Text with at least one visible character."""
 
     default_error_messages = {"invalid": "must be text", "blank": "must not be empty", "null": "must not be null"}
 
@@ -41,7 +41,7 @@ class UUIDField(serializers.UUIDField):
 
 @extend_schema_field(OpenApiTypes.OBJECT)
 class ObjectField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
-    """A JSON object; what is in it is the caller's."""
+    """A JSON object with any content."""
 
     default_error_messages = {"invalid": "must be an object", "null": "must not be null"}
 

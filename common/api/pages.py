@@ -1,4 +1,4 @@
-"""Lists in pages, newest first: `limit` rows, and the `next_cursor` to ask for the rows after them."""
+"""Splits lists into pages, newest first: `limit` rows, and a `next_cursor` for the page after them."""
 
 import uuid
 from typing import Any, TypeVar, cast
@@ -22,15 +22,17 @@ PARAMETERS = [
 
 
 class PageQuery(serializers.Serializer[Any]):
-    """Base of the query parameters of a list."""
+    """Base class for the query parameters of a list."""
 
     limit = serializers.IntegerField(min_value=1, max_value=100, default=50)
     cursor = UUIDField(required=False)
 
 
 def query_of(serializer_class: type[PageQuery], request: Request) -> dict[str, Any]:
-    """The checked query parameters. Raises ShapeError (422) with the place `query`, also for a name that is none:
-    a filter that is misspelt would show everything."""
+    """Return the checked query parameters. Raises ShapeError (422) with the place `query`.
+
+    Unknown names are refused too: a misspelt filter would otherwise show everything.
+    """
     serializer = serializer_class(data=request.query_params.dict())
     if unknown := next((name for name in request.query_params if name not in serializer.fields), None):
         raise ShapeError(["query", unknown[:100]], f"is none of {', '.join(serializer.fields)}", "unknown")
@@ -41,8 +43,11 @@ def query_of(serializer_class: type[PageQuery], request: Request) -> dict[str, A
 
 
 def page_of(rows: QuerySet[Row], query: dict[str, Any], **filters: Any) -> tuple[list[Row], str | None]:
-    """Of `rows` (all that the caller may see) those of this page that pass the filters, and the cursor of the next one,
-    which is the public id of the last row. That row may not pass them any more when it comes back: leads go on."""
+    """Return the rows of one page, and the cursor of the next page (None on the last one).
+
+    `rows`: all that the caller may see, of which `filters` select. The cursor is the public id of the last row of the
+    page. That row need not pass the filters any more when the cursor comes back, because leads change meanwhile.
+    """
     later = rows.filter(**filters)
     if cursor := query.get("cursor"):
         last = rows.model._default_manager.filter(pk__in=rows.values("pk"), uuid=cursor).values_list("pk").first()
@@ -57,7 +62,7 @@ def page_of(rows: QuerySet[Row], query: dict[str, Any], **filters: Any) -> tuple
 
 
 def _bounded(rows: QuerySet[Row], limit: int) -> QuerySet[Row]:
-    """The first rows, up to the first that does not fit on a page; two at least, to know whether there are more."""
+    """Return the first rows, up to the first that does not fit on a page; at least two, to know if there are more."""
     sizes = [
         Coalesce(Func(Cast(field.name, TextField()), function="octet_length", output_field=BigIntegerField()), 0)
         for field in rows.model._meta.get_fields()

@@ -1,4 +1,4 @@
-"""What a request says, checked for its shape."""
+"""Reads and checks the parts of a request: body, id in the path, Idempotency-Key."""
 
 import re
 import uuid
@@ -14,7 +14,7 @@ IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 
 def checked(serializer_class: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """The body's values. Raises what becomes 4xx if the body is not of the serializer's shape."""
+    """Return the values of the body. Raises ShapeError or ValidationError (422) if the serializer refuses them."""
     body = body_of(request)
     if not isinstance(body, dict):
         raise ShapeError(["body"], "must be an object", "invalid")
@@ -24,7 +24,7 @@ def checked(serializer_class: type[Serializer[Any]], request: Request) -> dict[s
 
 
 def as_uuid(text: str) -> uuid.UUID:
-    """From a path. What is no UUID is the id of nothing."""
+    """Parse an id from a path. Text that is no UUID gives the zero UUID, which no row has."""
     try:
         return uuid.UUID(text)
     except ValueError:
@@ -32,6 +32,7 @@ def as_uuid(text: str) -> uuid.UUID:
 
 
 def idempotency_key(request: Request) -> str | None:
+    """Return the header `Idempotency-Key`, None without one. Raises ShapeError (422)."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         loc = ["header", "Idempotency-Key"]

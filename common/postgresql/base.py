@@ -1,5 +1,8 @@
-"""Django's PostgreSQL backend with our connections (connection.py, pool.py), our schema changes (schema.py), and a log
-that knows prepared statements (prepared.py)."""
+"""Django's PostgreSQL backend, extended by the other modules of this package.
+
+Connections have a deadline for every answer (connection.py) and come from a pool that replaces lost ones (pool.py).
+Schema changes do not lock tables for long (schema.py). The query log shows prepared statements (prepared.py).
+"""
 
 from types import ModuleType
 from typing import Any
@@ -15,7 +18,7 @@ from common.postgresql.schema import SchemaEditor
 
 
 def _psycopg_with_our_connections() -> ModuleType:
-    """What the backend calls `Database`: psycopg, but for the class of the connections that it makes."""
+    """Return what the backend calls `Database`: psycopg, with our class for the connections that it opens."""
     module = ModuleType("psycopg")
     module.__dict__.update(vars(psycopg))
     module.__dict__["connect"] = ImpatientConnection.connect
@@ -24,7 +27,7 @@ def _psycopg_with_our_connections() -> ModuleType:
 
 class Operations(operations.DatabaseOperations):
     def last_executed_query(self, cursor: Any, sql: str, params: Any) -> Any:
-        """For Django's log of queries. A prepared one with the values in its text, so that it can be explained."""
+        """Return a statement for Django's query log; of a prepared one with its values, so that it can be explained."""
         if isinstance(cursor, PreparedCursor):
             return self.compose_sql(sql, params)
         return super().last_executed_query(cursor, sql, params)
@@ -37,7 +40,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def pool(self) -> ForgettingPool | None:
-        """As Django's, of our class. None where connections are not pooled."""
+        """The pool of this alias, as Django makes it but of our class; None where connections are not pooled."""
         options = self.settings_dict["OPTIONS"].get("pool")
         if self.alias == NO_DB_ALIAS or not options:
             return None

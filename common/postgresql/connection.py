@@ -1,8 +1,8 @@
-"""A connection with a deadline of our own for every answer, where callers wait for us.
+"""A connection to PostgreSQL with a deadline for every answer.
 
-A connection can go silent without closing (a proxy that stops forwarding, a host that has vanished behind a firewall):
-nothing is reported, the server's timeouts do not fire, and a query would wait for ever. So gunicorn and `runpools` set
-`ImpatientConnection.answer_timeout`; other commands wait as long as it takes (a migration may take minutes).
+A connection can go silent without closing: a proxy stops forwarding, a host vanishes behind a firewall. Nothing is
+reported then, the server's timeouts do not fire, and a query would wait for ever. So gunicorn and `runpools` set
+`ImpatientConnection.answer_timeout`. Other commands wait as long as it takes: a migration may take minutes.
 """
 
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from psycopg.abc import RV, PQGen
 
 
 class ImpatientConnection(psycopg.Connection[Any]):
-    """Raises OperationalError, and is closed, when the server has not answered for `answer_timeout` seconds."""
+    """A connection that closes and raises OperationalError if an answer takes longer than `answer_timeout` seconds."""
 
     answer_timeout: ClassVar[float | None] = None
 

@@ -1,7 +1,7 @@
-"""A pool of connections whose users do not pay for connections that were lost while nobody used them.
+"""A pool of connections that replaces all of them as soon as one is found lost.
 
-psycopg's pool looks at one lost connection after the other and waits at least a second after each; and the longer
-PostgreSQL was away, the later it connects again (up to minutes). A caller waits for 2 s and gets 503.
+psycopg's own pool tests lost connections one after the other, with at least a second between them, and the longer
+PostgreSQL was away, the later it connects again (up to minutes). Our callers get 503 after 2 s.
 """
 
 import logging
@@ -20,8 +20,8 @@ RETRY_S = 0.5  # while PostgreSQL is away, each waiting request asks for a conne
 
 
 class ForgettingPool(ConnectionPool[ImpatientConnection]):
-    """Checks each connection before it hands it out. When one was lost, all that are in the pool are replaced: what
-    closes one (a failover, a proxy that restarts) seldom leaves the others."""
+    """A pool that checks each connection before handing it out. If one was lost, all in the pool are replaced: what
+    closes one (a failover, a restarted proxy) seldom spares the others."""
 
     def __init__(self, **options: Any) -> None:
         # reconnect_timeout: a failed attempt is not scheduled again; the next request connects at once instead.
@@ -30,7 +30,7 @@ class ForgettingPool(ConnectionPool[ImpatientConnection]):
         self._forgotten = 0
 
     def getconn(self, timeout: float | None = None) -> ImpatientConnection:
-        """Raises PoolTimeout."""
+        """Take a working connection. Raises PoolTimeout if there is none within `timeout` seconds."""
         until = monotonic() + (self.timeout if timeout is None else timeout)
         while True:
             forgotten = self._forgotten
@@ -49,7 +49,7 @@ class ForgettingPool(ConnectionPool[ImpatientConnection]):
                 return connection
 
     def _forget(self, forgotten: int) -> None:
-        """Replace all connections in the pool, once for all threads that hold one of those that were lost together."""
+        """Replace all connections in the pool. Threads whose connections were lost together do it once."""
         with self._forgetting:
             if self._forgotten == forgotten:
                 self._forgotten += 1

@@ -1,10 +1,10 @@
-"""Schema changes on a database that is in use: nothing that takes long is done while others are locked out.
+"""Changes the schema of a database that is in use, without locking tables for long. Used by `manage.py migrate`.
 
-Django's migrations lock a table for as long as they build its indexes or read all of it to prove a constraint. While
-`SchemaEditor.gentle` is on, they leave that out for tables that were there before: indexes are not built, constraints
-are not proved (NOT VALID: new rows are checked). `unfinished` then says what the models of the applied migrations lack,
-as statements that lock nobody out, one by one outside of a transaction: so what an interrupted run has left undone, the
-next one does. `manage.py migrate` is where it is used.
+Django's migrations lock a table for as long as they build its indexes or read all of it to validate a constraint.
+While `SchemaEditor.gentle` is on, both are left out for tables that exist already: indexes are not built, and
+constraints are added NOT VALID, so that only new rows are checked. Afterwards `unfinished` lists what the models still
+lack, as statements that block nobody, to be run one by one outside of a transaction. An interrupted run is completed
+by the next one.
 """
 
 from collections.abc import Iterator
@@ -56,12 +56,12 @@ class SchemaEditor(schema.DatabaseSchemaEditor):
 
 
 def is_index(constraint: BaseConstraint) -> bool:
-    """PostgreSQL keeps a conditional one as an index alone."""
+    """Return whether PostgreSQL keeps a constraint as an index only, as it does with a conditional unique one."""
     return isinstance(constraint, UniqueConstraint) and bool(constraint.condition or constraint.contains_expressions)
 
 
 def unfinished(connection: BaseDatabaseWrapper, apps: Apps, labels: set[str]) -> Iterator[str]:
-    """What the models of these apps lack in the database, as statements that lock nobody out."""
+    """Yield the statements that complete the schema of these apps. None of them blocks readers or writers."""
     with connection.cursor() as cursor:
         cursor.execute(INDEXES)
         valid = dict(cursor.fetchall())
@@ -76,7 +76,7 @@ def unfinished(connection: BaseDatabaseWrapper, apps: Apps, labels: set[str]) ->
 
 
 def _indexes(connection: BaseDatabaseWrapper, models: list[type[Model]]) -> Iterator[tuple[str, str]]:
-    """Their names and how they are built, of all models: Meta's, those of fields, and conditional constraints."""
+    """Yield name and CREATE INDEX statement of all indexes: of Meta, of fields and of conditional constraints."""
     with connection.schema_editor(collect_sql=True, atomic=False) as editor:
         for model in models:
             statements = editor._model_indexes_sql(model)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""manage.py createtoken: make an API token and print it, once."""
+"""`manage.py createtoken` makes an API token and prints it once."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -13,10 +13,10 @@ from access.models.holders import MAX_TOKEN_DAYS
 
 
 class Command(BaseCommand):
-    help = "Makes an API token and prints it. Only its SHA-256 is kept: it cannot be shown again."
+    help = "Makes an API token and prints it. Only its SHA-256 is stored, so it cannot be shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--name", required=True, help="who holds it")
+        parser.add_argument("--name", required=True, help="who will hold the token")
         parser.add_argument(
             "--role",
             required=True,
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--reseller", action="append", default=[], metavar="ID", help="may be given several times")
         parser.add_argument("--merchant", action="append", default=[], metavar="ID", help="may be given several times")
-        parser.add_argument("--days", type=int, help="valid for so many days; without it until revoked")
+        parser.add_argument("--days", type=int, help="for how many days it is valid; without it until it is revoked")
 
     def handle(self, *args: Any, **options: Any) -> None:
         days = options["days"]

@@ -1,4 +1,4 @@
-"""manage.py migrate, on a database that is in use: Django's, but it locks nobody out for long."""
+"""`manage.py migrate` for a database that is in use: Django's command, but no lock is held or awaited for long."""
 
 import time
 from collections.abc import Iterator
@@ -15,21 +15,25 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from common.postgresql.schema import SchemaEditor, unfinished
 
 OURS = {"pools", "leads"}
-LOCK_TIMEOUT_MS = 500  # for so long others may have to queue behind us; less than PostgreSQL's deadlock_timeout
-PAUSE_S = 0.5  # between tries, for those who queued
+LOCK_TIMEOUT_MS = 500  # how long others may have to queue behind us; less than PostgreSQL's deadlock_timeout
+PAUSE_S = 0.5  # between tries, so that those who queued get their turn
 
 
 class Command(migrate.Command):
     help = (
-        "Apply migrations while the service runs. A lock that is not had within half a second is given up, so that "
-        "nobody queues behind it, and tried again; indexes of tables in use are built, and their constraints proved, "
-        "afterwards and without locking anybody out. Interrupted, it is to be run again."
+        "Applies migrations while the service runs. If a lock is not available within half a second, it is tried again "
+        "later, so that nobody queues behind it. Indexes of tables in use are built, and their constraints validated, "
+        "afterwards, without blocking anybody. If it was interrupted, run it again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--patience", type=float, default=300.0, metavar="SECONDS", help="try so long to get locks (default: 300)"
+            "--patience",
+            type=float,
+            default=300.0,
+            metavar="SECONDS",
+            help="for how long to try to get each lock (default: 300)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,7 +46,7 @@ class Command(migrate.Command):
         self._finish(connection, options["verbosity"])
 
     def _try_again(self, *args: Any, **options: Any) -> None:
-        """Each migration is a transaction, so that the next try begins with the one that failed."""
+        """Migrate until all locks were had. Each migration is a transaction: a new try begins with the failed one."""
         deadline = time.monotonic() + options["patience"]
         while True:
             try:
@@ -72,7 +76,7 @@ class Command(migrate.Command):
 
 
 def _is_in_use(connection: Any) -> bool:
-    """Not made a moment ago: some of our tables are there."""
+    """Return whether the database has some of our tables already, so that it is not a new one."""
     applied = MigrationRecorder(connection).applied_migrations()
     return any(app in OURS for app, _ in applied)
 

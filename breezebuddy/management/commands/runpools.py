@@ -1,4 +1,4 @@
-"""`manage.py runpools`: arguments, logging, signals, composition. Everything else is the Supervisor's."""
+"""`manage.py runpools` reads arguments and settings, puts a Supervisor together and runs it."""
 
 import logging
 import os
@@ -62,42 +62,42 @@ def pod_name(text: str) -> str:
 
 class Command(BaseCommand):
     help = (
-        "Keep the pools of this pod warm: rooms at Daily and agent processes, handed to voice sessions as they are "
-        "claimed. Runs until SIGTERM (drains: takes no more, lets calls finish for up to DRAIN_TIMEOUT seconds) or "
-        "SIGINT (drains for 5 seconds); a second signal stops at once. "
+        "Keeps the pools of this pod warm: rooms at Daily and agent processes, which voice sessions claim. Runs until "
+        "SIGTERM, which drains the pod (it takes no more sessions and lets calls finish for up to DRAIN_TIMEOUT "
+        "seconds), or SIGINT (drains for 5 seconds). A second signal stops at once. "
         "Settings come from the environment, see .env.example."
     )
-    requires_system_checks = []  # they need the database, for which we wait ourselves
+    requires_system_checks = []  # they need the database, for which the command itself waits
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--processes",
             type=stock_size,
             metavar="N",
-            help="warm agent processes to keep (instead of VOICE_AGENT_POOL_SIZE; raises the cap if need be)",
+            help="how many warm agent processes to keep (overrides VOICE_AGENT_POOL_SIZE; raises the cap if needed)",
         )
         parser.add_argument(
             "--rooms",
             type=stock_size,
             metavar="N",
-            help="warm rooms to keep (instead of DAILY_ROOM_POOL_SIZE; raises the cap if need be)",
+            help="how many warm rooms to keep (overrides DAILY_ROOM_POOL_SIZE; raises the cap if needed)",
         )
         parser.add_argument(
-            "--once", action="store_true", help="heal, reap, fill the rooms, make no agent processes, and exit"
+            "--once", action="store_true", help="repair and reap, fill the room pool, start no agent process, and exit"
         )
         parser.add_argument(
             "--pod-name",
             type=pod_name,
             default=settings.POD_NAME,
             metavar="NAME",
-            help="name of this pod, unique among those running (instead of POD_NAME; default: the host's name)",
+            help="name of this pod, unique among running pods (overrides POD_NAME; default: the host's name)",
         )
         parser.add_argument(
             "--health-port",
             type=int,
             default=settings.RUNPOOLS_HEALTH_PORT,
             metavar="PORT",
-            help="port for /health, /health/ready and /metrics (instead of RUNPOOLS_HEALTH_PORT; 0 takes any free one)",
+            help="port for /health, /health/ready and /metrics (overrides RUNPOOLS_HEALTH_PORT; 0: any free port)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -108,8 +108,8 @@ class Command(BaseCommand):
         ImpatientConnection.answer_timeout = DATABASE_ANSWER_S
         raise_descriptor_limit()
         config = supervisor_config(options)
-        if self._called_from_command_line:  # type: ignore[attr-defined]  # not where a test calls it
-            forget_secrets()  # the settings have them; no program that we start is to inherit one
+        if self._called_from_command_line:  # type: ignore[attr-defined]  # not when a test calls the command
+            forget_secrets()  # the settings have read them; no program that we start may inherit one
         for handler in logging.getLogger().handlers:
             handler.setFormatter(log_format.formatter(settings.LOG_FORMAT, {"pod": config.pod_name}))
         gauges = PodGauges()
@@ -134,8 +134,10 @@ class Command(BaseCommand):
         return probes
 
     def _start(self, supervisor: Supervisor, probes: Probes) -> None:
-        """Wait for a database that is not there or not migrated yet; refuse a name that is taken. A pod that waits is
-        alive: a restart would not bring the database back."""
+        """Start, and wait as long as the database is away or not migrated. Raises CommandError if the name is taken.
+
+        While it waits, the probe reports the pod alive: a restart would not bring the database back.
+        """
         while True:
             try:
                 supervisor.start()
@@ -146,7 +148,7 @@ class Command(BaseCommand):
             except ProgrammingError as error:
                 if not isinstance(error.__cause__, UNMIGRATED):
                     raise
-                problem = "The database does not have our tables as they are now: waiting for `manage.py migrate`."
+                problem = "The database lacks migrations of this version: waiting for `manage.py migrate`."
             else:
                 return
             self.stderr.write(problem)
@@ -156,7 +158,7 @@ class Command(BaseCommand):
 
 
 def supervisor_config(options: dict[str, Any]) -> SupervisorConfig:
-    """From the arguments of the command and the settings. Raises CommandError."""
+    """Build the supervisor's configuration from the command's arguments and the settings. Raises CommandError."""
     agents = settings.VOICE_AGENT_POOL_SIZE if options["processes"] is None else options["processes"]
     rooms = settings.DAILY_ROOM_POOL_SIZE if options["rooms"] is None else options["rooms"]
     if agents > settings.VOICE_AGENT_MAX_PROCESSES:
@@ -211,7 +213,7 @@ def supervisor_config(options: dict[str, Any]) -> SupervisorConfig:
 
 
 def bot_environment() -> dict[str, str]:
-    """Of this process's, of the `.env` beside the bot, and nothing that is not for bots. Raises CommandError."""
+    """Return the environment of the bot: what it may see of ours, and its own `.env`. Raises CommandError."""
     changes = settings.VOICE_AGENT_ENV
     withheld = withheld_names(changes)
     try:
@@ -236,7 +238,7 @@ def companions_of(config: SupervisorConfig, *, dialling: bool) -> list[Companion
 
 
 def webhook_url() -> str:
-    """Where this service takes Daily's events, as Daily sees it; empty if it is not to."""
+    """Return the public URL at which Daily delivers its events; empty if webhooks are off or no URL is known."""
     return settings.PUBLIC_URL + reverse("daily-webhook") if settings.PUBLIC_URL and settings.DAILY_WEBHOOKS else ""
 
 
@@ -253,14 +255,13 @@ def dialler(config: SupervisorConfig) -> Dialler:
 
 
 def raise_descriptor_limit() -> None:
-    """Two a process: the usual soft limit of 1024 would do for hundreds only."""
+    """Raise the soft limit of open files. Each agent process takes two; the usual 1024 is enough for hundreds only."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listener_parameters() -> dict[str, Any]:
-    """Django's own way to libpq's parameters, whichever DATABASE_URL names, without those that are psycopg's or its
-    pool's."""
+    """Return libpq's parameters for the LISTEN connection: Django's, without those of psycopg and its pool."""
     others = ("client_encoding", "context", "cursor_factory", "prepare_threshold")
     return {name: value for name, value in connection.get_connection_params().items() if name not in others}
