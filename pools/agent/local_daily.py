@@ -460,24 +460,13 @@ _NAMES: dict[str, Any] = {
 }
 
 
-def stand_in(call_client: type[CallClient] = CallClient) -> Callable[[], None]:
-    """From now on Pipecat's Daily transports of this process are in the sandbox; returns what takes that back."""
-    client = pipecat_daily.DailyTransportClient
-    before = {name: getattr(pipecat_daily, name) for name in _NAMES}
-    queue_callback, initialised = client._call_async_callback, client._daily_initialized
+def stand_in() -> None:
+    """From now on Pipecat's Daily transports of this process are in the sandbox."""
 
     def put(_self: Any, queue: asyncio.Queue[Any], callback: Any, *args: Any) -> None:
         """The original waits for the event loop, in a thread of the SDK's; we are the event loop."""
         queue.put_nowait((callback, *args))
 
-    def take_back() -> None:
-        for name, value in before.items():
-            setattr(pipecat_daily, name, value)
-        AudioTrack.known.clear()
-        client._call_async_callback = queue_callback  # type: ignore[method-assign]
-        client._daily_initialized = initialised
-
-    for name, value in {**_NAMES, "CallClient": call_client}.items():
+    for name, value in _NAMES.items():
         setattr(pipecat_daily, name, value)
-    client._call_async_callback = put  # type: ignore[assignment,method-assign]
-    return take_back
+    pipecat_daily.DailyTransportClient._call_async_callback = put  # type: ignore[assignment,method-assign]

@@ -1,6 +1,6 @@
 """TLS contexts made before the fork, for the clients of providers that a session will construct.
 
-Such a client costs next to nothing but for its TLS context, which reads all certificate authorities: 20 ms of CPU and
+Such a client costs next to nothing but for its TLS context, which reads all certificate authorities: 22 ms of CPU and
 0.7 MB each, while the caller waits. Here they are read in the zygote, without a thread, into memory that its children
 share. Each context is handed out once in a process, because clients change theirs (ALPN); then they are made as ever.
 """

@@ -156,18 +156,6 @@ class ForkServer:
         return True
 
 
-def _rehearse_pipeline() -> None:
-    """If it uses Pipecat: sessions are only slower without."""
-    if "pools.agent.local_daily" not in sys.modules:
-        return
-    try:
-        from pools.agent.pipeline_rehearsal import rehearse_pipeline
-
-        rehearse_pipeline()
-    except Exception as error:
-        logger.warning("zygote pipeline rehearsal failed error=%s: %s", type(error).__name__, error)
-
-
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     process.set_signals()
@@ -179,7 +167,6 @@ def main() -> None:
         bot = warm_up(config)
         process.set_signals()  # a bot's import may have set others; with SIGCHLD ignored nobody could be waited for
         rehearse(config, bot)
-        _rehearse_pipeline()
     except WarmupError as error:
         logger.error("zygote warm-up failed reason=%s", error, exc_info=error.__cause__)
         with contextlib.suppress(ConnectionError):

@@ -1,10 +1,7 @@
 """The hand-offs that the zygote plays through while it warms up."""
 
 import asyncio
-import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -33,30 +30,3 @@ def test_an_answer_is_taken() -> None:
 def test_an_understudy_that_has_given_up_is_not_waited_for() -> None:
     with pytest.raises(EOFError):
         answer_of(b"")
-
-
-REHEARSED = """
-import os
-from loguru import logger
-from pools.agent import models, pipeline_rehearsal
-logger.disable("pipecat.frames")
-before = logger._core.activation_list, len(os.listdir("/proc/self/fd"))
-models.load_and_run()
-pipeline_rehearsal.rehearse_pipeline()
-assert (logger._core.activation_list, len(os.listdir("/proc/self/fd"))) == before
-print("threads:", len(os.listdir("/proc/self/task")))
-"""
-
-
-def test_a_rehearsed_pipeline_leaves_no_thread_no_socket_and_no_word() -> None:
-    one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", REHEARSED],
-        env=os.environ | one_thread,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.stdout, done.returncode) == ("threads: 1\n", 0), done.stderr
-    assert "pipecat.pipeline" not in done.stderr
