@@ -1,6 +1,9 @@
 """Reading settings from the environment: typed, bounded, and refused with a message that says what is allowed.
 
-Each reader raises ImproperlyConfigured naming the variable, the value that it has and what it may be.
+Each reader raises ImproperlyConfigured naming the variable, the value that it has and what it may be. django-environ
+reads `.env` and takes DATABASE_URL apart. Its casts are not used, because they take wrong values without a word ("ture"
+is off, "5 min" is 5.0) and name no variable when they refuse; and what begins with `$` would be the name of another
+variable to it, so that a secret like that would be printed as one that is not set.
 """
 
 import os

@@ -139,6 +139,11 @@ def test_a_key_that_can_be_guessed_is_refused_and_not_shown(settings_under, name
     assert settings_under({"DATABASE_URL": DATABASE, "SECRET_KEY": STRONG, name: STRONG})[name] == STRONG
 
 
+def test_a_secret_may_begin_with_a_dollar_sign(settings_under):
+    secret = f"${STRONG}"
+    assert settings_under({"DATABASE_URL": DATABASE, "SECRET_KEY": secret})["SECRET_KEY"] == secret
+
+
 def test_production_refuses_debug_pages(settings_under):
     with pytest.raises(ImproperlyConfigured, match="DEBUG=on is not allowed: off where DATABASE_URL is set"):
         settings_under({"DATABASE_URL": DATABASE, "SECRET_KEY": STRONG, "DEBUG": "on"})
