@@ -33,7 +33,7 @@ from pools.guards import Guards, one_by_one
 from pools.http_calls import HttpCalls
 from pools.models import Pod
 from pools.sessions.ending import ask_to_end
-from pools.supervisor.companions import Turn
+from pools.supervisor.background_tasks import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Answer:
 
 
 class Dialler:
-    """A companion of the supervisor (pools.supervisor.companions.Companion)."""
+    """A background task of the supervisor (pools.supervisor.background_tasks.BackgroundTask)."""
 
     def __init__(self, client: DailyClient, config: DiallingConfig) -> None:
         self._client = client
@@ -83,10 +83,10 @@ class Dialler:
     def fileno(self) -> int:
         return self._calls.fileno()
 
-    def hear(self, now: float) -> None:
+    def receive(self, now: float) -> None:
         self._calls.collect()
 
-    def look(self, turn: Turn) -> None:
+    def step(self, turn: Turn) -> None:
         """Dial where bots have come into their rooms, then take leads."""
         self._asked |= turn.woken or turn.now >= self._due_by_time
         if not self._asked or turn.now < self._looked + LOOK_S:

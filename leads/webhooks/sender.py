@@ -26,7 +26,7 @@ from leads.webhooks.post import Posted, post
 from leads.webhooks.scheduling import HANGING_S, HangingHosts, share
 from pools.guards import one_by_one
 from pools.http_calls import HttpCalls
-from pools.supervisor.companions import Turn
+from pools.supervisor.background_tasks import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class SenderConfig:
 
 
 class WebhookSender:
-    """A companion of the supervisor (pools.supervisor.companions.Companion)."""
+    """A background task of the supervisor (pools.supervisor.background_tasks.BackgroundTask)."""
 
     def __init__(self, config: SenderConfig, draw: Callable[[], float] = random.random) -> None:
         self._config = config
@@ -70,7 +70,7 @@ class WebhookSender:
     def fileno(self) -> int:
         return self._calls.fileno()
 
-    def hear(self, now: float) -> None:
+    def receive(self, now: float) -> None:
         self._calls.collect()
 
     def record(self, now: float) -> bool:
@@ -81,7 +81,7 @@ class WebhookSender:
             self._look_due = 0.0
         return changed
 
-    def look(self, turn: Turn) -> None:
+    def step(self, turn: Turn) -> None:
         now = turn.now
         if now < self._look_due:
             return

@@ -74,8 +74,8 @@ class Chores:
         self._pod = pod
         self._client = client
         self._calls = calls
-        self.pods = 1  # alive, as of the last look
-        self.are_ours = False  # as of the last look
+        self.pods = 1  # alive, as of the last poll
+        self.are_ours = False  # as of the last poll
         self._first: int | None = None  # that we know of
         self._silence = Silence()
         self._key_refused_until = 0.0
@@ -93,7 +93,7 @@ class Chores:
         return time.monotonic() >= self._key_refused_until
 
     def run(self, now: float, *, daily_works: bool) -> None:
-        """One look at everything."""
+        """Do what is due: reap, and if this pod is the one that does the chores, all others."""
         pods = _pods_seen()
         self._reap(now, [pod for pod in pods if pod.pk != self._pod.pk])
         live = [pod for pod in pods if pod.silent < HANDOFF_LEASE.total_seconds()]
@@ -121,7 +121,7 @@ class Chores:
     def _reap(self, now: float, others: list[PodSeen]) -> None:
         """Any pod's chore: the one that does the others may be late, or the one that is lost."""
         run = self._guards.run
-        self._silence.look(now, others)
+        self._silence.poll(now, others)
         if silent := self._silence.longer_than(HANDOFF_LEASE):
             pods = Pod.objects.silent().filter(pk__in=silent)
             run("taking back sessions", partial(reaper.take_back_unacknowledged, pods, self._guards))

@@ -13,7 +13,7 @@ class Silence:
         self._known: dict[int, tuple[datetime, float]] = {}
         self._looked = 0.0
 
-    def look(self, now: float, others: Iterable[PodSeen]) -> None:
+    def poll(self, now: float, others: Iterable[PodSeen]) -> None:
         """`now`: on the supervisor's clock."""
         self._known = {pod.pk: (pod.heartbeat_at, self._silence(now, pod)) for pod in others}
         self._looked = now

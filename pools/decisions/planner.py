@@ -14,8 +14,8 @@ STARVED_TIMES = 4
 MAX_ATTEMPTS = 3  # one hand-off and two more
 REHAND_WITHIN_S = 60.0
 BATCH_FROM = 3  # so many missing rooms are worth one batch call instead of single ones
-LOOKS_A_SECOND = 2  # by all pods together
-LONGEST_LOOK_S = 45.0
+FULL_POLLS_A_SECOND = 2  # by all pods together
+LONGEST_FULL_POLL_S = 45.0
 MAX_DOUBLINGS = 32  # of a pause: beyond any ceiling, and far from what a float can hold (an outage of hours gets there)
 
 
@@ -83,12 +83,12 @@ def sources_for_waiting(*, waiting: int, available: int, warming: int, alive: in
     return sources[:waiting]
 
 
-def look_interval(pods: int, *, poll_interval: float) -> float:
-    """Seconds from one full poll of all rows to the next; in between, quick polls (glance.py) are enough.
+def full_poll_interval(pods: int, *, poll_interval: float) -> float:
+    """Seconds from one full poll of all rows to the next; in between, quick polls (quick_poll.py) are enough.
 
-    It grows with the number of pods, so that all pods together poll at most `LOOKS_A_SECOND` times a second.
+    It grows with the number of pods, so that all pods together poll at most `FULL_POLLS_A_SECOND` times a second.
     """
-    return min(max(poll_interval, pods / LOOKS_A_SECOND), max(poll_interval, LONGEST_LOOK_S))
+    return min(max(poll_interval, pods / FULL_POLLS_A_SECOND), max(poll_interval, LONGEST_FULL_POLL_S))
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Handoff:
         if self.go is not None:
             self.go = time.monotonic()  # a hot pair's session begins here
 
-    def forgive(self, now: float) -> None:
+    def restart_deadlines(self, now: float) -> None:
         if self.sent is not None and not self.started:
             self.sent = now
 

@@ -1,4 +1,4 @@
-"""The agent processes of one pod: started, kept at their target, recycled, ended, buried.
+"""The agent processes of one pod: started, kept at their target, recycled, ended, removed.
 
 Messages and deaths only change memory (`Agent`); rows follow in steps that can be repeated, so that a database that
 is away loses nothing. The rows of these processes are written by this pod alone, except for the claim
@@ -83,7 +83,7 @@ class AgentPool:
     def free_slots(self) -> int:
         return max(0, self._config.max_processes - self.alive)
 
-    def is_level(self, now: float) -> bool:
+    def is_steady(self, now: float) -> bool:
         """The stock is as it should be, or cannot be now, and nothing is on its way in or out."""
         others = len(self.agents) - self.available - len(self.busy())
         enough = self.available == self.target.size or (self.available < self.target.size and not self.can_start(now))
@@ -98,7 +98,7 @@ class AgentPool:
     # --- start --------------------------------------------------------------------------------------------
 
     def can_start(self, now: float) -> bool:
-        """Not while one that has failed is yet to be buried: that will set a pause."""
+        """Not while one that has failed is yet to be removed: that will set a pause."""
         failed = any(agent.ready is None and agent.verdict for agent in self.agents.values())
         return not failed and self.backoff.allows(now) and self.zygote.can_start
 
@@ -152,9 +152,9 @@ class AgentPool:
         agent = self.agents[row.pk] = Agent(row, channel, since=now)
         return agent
 
-    def judge(self, now: float) -> None:
+    def kill_hanging(self, now: float) -> None:
         """Kill agents that hang, and a zygote that does not fork."""
-        self.pings.judge(now)
+        self.pings.kill_hanging(now)
         unborn = (agent for agent in self.agents.values() if agent.channel.pid is None and not agent.channel.eof)
         silence = max((now - max(agent.since, agent.forgiven) for agent in unborn), default=0.0)
         pid = self.zygote.pid
@@ -277,8 +277,8 @@ class AgentPool:
             ended = strays.update(status=StockStatus.ENDED, ended_at=Now(), end_reason="there is no such process")
             tally.count_events(tally.Event.REAPED_PROCESS_ROW, ended)
 
-    def graves(self) -> Iterator[Agent]:
-        """Those whose death is proved. The caller settles their sessions, then calls `bury`."""
+    def dead_processes(self) -> Iterator[Agent]:
+        """Those whose death is proved. The caller settles their sessions, then calls `remove`."""
         for agent in list(self.agents.values()):
             if agent.channel.eof and not agent.dead and not agent.verdict and not self._leaving(agent):
                 agent.condemn("closed its control socket")
@@ -290,7 +290,7 @@ class AgentPool:
         """It has said its last word and is on its way out."""
         return agent.handoff is not None and agent.handoff.final is not None
 
-    def bury(self, agent: Agent, now: float) -> None:
+    def remove(self, agent: Agent, now: float) -> None:
         """The process is gone: its row ends, and if it never became ready, though nobody had told it to go, that counts
         as a failed start."""
         status = agent.channel.exit_status()

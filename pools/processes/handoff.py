@@ -97,7 +97,7 @@ class HandOffs:
             case _:
                 logger.warning("event=unexpected_message session=%s type=%s", handoff.uuid, message.type)
 
-    def judge(self, now: float) -> None:
+    def kill_overdue(self, now: float) -> None:
         """Kill those that do not acknowledge, outstay the limit, or do not leave after their last words."""
         for agent in self._pool.busy():
             handoff = agent.handoff
@@ -163,8 +163,8 @@ class HandOffs:
 
     def _settle(self, handoff: Handoff) -> None:
         """The process has reported the end. If its bot never got into the room, the start is tried again elsewhere,
-        but not before the process is dead (see `bury`). So is one that nobody has claimed, as far as we know. If the
-        room does not exist, nobody would get in, and the session is over."""
+        but not before the process is dead (see `process_died`). So is one that nobody has claimed, as far as we know.
+        If the room does not exist, nobody would get in, and the session is over."""
         final = handoff.final
         if final is None or handoff.unclaimed:
             return
@@ -178,7 +178,7 @@ class HandOffs:
         end_session(handoff.pk, Result.of(final))
         handoff.settled = True
 
-    def bury(self, agent: Agent, now: float) -> None:
+    def process_died(self, agent: Agent, now: float) -> None:
         """The process is dead: settle the session that it had, if it has not been settled.
 
         A bot whose joining cannot be observed counts as joined when the time for it is over.
@@ -208,7 +208,7 @@ class HandOffs:
 
     # --- sessions for processes ---------------------------------------------------------------------------
 
-    def look(self, now: float, *, draining: bool) -> None:
+    def poll(self, now: float, *, draining: bool) -> None:
         """Start what has been assigned to our processes; take waiting sessions, oldest first."""
         sessions = handoff_rows.to_see_to(self._pod)
         for session in sessions:

@@ -1,7 +1,7 @@
-"""Which agent processes hang: asked by pings, judged in memory, whether or not there is a database.
+"""Which agent processes hang: found by pings, in memory, whether or not there is a database.
 
 How often and how patiently depends on what there is to lose. For an idle process nobody waits. One on its way into the
-room has a caller who waits for another if it hangs, and no call to lose: it is asked often and judged soon, though not
+room has a caller who waits for another if it hangs, and no call to lose: it is asked often and killed soon, though not
 if it only gets no CPU. In a call pings are rare and patient.
 """
 
@@ -25,7 +25,7 @@ class Pings:
         self._config = config
         self._agents = agents
 
-    def judge(self, now: float) -> None:
+    def kill_hanging(self, now: float) -> None:
         """Kill those that did not answer, or do not get warm. `now`: when they were last listened to."""
         for agent in self._agents.values():
             if agent.verdict or agent.channel.eof:
@@ -67,7 +67,7 @@ class Pings:
             handoff.joined or (handoff.go is not None and now - handoff.go > self._config.join_timeout)
         )
 
-    def forgive(self, now: float) -> None:
+    def restart_deadlines(self, now: float) -> None:
         """We were late ourselves: all deadlines start again."""
         for agent in self._agents.values():
             if agent.ping_sent is not None:
@@ -75,10 +75,10 @@ class Pings:
             if agent.ready is None:
                 agent.forgiven = now
             if agent.handoff:
-                agent.handoff.forgive(now)
+                agent.handoff.restart_deadlines(now)
 
     def next_deadline(self) -> float:
-        """When `judge` has something to do, on its clock."""
+        """When `kill_hanging` has something to do, on its clock."""
         waiting = (
             agent for agent in self._agents.values() if agent.ready and agent.ping_sent is None and not agent.verdict
         )

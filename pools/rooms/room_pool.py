@@ -47,7 +47,7 @@ class RoomPool:
         self.target = Target(config.room_target, CONFIGURED)
         self.time_to_replace = TimeToReplace(FIRST_GUESS_S)
         self._stock = RoomStock(config, pod)
-        self.backoff = planner.Backoff(base=0.5, ceiling=10.0)  # level within seconds of its return
+        self.backoff = planner.Backoff(base=0.5, ceiling=10.0)  # full again within seconds of its return
         self.trouble = ""
         self.refused = False  # Daily answers, but makes no room now: it has too many of ours, say
         self._recorded_trouble: str | None = None
@@ -106,14 +106,14 @@ class RoomPool:
             return
         warming, available, old = self._stock.count()
         if not self.target.paused:
-            self._level(warming, available, old)
+            self._make_up(warming, available, old)
         if self._unasked and self.backoff.allows(now):
             self._ask()
         if self.signer is None:
             self._renew(now)
         self._keep_connection_alive(now)
 
-    def _level(self, warming: int, available: int, old: int) -> None:
+    def _make_up(self, warming: int, available: int, old: int) -> None:
         if surplus := planner.surplus(target=self.target.size, warming=warming, available=available):
             self._stock.end_surplus(surplus)
             return

@@ -32,7 +32,7 @@ class Arrivals:
     def moments(self) -> Sequence[float]:
         return self._moments
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Take what is new."""
         now = time.monotonic()
         with connection.cursor() as cursor:

@@ -1,4 +1,8 @@
-"""The end of a pod in order: take no more, end the idle, let calls finish, and after the time for that, stop them."""
+"""The two drains of a pod: the one at its end, and the one that an operator orders and may take back.
+
+At the end a pod takes no more sessions, ends its idle processes, lets calls finish, and stops them when the time for
+that is over. An operator's drain keeps the zygote and the heartbeat, calls go on, and the pod can be brought back.
+"""
 
 import logging
 import time
@@ -6,6 +10,7 @@ import time
 from pools.models import Pod, VoiceSession
 from pools.processes.agent_pool import DRAINED, STOPPED, AgentPool
 from pools.processes.handoff import HandOffs
+from pools.rooms.room_pool import RoomPool
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +46,13 @@ class Drain:
         if not self._pod.draining:
             self._pod.drain()
             self._pod.draining = True
-            self._handoffs.look(now, draining=True)  # what was claimed up to now is handed off
+            self._handoffs.poll(now, draining=True)  # what was claimed up to now is handed off
         self._agents.end_stock(DRAINED)
         # A claim that won against the drain is still to be handed off, or handed back.
         self.done = not VoiceSession.objects.assigned().filter(agent_process__pod=self._pod).exists()
 
-    def judge(self, now: float) -> None:
-        """Whose time is over is told to end, then killed."""
+    def enforce_deadline(self, now: float) -> None:
+        """When the time for draining is over, tell calls to end; then kill them."""
         if self._stop_at is None or now < self._stop_at:
             return
         if not self._stopping:
@@ -56,3 +61,25 @@ class Drain:
         elif now >= self._stop_at + 2 * STOP_NOW_S:
             for agent in self._agents.agents.values():
                 agent.condemn(STOPPED)
+
+
+class OutOfService:
+    """An operator's drain. `in_force`: as of the last poll."""
+
+    def __init__(self, pod: Pod, agents: AgentPool, rooms: RoomPool) -> None:
+        self._pod = pod
+        self._agents = agents
+        self._rooms = rooms
+        self.in_force = False
+
+    def poll(self) -> None:
+        in_force = Pod.objects.drained_by_operator().filter(pk=self._pod.pk).exists()
+        if in_force != self.in_force:
+            event = "pod_out_of_service" if in_force else "pod_back_in_service"
+            logger.info("event=%s pod=%s calls=%d", event, self._pod.name, len(self._agents.busy()))
+        self.in_force = in_force
+
+    def step(self) -> None:
+        """What a claim has taken meanwhile is handed off all the same."""
+        self._agents.end_stock(DRAINED)
+        self._rooms.leave_to_others()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from pools.models import HANDOFF_LEASE, Pod
 from pools.processes.agent_pool import AgentPool
-from pools.supervisor.glance import Glance, glance
+from pools.supervisor.quick_poll import RowCounts, quick_poll
 from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
@@ -65,10 +65,10 @@ class Heartbeat:
         )
         self._has_beaten(now, slots, alive=alive)
 
-    def glance(self, now: float) -> Glance | None:
-        """A beat that also says what our rows are like; None: we have been reaped."""
+    def quick_poll(self, now: float) -> RowCounts | None:
+        """A beat that also counts our rows; None: we have been reaped."""
         slots = self._agents.free_slots
-        seen = glance(
+        seen = quick_poll(
             self._pod,
             free_slots=slots,
             start_method=self._agents.zygote.method,

@@ -1,4 +1,4 @@
-"""A late judge judges nobody: when a turn of the loop, or the wait before it, took too long, deadlines begin again."""
+"""Restarts all deadlines when a turn of the supervisor's loop, or the wait before it, took too long."""
 
 import time
 
@@ -22,25 +22,25 @@ class Lateness:
     def waits(self) -> None:
         self._wait_began = time.monotonic()
         if self._turn_ended is not None:
-            self._forgive(self._wait_began, worked=self._wait_began - self._turn_ended)
+            self._allow_for(self._wait_began, worked=self._wait_began - self._turn_ended)
 
     def has_waited(self, asked: float) -> float:
         """At most `asked` seconds, if all was well. The time now, for the rest of the turn."""
         self._wait_ended = time.monotonic()
-        self._forgive(self._wait_ended, waited=self._wait_ended - self._wait_began, asked=asked)
+        self._allow_for(self._wait_ended, waited=self._wait_ended - self._wait_began, asked=asked)
         return self._wait_ended
 
     def has_worked(self) -> None:
         self._turn_ended = time.monotonic()
         worked = self._turn_ended - self._wait_ended
         TURN_SECONDS.observe(worked)
-        self._forgive(self._turn_ended, worked=worked)
+        self._allow_for(self._turn_ended, worked=worked)
 
-    def _forgive(self, now: float, *, waited: float = 0.0, asked: float = 0.0, worked: float = 0.0) -> None:
-        """No agent is judged after half a second, no other pod if it was long enough for leases."""
+    def _allow_for(self, now: float, *, waited: float = 0.0, asked: float = 0.0, worked: float = 0.0) -> None:
+        """After half a second no agent is killed for its silence; after `LATE_FOR_LEASES_S` no other pod is reaped."""
         late = planner.lateness(waited=waited, asked=asked, worked=worked)
         if late:
             LATE.inc()
-            self._pings.forgive(now)
+            self._pings.restart_deadlines(now)
         if late > LATE_FOR_LEASES_S:
             self._heartbeat.interrupt()

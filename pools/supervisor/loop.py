@@ -25,26 +25,22 @@ from pools.daily.client import DailyClient
 from pools.guards import Guards
 from pools.http_calls import HttpCalls
 from pools.kernel.strays import end_strays, reap_strays
-from pools.processes import spooled
+from pools.processes import orphans
 from pools.processes.agent_in_hand import Agent
 from pools.processes.agent_pool import STOPPED, AgentPool
 from pools.processes.handoff import HandOffs
 from pools.processes.hot_pairs import HotPairs
-from pools.processes.leftovers import end_leftovers
 from pools.rooms.room_pool import RoomPool
-from pools.supervisor.companions import Companion, Companions
-from pools.supervisor.drain import DEVELOPMENT_DRAIN_S, Drain
-from pools.supervisor.ear import Ear
-from pools.supervisor.gauges import PodGauges
-from pools.supervisor.glance import Glances
+from pools.supervisor.background_tasks import BackgroundTask, BackgroundTasks
+from pools.supervisor.drain import DEVELOPMENT_DRAIN_S, Drain, OutOfService
 from pools.supervisor.heartbeat import Heartbeat
 from pools.supervisor.lateness import Lateness
-from pools.supervisor.out_of_service import OutOfService
 from pools.supervisor.pod_identity import PodNameTaken, register
+from pools.supervisor.pod_listener import PodListener
 from pools.supervisor.pod_targets import PodTargets
-from pools.supervisor.probes import Probes
+from pools.supervisor.probes import PodGauges, Probes, Warmth
+from pools.supervisor.quick_poll import QuickPolls
 from pools.supervisor.signal_notes import SignalNotes
-from pools.supervisor.warmth import Warmth
 from pools.supervisor.watching import Watching
 from pools.supervisor_config import SupervisorConfig
 
@@ -66,7 +62,7 @@ class Supervisor:
         probes: Probes | None = None,
         readiness: Callable[[], tuple[int, dict[str, Any]]] | None = None,
         gauges: PodGauges | None = None,
-        companions: Sequence[Companion] = (),
+        background_tasks: Sequence[BackgroundTask] = (),
     ) -> None:
         """`readiness` answers the probes, `gauges` tell Prometheus."""
         self._config = config
@@ -75,13 +71,13 @@ class Supervisor:
         self._gauges = gauges or PodGauges()
         self._readiness = readiness
         self.guards = Guards()
-        self._companions = Companions(companions, self.guards)
+        self._background = BackgroundTasks(background_tasks, self.guards)
         self._watching = Watching()
         self._signals = SignalNotes()
-        self._ear = Ear(config, self._watching)
+        self._listener = PodListener(config, self._watching)
         self._calls = HttpCalls()
         self._woken = True
-        self._level_owed = False
+        self._rest_owed = False
         self._strays_likely = False
         self._poll_due = self._check_due = self._leftovers_due = 0.0
         self._database_away = False
@@ -90,7 +86,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Take the name, register, watch. Raises PodNameTaken and database errors; may be called again after those."""
-        self._ear.open()
+        self._listener.open()
         self.pod = register(self._config, os.getpid())
         self.agents = AgentPool(self._config, self.pod)
         self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
@@ -101,12 +97,12 @@ class Supervisor:
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self.guards)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents, self._daily_works)
         self._lateness = Lateness(self.agents.pings, self.heartbeat)
-        self._glances = Glances(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
+        self._quick_polls = QuickPolls(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
         self._warmth = Warmth(self.agents, self.rooms)
         self._drain = Drain(self.pod, self.agents, self.handoffs)
         self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
         self._watching.add(self._calls, lambda now: None)
-        self._companions.watch(self._watching)
+        self._background.watch(self._watching)
         become_subreaper()
         logger.info(
             "event=pod_started pod=%s agents=%d/%d rooms=%d/%d max_processes=%d method=%s",
@@ -150,10 +146,10 @@ class Supervisor:
             reaper.reap_pod(self.pod, "stopped")  # if we have been reaped: what came after
         except DATABASE_AWAY as error:
             logger.warning("event=farewell_failed problem=%s", type(error).__name__)
-        self._ear.close()
+        self._listener.close()
         if self._probes:
             self._probes.close()
-        self._companions.close()
+        self._background.close()
         self._calls.close()
         self._watching.close()
         self._signals.close()
@@ -192,8 +188,8 @@ class Supervisor:
         self._lateness.waits()
         arrived = self._watching.wait(asked)
         now = self._lateness.has_waited(asked)
-        for heard in arrived:
-            heard(now)
+        for receive in arrived:
+            receive(now)
         self._calls.collect()
         self._heed_signals(now)
         self.handoffs.listen(now)
@@ -201,9 +197,9 @@ class Supervisor:
             self._steps(now)
         except DATABASE_AWAY as error:
             self._lost_database(error)
-        self._judge(now)
+        self._enforce_deadlines(now)
         self.agents.pings.ask(time.monotonic())
-        self._watching.level(self.agents, self._zygote_spoke)
+        self._watching.update(self.agents, self._read_zygote)
         if self._probes:
             self._probes.turned()
         self._lateness.has_worked()
@@ -214,7 +210,7 @@ class Supervisor:
             agent.ping_sent is not None or agent.channel.eof or (agent.handoff and agent.handoff.go is None)
             for agent in self.agents.agents.values()
         )
-        due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline(), self._companions.due)
+        due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline(), self._background.due)
         return max(0.0, min(timeout, IMPATIENT_S if owed else max(due - now, 0.001)))
 
     def _steps(self, now: float) -> None:
@@ -223,45 +219,45 @@ class Supervisor:
             return
         changed = self.handoffs.record(now)
         refusals.write()
-        for agent in self.agents.graves():
+        for agent in self.agents.dead_processes():
             self._watching.forget_agent(agent)
-            if self.guards.run(f"the end of {agent}", partial(self._bury, agent, now)):
+            if self.guards.run(f"the end of {agent}", partial(self._remove, agent, now)):
                 changed = self._strays_likely = True
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
-        changed |= self._companions.record(now)
-        if not (changed or self._woken or self._ear.heard or self._level_owed) and self._glance_does(now):
+        changed |= self._background.record(now)
+        if not (changed or self._woken or self._listener.notified or self._rest_owed) and self._quick_poll_does(now):
             return
-        if self._ear.chores:
-            self._ear.chores, self._poll_due = False, now
+        if self._listener.chores_handed_over:
+            self._listener.chores_handed_over, self._poll_due = False, now
         polling = now >= self._poll_due
-        looking = changed or self._woken or self._ear.heard or polling
-        if not (looking or self._level_owed or now >= min(self.heartbeat.due, self._companions.due)):
+        looking = changed or self._woken or self._listener.notified or polling
+        if not (looking or self._rest_owed or now >= min(self.heartbeat.due, self._background.due)):
             return
-        if not self._ear.is_open:
+        if not self._listener.is_open:
             self._listen_again()
         if self.heartbeat.interrupted:
             self.heartbeat.beat(now)
         if not self.reaped:
-            if self._ear.ordered or polling:
-                self._out_of_service.look()
+            if self._listener.operators_acted or polling:
+                self._out_of_service.poll()
             draining = self._drain.begun or self._out_of_service.in_force
             if looking:
-                self._companions.wake()
-                self.handoffs.look(now, draining=draining)
+                self._background.wake()
+                self.handoffs.poll(now, draining=draining)
                 self.hot.deliver()
-            if self._ear.ordered or polling:
-                self.targets.look(now)
-                self._ear.ordered = False
+            if self._listener.operators_acted or polling:
+                self.targets.poll(now)
+                self._listener.operators_acted = False
             if self.handoffs.just_sent(time.monotonic()):
-                self._woken, self._ear.heard, self._level_owed = False, False, True
+                self._woken, self._listener.notified, self._rest_owed = False, False, True
                 return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
-            self._level(now)
+            self._replenish(now)
             if self._probes and not self._probes.has_been_warm:
                 self._probes.warmed(self._warmth.missing())
             self.heartbeat.beat(now)
-            self._companions.look(self.pod, now, draining=draining)
-        self._woken = self._ear.heard = self._level_owed = False
+            self._background.step(self.pod, now, draining=draining)
+        self._woken = self._listener.notified = self._rest_owed = False
         if polling:
             self._poll_due = now + self._config.poll_interval
             self._poll(now)
@@ -269,21 +265,27 @@ class Supervisor:
             logger.info("event=database_back pod=%s", self.pod.name)
             self._database_away = False
 
-    def _bury(self, agent: Agent, now: float) -> bool:
-        self.handoffs.bury(agent, now)
-        self.agents.bury(agent, now)
+    def _remove(self, agent: Agent, now: float) -> bool:
+        self.handoffs.process_died(agent, now)
+        self.agents.remove(agent, now)
         return True
 
-    def _glance_does(self, now: float) -> bool:
+    def _quick_poll_does(self, now: float) -> bool:
         """A large fleet's poll: prove life, and see that there is nothing to look for. False: look, if it is time."""
-        if now < min(self._poll_due, self.heartbeat.due) or now >= self._companions.due:
+        if now < min(self._poll_due, self.heartbeat.due) or now >= self._background.due:
             return False
         disturbed = self.heartbeat.interrupted or self.reaped or self._drain.begun or self._out_of_service.in_force
         warming = self._probes is not None and not self._probes.has_been_warm
-        if disturbed or warming or self._config.prejoin or not self._ear.is_open or not self._glances.will_do(now):
+        if (
+            disturbed
+            or warming
+            or self._config.prejoin
+            or not self._listener.is_open
+            or not self._quick_polls.will_do(now)
+        ):
             return False
-        seen = self.heartbeat.glance(now)
-        if seen is None or not self._glances.all_is_well(seen):
+        seen = self.heartbeat.quick_poll(now)
+        if seen is None or not self._quick_polls.all_is_well(seen):
             self._poll_due = now  # with all that a poll looks at
             return False
         if self._config.max_processes:
@@ -294,7 +296,7 @@ class Supervisor:
         self._tidy(now)
         return True
 
-    def _level(self, now: float) -> None:
+    def _replenish(self, now: float) -> None:
         if self._drain.begun:
             self.hot.give_up()
             self._drain.step(now)
@@ -312,18 +314,20 @@ class Supervisor:
             self._woken = True  # there is something to hand off
 
     def _poll(self, now: float) -> None:
-        self.agents.orphans = spooled.take_in(self._config.agent.spool_dir, self.handoffs.sessions(), self.guards)
+        self.agents.orphans = orphans.take_in_reports(
+            self._config.agent.spool_dir, self.handoffs.sessions(), self.guards
+        )
         self.chores.record()  # after the reports: they know more than the presence of a bot
         self.chores.run(now, daily_works=self._daily_works())
-        self._glances.looked(now)
+        self._quick_polls.full_poll_done(now)
         self.agents.agree_with_rows()
         self.agents.recycle(now)
         if now >= self._leftovers_due:
             self._leftovers_due = now + LEFTOVERS_S
-            self.guards.run("ending what other pods have left on this host", partial(end_leftovers, self.pod))
+            self.guards.run("ending what other pods have left on this host", partial(orphans.end_processes, self.pod))
         self._tidy(now)
         if self._probes and self._readiness:
-            self._probes.judged(*self._readiness())
+            self._probes.set_readiness(*self._readiness())
 
     def _daily_works(self) -> bool:
         """Where Daily only refuses to make a room (there are too many), deleting is what helps."""
@@ -334,7 +338,7 @@ class Supervisor:
         """What a poll looks at besides the rows."""
         if now >= self._check_due:
             self._check_due = now + CHECK_LISTENER_S
-            self._ear.check()
+            self._listener.check()
         known = self._known_pids()
         if self._strays_likely:
             self._strays_likely = False
@@ -343,15 +347,15 @@ class Supervisor:
         self._gauges.note(self.pod, self.agents, self.rooms)
         self.pod.tell_task_trouble(self.guards.trouble)
 
-    def _judge(self, now: float) -> None:
+    def _enforce_deadlines(self, now: float) -> None:
         """Who hangs, who is overdue: decided in memory, whether or not there is a database. `now`: when all were last
         listened to, for what they have said since then nobody has heard yet."""
-        self.agents.judge(now)
-        self.handoffs.judge(now)
+        self.agents.kill_hanging(now)
+        self.handoffs.kill_overdue(now)
         if self.reaped:
             self._abandon()
         else:
-            self._drain.judge(now)
+            self._drain.enforce_deadline(now)
 
     def _abandon(self) -> None:
         """We have been reaped: what is idle or unacknowledged is others' business now; calls are let finish."""
@@ -359,7 +363,7 @@ class Supervisor:
             if agent.handoff is None or agent.handoff.go is None or agent.handoff.unclaimed:
                 agent.condemn("pod was reaped")
 
-    def _zygote_spoke(self, now: float) -> None:
+    def _read_zygote(self, now: float) -> None:
         self.agents.read_zygote(now)
         self._woken = True
 
@@ -377,18 +381,18 @@ class Supervisor:
             logger.error('event=database_away pod=%s problem="%s"', self.pod.name, words)
         self._database_away = True
         if self._probes:
-            self._probes.judged(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the database does not answer"})
+            self._probes.set_readiness(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the database does not answer"})
         self.heartbeat.interrupt()
         self._woken = True
         if connection.connection is None or connection.connection.closed:
-            self._ear.close()  # lost as well: to find that out would take its whole deadline again
+            self._listener.close()  # lost as well: to find that out would take its whole deadline again
         connection.close()
         self._poll_due = time.monotonic() + RECONNECT_S
         self.heartbeat.postpone(self._poll_due)
 
     def _listen_again(self) -> None:
         try:
-            self._ear.open(self.pod)
+            self._listener.open(self.pod)
         except PodNameTaken as error:
             logger.error("event=pod_name_lost pod=%s problem=%r", self.pod.name, str(error))
             self.heartbeat.reaped = True

@@ -23,7 +23,7 @@ UNKNOWN_BYTES = 128 * 1024 * 1024  # of an agent process, before one can be meas
 
 
 class PodTargets:
-    """`look` when an order has been announced, and at every poll: orders begin and end by the clock.
+    """`poll` when an order has been announced, and at every poll: orders begin and end by the clock.
 
     Where the caps leave room for it, the fleet's demand is followed too; otherwise arrivals are not even read.
     """
@@ -34,7 +34,7 @@ class PodTargets:
         self._agents = agents
         self._rooms = rooms
         self._recorded = (agents.target, rooms.target)
-        self._ordered = True  # until we have looked
+        self._ordered = True  # until the first poll
         self._arrivals = Arrivals()
         self._demand = {pool: Follower(misses_of_each(config.hit_rate)) for pool in Pool}
         self._following = {
@@ -44,10 +44,10 @@ class PodTargets:
 
     @property
     def are_plain(self) -> bool:
-        """No demand is followed, and no order was in view at the last look."""
+        """No demand is followed, and no order was in view at the last poll."""
         return not (self._ordered or any(self._following.values()))
 
-    def look(self, now: float) -> None:
+    def poll(self, now: float) -> None:
         orders = orders_in_view()
         self._ordered = bool(orders)
         if any(self._following.values()):
@@ -64,7 +64,7 @@ class PodTargets:
         self._record()
 
     def _follow_demand(self, now: float) -> None:
-        self._arrivals.look()
+        self._arrivals.poll()
         replace = {Pool.AGENTS: self._agents.time_to_replace, Pool.ROOMS: self._rooms.time_to_replace}
         for pool, following in self._following.items():
             if following:

@@ -1,4 +1,4 @@
-"""What the supervisor's loop waits for: one selector, brought level with the agents and the zygote that there are."""
+"""What the supervisor's loop waits for: one selector, kept up to date with the agents and the zygote."""
 
 import logging
 import selectors
@@ -11,7 +11,7 @@ from pools.processes.agent_pool import AgentPool
 
 logger = logging.getLogger(__name__)
 
-Heard = Callable[[float], object]  # called with the supervisor's clock when there is something to read
+Receive = Callable[[float], object]  # called with the supervisor's clock when there is something to read
 
 
 class Watching:
@@ -20,12 +20,12 @@ class Watching:
         self._agents: dict[int, Agent] = {}  # by descriptor
         self._zygote: tuple[int | None, int | None] = (None, None)  # pid and descriptor
 
-    def wait(self, timeout: float) -> list[Heard]:
+    def wait(self, timeout: float) -> list[Receive]:
         """What to call, once something has arrived or the time is over."""
         return [key.data for key, _ in self._selector.select(timeout)]
 
-    def add(self, source: Any, heard: Heard) -> None:
-        self._selector.register(source, selectors.EVENT_READ, heard)
+    def add(self, source: Any, receive: Receive) -> None:
+        self._selector.register(source, selectors.EVENT_READ, receive)
 
     def forget(self, source: Any) -> None:
         try:
@@ -36,9 +36,9 @@ class Watching:
     def close(self) -> None:
         self._selector.close()
 
-    def level(self, pool: AgentPool, zygote_spoke: Heard) -> None:
+    def update(self, pool: AgentPool, read_zygote: Receive) -> None:
         """Watch the pool's agents and its zygote, and nothing that is over."""
-        self._level_zygote(pool, zygote_spoke)
+        self._update_zygote(pool, read_zygote)
         for agent in pool.agents.values():
             if agent.channel.eof:
                 self.forget_agent(agent)
@@ -49,23 +49,23 @@ class Watching:
             if agent.channel.fileno() not in self._agents:
                 self._watch(pool, agent, agent.channel.fileno())
             else:
-                self._level_writing(agent)
+                self._update_writing(agent)
 
     def _watch(self, pool: AgentPool, agent: Agent, descriptor: int) -> None:
         self._agents[descriptor] = agent
         self.add(descriptor, partial(pool.read, agent))
 
-    def _level_zygote(self, pool: AgentPool, zygote_spoke: Heard) -> None:
+    def _update_zygote(self, pool: AgentPool, read_zygote: Receive) -> None:
         zygote = (pool.zygote.pid, pool.zygote.fileno())
         if zygote == self._zygote:  # by its pid too: a new one often has the descriptor that the former had
             return
         if (former := self._zygote[1]) is not None:
             self.forget(former)
         if (descriptor := zygote[1]) is not None:
-            self.add(descriptor, zygote_spoke)
+            self.add(descriptor, read_zygote)
         self._zygote = zygote
 
-    def _level_writing(self, agent: Agent) -> None:
+    def _update_writing(self, agent: Agent) -> None:
         """A large session goes out in pieces, as its process reads."""
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if agent.channel.unsent else 0)
         key = self._selector.get_key(agent.channel.fileno())

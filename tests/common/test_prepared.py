@@ -13,7 +13,7 @@ from common.postgresql.prepared import prepared_cursor
 from pools.models import Room, VoiceSession
 from pools.processes.handoff_rows import to_see_to
 from pools.sessions.claims import claim
-from pools.supervisor.glance import glance
+from pools.supervisor.quick_poll import quick_poll
 from tests.devtools.test_database_dump import url_of
 from tests.pools.test_claims import REQUEST, claimed
 from tests.support.make import make_agent_process, make_pod, make_room, make_session
@@ -66,7 +66,7 @@ def test_the_glance_and_the_claim_are_prepared():
     execute("DEALLOCATE ALL")
     pod = make_pod()
     make_agent_process(pod), make_room()
-    glance(pod, free_slots=1, start_method="zygote", agent_trouble="", calls=False)
+    quick_poll(pod, free_slots=1, start_method="zygote", agent_trouble="", calls=False)
     claim(REQUEST)
     prepared = [str(text) for (text,) in execute("SELECT statement FROM pg_prepared_statements")]
     assert any("heartbeat_at = " in text for text in prepared)

@@ -29,7 +29,7 @@ def start(pods: Pods, sandbox: Sandbox, *, at_once: int = 5, **values: Any) -> S
     client = DailyClient(sandbox.api_url, sandbox.api_key, timeout=(1.0, 1.0))
     reserve = values.pop("reserve", Reserve(0, 0))
     return pods.start_full(
-        companions=[Dialler(client, DiallingConfig(reserve, at_once, timedelta(seconds=120)))],
+        background_tasks=[Dialler(client, DiallingConfig(reserve, at_once, timedelta(seconds=120)))],
         **{"agent_target": 2, "room_target": 3, **values},
     )
 

@@ -19,7 +19,7 @@ from leads.webhooks.scheduling import LONGEST_PAUSE_S, PAUSE_S, PER_HOST, Hangin
 from leads.webhooks.sender import THREADS, SenderConfig, WebhookSender, forget_old
 from pools.guards import Guards
 from pools.models import Pod
-from pools.supervisor.companions import Turn
+from pools.supervisor.background_tasks import Turn
 from tests.support.http_receiver import Answer, Receiver, running_receiver
 from tests.support.make import make_lead
 from tests.support.waiting import wait_until
@@ -42,9 +42,9 @@ class Driven:
 
     def turn(self) -> None:
         now = time.monotonic()
-        self.sender.hear(now)
+        self.sender.receive(now)
         self.sender.record(now)
-        self.sender.look(Turn(Pod(), now, woken=False, draining=False, guards=Guards()))
+        self.sender.step(Turn(Pod(), now, woken=False, draining=False, guards=Guards()))
 
     def until(self, condition: Callable[[], object]) -> None:
         def so() -> object:

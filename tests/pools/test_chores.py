@@ -64,13 +64,13 @@ def test_a_judge_that_is_always_late_judges_after_ten_looks(intervals):
 def test_a_heartbeat_ends_the_silence():
     heard = Silence()
     for second in range(12):
-        heard.look(float(second), [seen(1, silent=second)])
+        heard.poll(float(second), [seen(1, silent=second)])
     assert heard.longer_than(REAP_LEASE) == []  # each look has seen another heartbeat
     old = seen(1, silent=60)
     for second in range(12, 24):
-        heard.look(float(second), [old])
+        heard.poll(float(second), [old])
     assert heard.longer_than(REAP_LEASE) == [1]
-    heard.look(24.0, [seen(1)])
+    heard.poll(24.0, [seen(1)])
     assert heard.longer_than(REAP_LEASE) == []
 
 

@@ -171,11 +171,11 @@ def test_arrivals_are_read_once_each_also_those_that_were_committed_late():
     number = late.pk
     VoiceSession.objects.filter(pk=late.pk).delete()
     for _ in range(2):
-        arrivals.look()
+        arrivals.poll()
     assert len(arrivals.moments) == 2
     make_session(pk=number)
     for _ in range(2):
-        arrivals.look()
+        arrivals.poll()
     assert len(arrivals.moments) == 3 and list(arrivals.moments) == sorted(arrivals.moments)
     assert first.pk < number < third.pk
 
@@ -187,9 +187,9 @@ def test_arrivals_of_before_the_pod_started_count_but_not_old_ones(django_assert
     make_session(created_at=now - timedelta(seconds=MEMORY_S + 1))
     arrivals = Arrivals()
     with django_assert_num_queries(2):
-        arrivals.look()
+        arrivals.poll()
     with django_assert_num_queries(1):
-        arrivals.look()
+        arrivals.poll()
     assert len(arrivals.moments) == 2
 
 
@@ -208,4 +208,4 @@ def test_a_pod_grows_with_the_callers_within_its_cap_and_says_why(pods):
 def test_a_pod_whose_caps_leave_no_room_does_not_even_read_arrivals(pods, django_assert_num_queries):
     pod = pods.start_full()
     with django_assert_num_queries(1):
-        pod.targets.look(0.0)
+        pod.targets.poll(0.0)

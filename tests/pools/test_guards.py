@@ -13,7 +13,7 @@ from django.utils import timezone
 from pools.chores import reaper
 from pools.guards import Guards, one_by_one
 from pools.models import Pod, VoiceSession
-from pools.processes import spooled
+from pools.processes import orphans
 from pools.sessions.ending import Result, end_session
 from pools.status.state import read_state
 from tests.support.make import make_pod, make_session
@@ -89,7 +89,7 @@ def test_what_cannot_be_written_down_does_not_hold_up_what_is_behind_it():
 @pytest.mark.parametrize("name", ["x" * 36, "0" * 36, str(uuid.uuid4()).upper()], ids=["letters", "digits", "capitals"])
 def test_a_report_whose_name_is_no_session_is_discarded(tmp_path, name):
     (tmp_path / f"{name}.1.json").touch()
-    assert spooled.take_in(tmp_path, set(), Guards()) == 0
+    assert orphans.take_in_reports(tmp_path, set(), Guards()) == 0
     assert not list(tmp_path.iterdir())
 
 
@@ -106,7 +106,7 @@ def test_a_report_that_cannot_be_stored_costs_that_report(tmp_path):
 
     guards = Guards()
     with ends_are_told_to(fails_for_the_first):
-        spooled.take_in(tmp_path, set(), guards)
+        orphans.take_in_reports(tmp_path, set(), guards)
     assert [VoiceSession.objects.get(pk=session.pk).status for session in (bad, good)] == ["active", "ended"]
     assert guards.trouble.startswith(f"taking in report {bad.uuid}")
 

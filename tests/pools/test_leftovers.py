@@ -15,7 +15,7 @@ from django.utils import timezone
 from pools.agent.config import POD
 from pools.kernel.process_table import PodsProcess
 from pools.models import AgentProcess, Pod, StockStatus
-from pools.processes.leftovers import end_leftovers
+from pools.processes.orphans import end_processes
 from tests.support.agents import config, running_agents
 from tests.support.make import make_agent_process, make_pod
 from tests.support.programs import is_running, process_state, running_runpools
@@ -73,10 +73,10 @@ def test_processes_of_pods_that_live_or_are_unknown_are_let_alone(pods, tmp_path
         running_agents("spawn", config(pod=str(uuid.uuid4()))) as strangers,
     ):
         bystanders = [neighbours.start(), strangers.start()]
-        assert end_leftovers(own.pod) == 0
+        assert end_processes(own.pod) == 0
         other.end("no heartbeat")
         a_minute_later()
-        assert end_leftovers(own.pod) == 1
+        assert end_processes(own.pod) == 1
         neighbours.wait_until(lambda: bystanders[0].peer.exited)
         assert not bystanders[1].peer.exited
         assert all(map(is_running, available_pids()))
@@ -87,7 +87,7 @@ def test_another_program_is_not_touched_whatever_its_environment_says():
     command = [sys.executable, "-c", "input()", "-m", "pools.agent.zygote"]
     environment = {**os.environ, POD: str(ended.uuid)}
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as program:
-        assert end_leftovers(make_pod()) == 0
+        assert end_processes(make_pod()) == 0
         assert program.poll() is None
         program.kill()
 
@@ -112,8 +112,8 @@ def test_a_process_whose_session_has_just_ended_may_say_its_last_words():
         agent = agents.start()
         in_a_minute = timezone.now() + A_MINUTE  # just now, even if this machine takes a while to look
         make_agent_process(pod, StockStatus.ENDED, os_pid=agent.peer.pid, ended_at=in_a_minute)
-        assert end_leftovers(make_pod()) == 0
+        assert end_processes(make_pod()) == 0
         a_minute_later()
         a_minute_later()
-        assert end_leftovers(make_pod()) == 1
+        assert end_processes(make_pod()) == 1
         agents.wait_until(lambda: agent.peer.exited)

@@ -20,7 +20,7 @@ from pools.chores import reaper
 from pools.daily.account import daily_client
 from pools.guards import Guards
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
-from pools.processes import spooled
+from pools.processes import orphans
 from pools.sessions import on_demand
 from pools.sessions.claims import PoolExhausted
 from pools.sessions.ending import ask_to_end
@@ -182,7 +182,7 @@ class Lifecycle(Promises):
     @precondition(pods_turning)
     @rule(which=choice)
     def pod_judges_the_overdue(self, which: int) -> None:
-        pick(self.turning(), which).handoffs.judge(self.clock + 10)
+        pick(self.turning(), which).handoffs.kill_overdue(self.clock + 10)
 
     @precondition(pods_turning)
     @rule(
@@ -270,7 +270,7 @@ class Lifecycle(Promises):
         pod.beat()
         if pod.reaped or not pod.config.agent.spool_dir:
             return
-        spooled.take_in(pod.config.agent.spool_dir, pod.handoffs.sessions(), Guards())
+        orphans.take_in_reports(pod.config.agent.spool_dir, pod.handoffs.sessions(), Guards())
         others = Pod.objects.exclude(pk=pod.row.pk)
         reaper.take_back_unacknowledged(others.silent())
         reaper.take_back_unacknowledged(others.ended())

@@ -13,8 +13,7 @@ from pools.sessions.end_reasons import END_REASONS
 from pools.sessions.ending import Result, end_session, hand_off_failed
 from pools.status import fleet_metrics, version_metrics
 from pools.status.state import read_state
-from pools.supervisor.gauges import PodGauges
-from pools.supervisor.probes import Probes
+from pools.supervisor.probes import PodGauges, Probes
 from tests.support.api import get
 from tests.support.make import make_agent_process, make_daily_account, make_lead, make_pod, make_room, make_session
 from tests.support.programs import PROJECT

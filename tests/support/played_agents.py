@@ -202,12 +202,12 @@ class PlayedPod:
                 self.pool.read(agent, now)
         self.handoffs.listen(now)
         self.handoffs.record(now)
-        for agent in self.pool.graves():
-            self.handoffs.bury(agent, now)
-            self.pool.bury(agent, now)
+        for agent in self.pool.dead_processes():
+            self.handoffs.process_died(agent, now)
+            self.pool.remove(agent, now)
         self.pool.record_ready(now)
         if not self.reaped:
-            self.handoffs.look(now, draining=self.draining)
+            self.handoffs.poll(now, draining=self.draining)
             self._level(now)
             self.beat()
         self.pool.agree_with_rows()
@@ -220,7 +220,7 @@ class PlayedPod:
         if not self.row.draining:
             self.row.drain()
             self.row.draining = True
-            self.handoffs.look(now, draining=True)
+            self.handoffs.poll(now, draining=True)
         self.pool.end_stock(DRAINED)
         self.drained = not VoiceSession.objects.assigned().filter(agent_process__pod=self.row).exists()
 

@@ -97,11 +97,12 @@ class Pods:
         self._before = children()
 
     def start(self, **values: Any) -> Supervisor:
-        """Registered and listening, but its loop has not turned. `values`: `companions`, and of `supervisor_config`."""
-        companions = values.pop("companions", ())
+        """Registered and listening, but its loop has not turned. `values`: `background_tasks` and those of
+        `supervisor_config`."""
+        background_tasks = values.pop("background_tasks", ())
         config = supervisor_config(self._directory, **values)
         client = DailyClient(self._sandbox.api_url, self._sandbox.api_key, timeout=(1.0, 1.0))
-        pod = Supervisor(config, client, companions=companions)
+        pod = Supervisor(config, client, background_tasks=background_tasks)
         pod.start()
         self._running.append(pod)
         return pod

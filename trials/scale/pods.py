@@ -20,7 +20,7 @@ STEP_S = 1.0  # as long as a turn waits at most: how soon a supervisor hears tha
 
 
 class Witness:
-    """A companion that only notes when its supervisor looked at the rows because something had changed."""
+    """A background task that only notes when its supervisor looked at the rows because something had changed."""
 
     due = inf
 
@@ -31,12 +31,12 @@ class Witness:
     def fileno(self) -> int:
         return self._eventfd
 
-    def hear(self, now: float) -> None: ...
+    def receive(self, now: float) -> None: ...
 
     def record(self, now: float) -> bool:
         return False
 
-    def look(self, turn: Any) -> None:
+    def step(self, turn: Any) -> None:
         if turn.woken:
             self.looks.append(time.monotonic())
             del self.looks[:-1000]
@@ -58,9 +58,8 @@ def run(names: list[str]) -> None:
     from breezebuddy.management.commands import runpools
     from common.postgresql.connection import ImpatientConnection
     from pools.daily.account import daily_client
-    from pools.supervisor.gauges import PodGauges
     from pools.supervisor.loop import Supervisor
-    from pools.supervisor.probes import Probes
+    from pools.supervisor.probes import PodGauges, Probes
     from trials.scale.stubs import StubAgents, StubZygote
 
     ImpatientConnection.answer_timeout = runpools.DATABASE_ANSWER_S
@@ -79,7 +78,7 @@ def run(names: list[str]) -> None:
             Probes("127.0.0.1", 0, gauges.exposition, settings.METRICS_TOKEN),
             readiness,
             gauges,
-            [*runpools.companions_of(config, dialling=settings.DIALLING), witnesses[name]],
+            [*runpools.background_tasks_of(config, dialling=settings.DIALLING), witnesses[name]],
         )
         supervisor.start()
         keeper: Any = StubZygote(agents)

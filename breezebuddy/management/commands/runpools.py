@@ -28,11 +28,10 @@ from pools.agent.launcher import AgentConfig, agent_environment
 from pools.daily.account import daily_client
 from pools.logs import log_format
 from pools.models import Pod
-from pools.supervisor.companions import Companion
-from pools.supervisor.gauges import PodGauges
+from pools.supervisor.background_tasks import BackgroundTask
 from pools.supervisor.loop import Supervisor
 from pools.supervisor.pod_identity import PodNameTaken
-from pools.supervisor.probes import Probes
+from pools.supervisor.probes import PodGauges, Probes
 from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
@@ -114,8 +113,8 @@ class Command(BaseCommand):
             handler.setFormatter(log_format.formatter(settings.LOG_FORMAT, {"pod": config.pod_name}))
         gauges = PodGauges()
         probes = self._probes(options["health_port"], gauges)
-        companions = companions_of(config, dialling=settings.DIALLING and not options["once"])
-        supervisor = Supervisor(config, daily_client(), probes, readiness, gauges, companions)
+        background_tasks = background_tasks_of(config, dialling=settings.DIALLING and not options["once"])
+        supervisor = Supervisor(config, daily_client(), probes, readiness, gauges, background_tasks)
         self._start(supervisor, probes)
         if options["once"]:
             if not supervisor.run_until_filled():
@@ -232,7 +231,7 @@ def bot_environment() -> dict[str, str]:
     return {**own.values, **environment}
 
 
-def companions_of(config: SupervisorConfig, *, dialling: bool) -> list[Companion]:
+def background_tasks_of(config: SupervisorConfig, *, dialling: bool) -> list[BackgroundTask]:
     webhooks = WebhookSender(SenderConfig.from_settings())
     return [webhooks, dialler(config)] if dialling else [webhooks]
 

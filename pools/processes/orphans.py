@@ -1,23 +1,58 @@
-"""Reports of calls whose supervisor has died: taken in by the next one on the same host."""
+"""What ended pods have left on this host: processes that nobody else will end, and reports of calls in the spool.
+
+An agent and a zygote see the end of their supervisor and go by themselves; one that is frozen (SIGSTOP, a debugger)
+sees nothing. Processes are found by what the kernel says about them, not by pids in rows: a pid may be a stranger's by
+now. Calls that go on without their pod are let alone, and so is what belongs to a pod that we do not know (another
+database's).
+"""
 
 import logging
 import uuid
 from collections.abc import Set
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from pools.agent import spool
 from pools.guards import Guards
-from pools.models import SessionStatus, VoiceSession
+from pools.kernel.process_table import pods_processes
+from pools.models import AgentProcess, Pod, SessionStatus, VoiceSession
 from pools.sessions import owner
 from pools.sessions.ending import NEVER_IN, Result, end_session, hand_off_failed
 
 logger = logging.getLogger(__name__)
 
+GRACE = timedelta(seconds=10)  # by then all that end by themselves have ended, last words included
 
-def take_in(directory: Path | None, own: Set[str], guards: Guards) -> int:
+
+def end_processes(own: Pod) -> int:
+    """Kill what ended pods have left running; returns how many processes."""
+    found = [process for process in pods_processes() if process.pod != str(own.uuid)]
+    if not found:
+        return 0
+    pods = Pod.objects.filter(uuid__in={process.pod for process in found}, ended_at__lt=Now() - GRACE)
+    over = {str(uuid) for uuid in pods.values_list("uuid", flat=True)}
+    lately = Q(voice_session__status=SessionStatus.ACTIVE) | Q(ended_at__gt=Now() - GRACE)
+    spared = {
+        (str(pod), pid)
+        for pod, pid in AgentProcess.objects.filter(lately, pod__uuid__in=over).values_list("pod__uuid", "os_pid")
+    }
+    killed = 0
+    for process in found:
+        if process.pod in over and (process.pod, process.session) not in spared and process.kill():
+            logger.warning("event=left_over_killed pid=%d its_pod=%s", process.pid, process.pod)
+            killed += 1
+    return killed
+
+
+logger = logging.getLogger(__name__)
+
+
+def take_in_reports(directory: Path | None, own: Set[str], guards: Guards) -> int:
     """Store the reports of sessions whose pod is gone; returns how many such calls still run on this host.
 
     `own`: sessions in the hands of this pod, which hears of their end from the processes themselves.

@@ -27,7 +27,7 @@ class Turn:
     guards: Guards
 
 
-class Companion(Protocol):
+class BackgroundTask(Protocol):
     """`due`: when it has to be asked again, whatever happens; inf where the loop's own poll will do."""
 
     @property
@@ -36,20 +36,20 @@ class Companion(Protocol):
     def fileno(self) -> int:
         """Readable when there is something to hear."""
 
-    def hear(self, now: float) -> None:
+    def receive(self, now: float) -> None:
         """Take what has arrived, into memory only: there may be no database just now."""
 
     def record(self, now: float) -> bool:
         """Write what has been heard; whether there was anything."""
 
-    def look(self, turn: Turn) -> None:
+    def step(self, turn: Turn) -> None:
         """Do what is due, in small steps that may be repeated; database errors are the supervisor's."""
 
     def close(self) -> None: ...
 
 
-class Companions:
-    def __init__(self, members: Sequence[Companion], guards: Guards) -> None:
+class BackgroundTasks:
+    def __init__(self, members: Sequence[BackgroundTask], guards: Guards) -> None:
         self._members = members
         self._guards = guards
         self._woken = False
@@ -60,7 +60,7 @@ class Companions:
 
     def watch(self, watching: Watching) -> None:
         for member in self._members:
-            watching.add(member, member.hear)
+            watching.add(member, member.receive)
 
     def record(self, now: float) -> bool:
         changed = False
@@ -72,10 +72,10 @@ class Companions:
         """Something has changed; kept until they have been asked."""
         self._woken = True
 
-    def look(self, pod: Pod, now: float, *, draining: bool) -> None:
+    def step(self, pod: Pod, now: float, *, draining: bool) -> None:
         turn = Turn(pod, now, self._woken, draining, self._guards)
         for member in self._members:
-            self._guards.run(_name(member), partial(member.look, turn))
+            self._guards.run(_name(member), partial(member.step, turn))
         self._woken = False
 
     def close(self) -> None:
@@ -83,5 +83,5 @@ class Companions:
             member.close()
 
 
-def _name(member: Companion) -> str:
+def _name(member: BackgroundTask) -> str:
     return type(member).__name__

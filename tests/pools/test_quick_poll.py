@@ -1,4 +1,4 @@
-"""In a large fleet a pod looks at its rows only now and then, and glances at them in between: it misses nothing."""
+"""In a large fleet a pod makes full polls only now and then, and quick polls in between: it misses nothing."""
 
 import os
 import signal
@@ -16,8 +16,8 @@ from pools.decisions.targets import Action, Pool
 from pools.models import AgentProcess, DailyBudgetSlot, Pod, PoolOrder, Room, SessionStatus, VoiceSession
 from pools.notifications import announce_orders, wake_supervisors
 from pools.sessions.claims import SessionRequest, claim
-from pools.supervisor.glance import Glance, glance
 from pools.supervisor.loop import Supervisor
+from pools.supervisor.quick_poll import RowCounts, quick_poll
 from tests.support.make import make_pod, make_room, make_session
 from tests.support.service import Pods, call_in_progress, is_full, run_until
 
@@ -151,17 +151,17 @@ def test_a_glance_sees_what_a_look_would(db):
     news: dict[str, Any] = {"free_slots": 7, "start_method": "spawn", "agent_trouble": ""}
     pod, other = make_pod(), make_pod()
     make_session(SessionStatus.ASSIGNED, pod=pod)
-    assert glance(pod, calls=True, **news) == Glance(False, 1, 0, 0, sessions=True)
-    assert glance(pod, calls=False, **news) == Glance(False, 1, 0, 0, sessions=False)
+    assert quick_poll(pod, calls=True, **news) == RowCounts(False, 1, 0, 0, sessions=True)
+    assert quick_poll(pod, calls=False, **news) == RowCounts(False, 1, 0, 0, sessions=False)
     pod.refresh_from_db()
     assert (pod.free_slots, pod.start_method) == (7, "spawn")
-    assert glance(other, calls=True, **news) == Glance(False, 0, 0, 0, sessions=False)
+    assert quick_poll(other, calls=True, **news) == RowCounts(False, 0, 0, 0, sessions=False)
     other.end("gone")
-    assert glance(other, calls=False, **news) is None
+    assert quick_poll(other, calls=False, **news) is None
 
 
 def test_all_pods_together_look_about_as_often_as_a_few():
-    assert planner.look_interval(2, poll_interval=1.0) == 1.0
-    assert planner.look_interval(50, poll_interval=1.0) == 50 / planner.LOOKS_A_SECOND
-    assert planner.look_interval(10_000, poll_interval=1.0) == planner.LONGEST_LOOK_S
-    assert planner.look_interval(10_000, poll_interval=60.0) == 60.0
+    assert planner.full_poll_interval(2, poll_interval=1.0) == 1.0
+    assert planner.full_poll_interval(50, poll_interval=1.0) == 50 / planner.FULL_POLLS_A_SECOND
+    assert planner.full_poll_interval(10_000, poll_interval=1.0) == planner.LONGEST_FULL_POLL_S
+    assert planner.full_poll_interval(10_000, poll_interval=60.0) == 60.0

@@ -1,8 +1,8 @@
-"""A glance at the rows instead of a look: one prepared statement that proves life and says whether anything is to do.
+"""Proves that the pod lives and asks in the same prepared statement whether there is anything to do: a quick poll.
 
-A look at everything is some twenty statements. In a small fleet every pod looks at every poll; in a large one the pods
-together would keep the database busy with finding nothing. So there a pod looks only every few seconds, and in between
-it glances: if the counts of its rows are what it has in memory and nobody waits, nothing is to do until the next poll.
+A full poll takes some twenty statements. In a small fleet every poll is a full one; in a large fleet the pods together
+would keep the database busy with finding nothing. There a pod makes a full poll only every few seconds and quick polls
+in between: if the counts of its rows are what it has in memory and no session waits, nothing is to do until the next.
 """
 
 import random
@@ -19,9 +19,9 @@ from pools.supervisor.pod_targets import PodTargets
 
 # Everything in here is found by an index, and nothing grows with the number of pods or of others' calls. Each part
 # costs PostgreSQL more to set up than to run: so what any pod may see to (sessions that wait, the fleet's chores),
-# rooms and orders are left to NOTIFY and to the looks. A heartbeat is not worth a disk flush, which would be most of
-# its cost: one that a crash of the server loses is followed by the next.
-GLANCE = """
+# rooms and orders are left to NOTIFY and to the full polls. A heartbeat is not worth a disk flush, which would be most
+# of its cost: one that a crash of the server loses is followed by the next.
+QUICK_POLL = """
 WITH beat AS (
     UPDATE pools_pod SET heartbeat_at = statement_timestamp(), free_slots = %(free_slots)s,
         start_method = %(start_method)s, agent_trouble = %(agent_trouble)s, can_do_chores = %(can_do_chores)s
@@ -40,12 +40,12 @@ OWN_CALLS = """EXISTS (
         WHERE process.pod_id = %(pod)s AND process.status = 'in_use'
         AND (session.status = 'assigned' OR (session.status = 'active' AND session.stop_reason <> ''))
     )"""
-STATEMENTS = {calls: GLANCE.format(own_calls=OWN_CALLS if calls else "false") for calls in (False, True)}
+STATEMENTS = {calls: QUICK_POLL.format(own_calls=OWN_CALLS if calls else "false") for calls in (False, True)}
 
 
 @dataclass(frozen=True)
-class Glance:
-    """What the rows of a pod say in brief. `sessions`: one is to be handed to a process of ours, or to be ended."""
+class RowCounts:
+    """A pod's rows, counted. `sessions`: one is to be handed to a process of ours, or to be ended."""
 
     draining: bool
     processes: int
@@ -54,10 +54,10 @@ class Glance:
     sessions: bool
 
 
-def glance(
+def quick_poll(
     pod: Pod, *, free_slots: int, start_method: str, agent_trouble: str, calls: bool, can_do_chores: bool = False
-) -> Glance | None:
-    """Prove life and take a glance. `calls`: whether the pod has any, and what is to become of them is asked.
+) -> RowCounts | None:
+    """Send a heartbeat and count the pod's rows. `calls`: whether the pod has any; only then sessions are asked for.
     None: this incarnation has been reaped."""
     values: dict[str, Any] = {
         "pod": pod.pk,
@@ -69,11 +69,11 @@ def glance(
     with prepared_cursor() as cursor:
         cursor.execute(STATEMENTS[calls], values)
         row = cursor.fetchone()
-    return Glance(*row[:-1]) if row else None
+    return RowCounts(*row[:-1]) if row else None
 
 
-class Glances:
-    """When a glance will do, and what it is compared with."""
+class QuickPolls:
+    """Decides when a quick poll is enough, and compares its counts with memory."""
 
     def __init__(
         self, agents: AgentPool, rooms: RoomPool, targets: PodTargets, chores: Chores, poll_interval: float
@@ -83,19 +83,19 @@ class Glances:
         self._targets = targets
         self._chores = chores
         self._poll_interval = poll_interval
-        self._look_due = 0.0
+        self._full_poll_due = 0.0
 
-    def looked(self, now: float) -> None:
-        """The pod has looked at everything."""
-        pause = planner.look_interval(self._chores.pods, poll_interval=self._poll_interval)
-        self._look_due = now + pause * random.uniform(0.75, 1.0)  # noqa: S311 (so that the pods do not look at once)
+    def full_poll_done(self, now: float) -> None:
+        """Set the time of the next full poll."""
+        pause = planner.full_poll_interval(self._chores.pods, poll_interval=self._poll_interval)
+        self._full_poll_due = now + pause * random.uniform(0.75, 1.0)  # noqa: S311 (so that the pods do not poll at once)
 
     def will_do(self, now: float) -> bool:
-        """Nothing is under way that only a look would bring on, and the fleet's chores are not ours."""
-        ours = self._agents.is_level(now) and self._rooms.is_steady and self._targets.are_plain
-        return now < self._look_due and ours and not self._chores.are_ours
+        """Nothing is under way that only a full poll would continue, and the fleet's chores are not ours."""
+        ours = self._agents.is_steady(now) and self._rooms.is_steady and self._targets.are_plain
+        return now < self._full_poll_due and ours and not self._chores.are_ours
 
-    def all_is_well(self, seen: Glance) -> bool:
+    def all_is_well(self, seen: RowCounts) -> bool:
         """The rows agree with what is in memory, and nobody waits for us."""
         mine = len(self._agents.agents), self._agents.available
         processes = (seen.processes, seen.processes_available) == mine and not seen.processes_retiring

@@ -1,6 +1,6 @@
-"""The pod's ear: the one connection that holds its name and hears NOTIFY. It can be lost, and is then had again.
+"""The connection on which a pod holds its name and receives NOTIFY; opened again after it has been lost.
 
-Nothing would ever be heard on a connection that has gone silent without closing, so it is asked now and then.
+Nothing would ever arrive on a connection that has gone silent without closing, so it is checked now and then.
 """
 
 import logging
@@ -15,17 +15,17 @@ from pools.supervisor_config import SupervisorConfig
 logger = logging.getLogger(__name__)
 
 
-class Ear:
-    """`heard` becomes true when there is something to look at, `ordered` when operators have ordered something,
-    `chores` when the fleet's may be ours now; whoever has looked sets it back."""
+class PodListener:
+    """`notified`: something has changed; `operators_acted`: operators have ordered something; `chores_handed_over`: the
+    fleet's may be ours now. The loop sets them back once it has polled."""
 
     def __init__(self, config: SupervisorConfig, watching: Watching) -> None:
         self._config = config
         self._watching = watching
         self._listener: Listener | None = None
         self._descriptor = -1  # which a connection that is lost no longer says
-        self.heard = self.ordered = True
-        self.chores = False
+        self.notified = self.operators_acted = True
+        self.chores_handed_over = False
 
     @property
     def is_open(self) -> bool:
@@ -36,7 +36,7 @@ class Ear:
         self.close()
         self._listener = hold_name(self._config, own)
         self._descriptor = self._listener.fileno()
-        self._watching.add(self._descriptor, self._hear)
+        self._watching.add(self._descriptor, self._read)
 
     def check(self) -> None:
         """Is the other end there?"""
@@ -53,8 +53,8 @@ class Ear:
             self._listener.close()
             self._listener = None
 
-    def _hear(self, now: float) -> None:
-        self.heard = True
+    def _read(self, now: float) -> None:
+        self.notified = True
         try:
             if self._listener:
                 self._take(self._listener)
@@ -62,10 +62,10 @@ class Ear:
             self._lost(error)
 
     def _take(self, listener: Listener) -> None:
-        heard = listener.drain()
-        self.heard |= bool(heard)
-        self.ordered |= ORDERS in heard
-        self.chores |= CHORES in heard
+        channels = listener.drain()
+        self.notified |= bool(channels)
+        self.operators_acted |= ORDERS in channels
+        self.chores_handed_over |= CHORES in channels
 
     def _lost(self, error: Exception) -> None:
         logger.warning("event=listener_lost pod=%s problem=%s", self._config.pod_name, type(error).__name__)
