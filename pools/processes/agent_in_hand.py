@@ -1,50 +1,14 @@
 """One agent process as its pod has it in memory, and the session that it has been handed."""
 
 import signal
-import time
-from collections import deque
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 
 from pools.agent.channel import AgentChannel
 from pools.decisions import planner
 from pools.kernel import process_table
 from pools.models import AgentProcess
-from pools.protocol import Ended, Message, Ready
-
-
-@dataclass(eq=False)
-class Handoff:
-    """A session in the hands of one process, as far as this attempt goes."""
-
-    pk: int
-    uuid: str
-    attempt: int
-    claimed_at: datetime
-    before_claim_ms: float = 0.0
-    start_kind: str = ""
-    outbound: bool = False
-    lead: str = ""
-    sent: float | None = None  # when Start was written
-    started: bool = False
-    go: float | None = None  # when Go was written
-    joined: bool = False
-    news: dict[str, datetime] = field(default_factory=dict)  # columns not yet written
-    stop: float | None = None  # when Stop was written
-    stop_reason: str = ""
-    final: Ended | None = None
-    final_since: float = 0.0
-    settled: bool = False  # the end is in the database
-    unclaimed: bool = False  # a hot pair; the process has not been told of a claim
-
-    def claimed(self, at: datetime) -> None:
-        self.unclaimed, self.claimed_at = False, at
-        if self.go is not None:
-            self.go = time.monotonic()  # a hot pair's session begins here
-
-    def restart_deadlines(self, now: float) -> None:
-        if self.sent is not None and not self.started:
-            self.sent = now
+from pools.processes.handoff_state import Handoff
+from pools.protocol import Ready
 
 
 @dataclass(eq=False)
@@ -58,7 +22,6 @@ class Agent:
     ready: Ready | None = None
     recorded_ready: bool = False
     handoff: Handoff | None = None
-    inbox: deque[Message] = field(default_factory=deque)
     verdict: str = ""  # why it was killed or is known to have failed; empty: it ended by itself
     ping_number: int = 0
     ping_sent: float | None = None

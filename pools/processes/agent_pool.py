@@ -24,7 +24,20 @@ from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
 from pools.processes.agent_in_hand import Agent
 from pools.processes.pings import PING_IDLE_S, Pings
 from pools.processes.zygote_keeper import ZygoteKeeper
-from pools.protocol import ForkRefused, Message, Pong, ProtocolError, Ready, Started, Stop, WarmupFailed
+from pools.protocol import (
+    CallerJoined,
+    Ended,
+    FirstAudio,
+    ForkRefused,
+    Joined,
+    Message,
+    Pong,
+    ProtocolError,
+    Ready,
+    Started,
+    Stop,
+    WarmupFailed,
+)
 from pools.sessions import tally
 from pools.supervisor_config import SupervisorConfig
 
@@ -161,11 +174,10 @@ class AgentPool:
         if silence > HUNG_ZYGOTE_S or (silence > STOPPED_ZYGOTE_S and pid and process_table.is_stopped(pid)):
             self.zygote.hangs(now)
 
-    # --- what they say ------------------------------------------------------------------------------------
+    # --- messages ------------------------------------------------------------------------------------
 
     def read(self, agent: Agent, now: float) -> None:
-        """Take what has arrived from one agent. Answers to pings and warm-up news are dealt with here; the rest
-        waits in its inbox for the hand-off."""
+        """Take what has arrived from one agent, into memory only."""
         try:
             messages = agent.channel.receive()
         except ProtocolError as error:
@@ -197,9 +209,15 @@ class AgentPool:
                     self._started_well()
             case Started():
                 self._started_well()
-                agent.inbox.append(message)
+                if agent.handoff:
+                    agent.handoff.acknowledged(message, now)
+            case Joined() | CallerJoined() | FirstAudio() if agent.handoff:
+                agent.handoff.progressed(message)
+            case Ended() if agent.handoff:
+                agent.handoff.reported(message, now)
             case _:
-                agent.inbox.append(message)
+                session = agent.handoff.uuid if agent.handoff else ""
+                logger.warning("event=unexpected_message session=%s type=%s", session, message.type)
 
     def recycle(self, now: float) -> None:
         """Replace idle processes that are old, have grown, or are to go: few at a time, so that the stock hardly
@@ -287,8 +305,8 @@ class AgentPool:
 
     @staticmethod
     def _leaving(agent: Agent) -> bool:
-        """It has said its last word and is on its way out."""
-        return agent.handoff is not None and agent.handoff.final is not None
+        """It has reported the end of its session and is about to exit."""
+        return agent.handoff is not None and agent.handoff.report is not None
 
     def remove(self, agent: Agent, now: float) -> None:
         """The process is gone: its row ends, and if it never became ready, though nobody had told it to go, that counts

@@ -6,6 +6,7 @@ pod drains, when its room grows old or its process dies, is given up and made an
 """
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ from pools.decisions import planner
 from pools.metrics.pod import ACKNOWLEDGED_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StartKind, StockStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
-from pools.processes.agent_in_hand import Agent, Handoff
+from pools.processes.agent_in_hand import Agent
 from pools.processes.agent_pool import AgentPool
+from pools.processes.handoff_state import Handoff
 from pools.protocol import Claimed, ProtocolError, Stop
 from pools.sessions import taking
 from pools.sessions.end_reasons import BODY_TOO_LARGE, HOT_PAIR_GIVEN_UP
@@ -63,13 +65,14 @@ class HotPairs:
                 self._deliver(agent, agent.handoff, session)
 
     def _deliver(self, agent: Agent, handoff: Handoff, session: VoiceSession) -> None:
+        now = time.monotonic()
         try:
             agent.channel.send(Claimed(str(session.uuid), session.body))
         except ProtocolError as error:
             end_session(session.pk, Result(BODY_TOO_LARGE, detail={"problem": str(error)}))
-            handoff.settled = True
+            handoff.settled(now)
             agent.channel.send(Stop(BODY_TOO_LARGE, STOP_S))
-        handoff.claimed(session.created_at)
+        handoff.claimed(session.created_at, now)
         ACKNOWLEDGED_SECONDS.labels("hot").observe((session.before_claim_ms or 0.0) / 1000)
 
     def replenish(self, now: float) -> bool:
@@ -124,5 +127,5 @@ class HotPairs:
         for pk in end_unclaimed(sessions, HOT_PAIR_GIVEN_UP):
             agent = waiting.get(pk)
             if agent and agent.handoff:
-                agent.handoff.settled = True
+                agent.handoff.settled(time.monotonic())
                 agent.channel.send(Stop(HOT_PAIR_GIVEN_UP, STOP_S))

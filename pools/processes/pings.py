@@ -64,7 +64,7 @@ class Pings:
         """Its bot is in the room, or (where that cannot be seen) has had the time to join."""
         handoff = agent.handoff
         return handoff is not None and (
-            handoff.joined or (handoff.go is not None and now - handoff.go > self._config.join_timeout)
+            handoff.joined or (handoff.went_at is not None and now - handoff.went_at > self._config.join_timeout)
         )
 
     def restart_deadlines(self, now: float) -> None:
@@ -75,7 +75,7 @@ class Pings:
             if agent.ready is None:
                 agent.forgiven = now
             if agent.handoff:
-                agent.handoff.restart_deadlines(now)
+                agent.handoff.restart_deadline(now)
 
     def next_deadline(self) -> float:
         """When `kill_hanging` has something to do, on its clock."""
@@ -86,4 +86,4 @@ class Pings:
 
 
 def _is_joining(agent: Agent) -> bool:
-    return agent.handoff is not None and agent.handoff.go is not None
+    return agent.handoff is not None and agent.handoff.told_to_go

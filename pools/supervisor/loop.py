@@ -29,6 +29,7 @@ from pools.processes import orphans
 from pools.processes.agent_in_hand import Agent
 from pools.processes.agent_pool import STOPPED, AgentPool
 from pools.processes.handoff import HandOffs
+from pools.processes.handoff_state import Stage
 from pools.processes.hot_pairs import HotPairs
 from pools.rooms.room_pool import RoomPool
 from pools.supervisor.background_tasks import BackgroundTask, BackgroundTasks
@@ -192,7 +193,6 @@ class Supervisor:
             receive(now)
         self._calls.collect()
         self._heed_signals(now)
-        self.handoffs.listen(now)
         try:
             self._steps(now)
         except DATABASE_AWAY as error:
@@ -207,7 +207,7 @@ class Supervisor:
     def _patience(self, timeout: float) -> float:
         now = time.monotonic()
         owed = any(
-            agent.ping_sent is not None or agent.channel.eof or (agent.handoff and agent.handoff.go is None)
+            agent.ping_sent is not None or agent.channel.eof or (agent.handoff and agent.handoff.stage < Stage.RUNNING)
             for agent in self.agents.agents.values()
         )
         due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline(), self._background.due)
@@ -360,7 +360,7 @@ class Supervisor:
     def _abandon(self) -> None:
         """We have been reaped: what is idle or unacknowledged is others' business now; calls are let finish."""
         for agent in self.agents.agents.values():
-            if agent.handoff is None or agent.handoff.go is None or agent.handoff.unclaimed:
+            if agent.handoff is None or not agent.handoff.told_to_go or agent.handoff.unclaimed:
                 agent.condemn("pod was reaped")
 
     def _read_zygote(self, now: float) -> None:

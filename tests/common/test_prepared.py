@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from access.models import ApiToken
 from common.postgresql.prepared import prepared_cursor
 from pools.models import Room, VoiceSession
-from pools.processes.handoff_rows import to_see_to
+from pools.processes.session_rows import to_see_to
 from pools.sessions.claims import claim
 from pools.supervisor.quick_poll import quick_poll
 from tests.devtools.test_database_dump import url_of

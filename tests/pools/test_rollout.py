@@ -13,7 +13,7 @@ from pools import shares
 from pools.models import AgentProcess, OperatorAct, Pod, Rollout, VoiceSession
 from pools.operators import rollout
 from pools.operators.rollout import RolloutRefused, roll_back, roll_out
-from pools.processes.preference import left_to_others
+from pools.processes.session_rows import left_to_others
 from pools.sessions import taking
 from pools.sessions.claims import PoolExhausted, SessionRequest, claim
 from tests.pools.test_claims import in_threads

@@ -8,6 +8,7 @@ import pytest
 from leads.connect import connect
 from leads.models import ExecutionMode, Lead, LeadStatus
 from pools.models import AgentProcess, Room, StockStatus, VoiceSession
+from pools.processes.handoff_state import Handoff
 from pools.processes.hot_pairs import HotPairs
 from pools.protocol import MAX_FRAME_BYTES, Ended
 from pools.sessions.ending import ask_to_end
@@ -73,7 +74,7 @@ def test_a_hot_pair_that_is_claimed_with_too_much_ends_too(pod):
     process = AgentProcess.objects.get()
     session = make_session(room=make_room("in_use"), agent_process=process, start_kind="hot", body=MANY_BYTES)
     AgentProcess.objects.update(status=StockStatus.IN_USE)
-    pod.handoffs._hand(pod.pool.agents[process.pk], VoiceSession(pk=session.pk, uuid=session.uuid, unclaimed=True))
+    pod.pool.agents[process.pk].handoff = Handoff.of(VoiceSession(pk=session.pk, uuid=session.uuid, unclaimed=True))
     hot.deliver()
     session.refresh_from_db()
     assert session.end_reason == "body_too_large"

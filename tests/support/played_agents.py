@@ -200,7 +200,6 @@ class PlayedPod:
         for agent in self.pool.agents.values():
             if not agent.channel.eof:
                 self.pool.read(agent, now)
-        self.handoffs.listen(now)
         self.handoffs.record(now)
         for agent in self.pool.dead_processes():
             self.handoffs.process_died(agent, now)
@@ -228,7 +227,7 @@ class PlayedPod:
         slots = 2 * self.pool.free_slots + self._number % 2  # no draw between two pods: the claim would throw dice
         self.reaped = not self.row.beat(free_slots=slots, start_method="zygote", agent_trouble="")
         for agent in self.pool.agents.values() if self.reaped else ():
-            if agent.handoff is None or agent.handoff.go is None:
+            if agent.handoff is None or not agent.handoff.told_to_go:
                 agent.condemn("pod was reaped")
 
     def _tell_agents(self) -> None:
