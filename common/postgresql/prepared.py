@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.backends.utils import CursorWrapper
 from psycopg.abc import Params
 
@@ -31,9 +31,11 @@ class PreparedCursor(psycopg.Cursor[Any]):
 
 def prepared_cursor() -> CursorWrapper:
     """A cursor of this thread's connection, to be used as one of Django's."""
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    return connection._prepare_cursor(PreparedCursor(connection.connection))  # type: ignore[attr-defined]
+    database = connections[DEFAULT_DB_ALIAS]
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    cursor: Any = PreparedCursor(database.connection)
+    return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
 
 
 def columns(model: type[models.Model], table: str) -> str:

@@ -1,7 +1,8 @@
 """claim(): one available agent process and one available room for one caller, in the caller's transaction.
 
-The hot path is one statement (taking.py): no network, nothing waited for (SKIP LOCKED). What is decided here is
-what comes when something is missing: a hot pair of another version, a room made on demand, a turn to wait, a refusal.
+Rows are locked with `select_for_update(skip_locked=True)` (taking.py): no network, and no claim waits for another. What
+is decided here is what comes when something is missing: a pre-joined pair of another version, a room made on demand, a
+turn to wait, a refusal.
 """
 
 import time
@@ -11,15 +12,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from django.db import DEFAULT_DB_ALIAS, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Now
 
 from pools.metrics.claims import CLAIM_SECONDS
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 from pools.sessions import misses, taking
 from pools.sessions.misses import Circumstances
-from pools.sessions.taking import Pair
+from pools.sessions.taking import Locked
 from pools.shares import draw
 
 
@@ -97,67 +97,49 @@ def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
         "outbound": request.outbound,
         "before_claim_ms": _milliseconds_since(request.arrived),
     }
-    session = None if made else _from_stock(request, number, asked)
-    if session:
-        return session
-    process = taking.take_process(number) if made else None
+    if not made and (hot := _hot(request, number, asked, of_any_version=False)):
+        return hot
+    locked = _lock_made(made, number) if made else _lock_stock(request, number)
+    if not made and not (locked and locked.process) and (hot := _hot(request, number, asked, of_any_version=True)):
+        return hot
+    process = locked.process if locked else taking.lock_process(number)
     if process is None:
-        process = _none_in_stock() if request.outbound else _take_or_wait(number)
-    room = _take_reserved(made.room) if made else _room_in_stock(request)
-    return VoiceSession.objects.create(
+        process = _none_in_stock() if request.outbound else _lock_or_wait(number)
+    if locked is None:
+        raise RoomNeeded(misses.look(request.life, request.stored_tokens))
+    session = VoiceSession(
         **asked,
-        room=room,
+        room=locked.room,
         agent_process_id=process,
         status=SessionStatus.ASSIGNED if process else SessionStatus.WAITING,
-        assigned_at=Now() if process else None,
+        created_at=locked.at,
+        assigned_at=locked.at if process else None,
         **_start(request, process is not None, made),
     )
+    taking.begin(session, locked.at)
+    return session
 
 
-def _from_stock(request: SessionRequest, number: float, asked: Mapping[str, Any]) -> VoiceSession | None:
-    """A hot or a warm one; None: there is no process. Raises RoomNeeded."""
-    if request.hot and (hot := _hot(request, number, asked, of_any_version=False)):
-        return hot
-    taken = taking.take_pair(number, request.life, asked, stored_tokens=request.stored_tokens)
-    if isinstance(taken, Pair):
-        return _bound(taken, asked)
-    if request.hot and (hot := _hot(request, number, asked, of_any_version=True)):
-        if taken:
-            taking.put_back(taken.process)
-        return hot
-    return _without_room(request) if taken else None
+def _lock_stock(request: SessionRequest, number: float) -> Locked | None:
+    return taking.lock_pair(number, request.life, stored_tokens=request.stored_tokens)
+
+
+def _lock_made(made: OnDemandRoom, number: float) -> Locked:
+    locked = taking.lock_reserved(made.room, number)
+    if locked is None:
+        raise PoolExhausted("the room made for this request was given up meanwhile", retry_after=1)
+    return locked
 
 
 def _hot(
     request: SessionRequest, number: float, asked: Mapping[str, Any], *, of_any_version: bool
 ) -> VoiceSession | None:
+    """Of the drawn version first: a caller who finds no such pair has a warm one all the same."""
+    if not request.hot:
+        return None
     return taking.take_hot(
         number, request.life, asked, stored_tokens=request.stored_tokens, of_any_version=of_any_version
     )
-
-
-def _bound(taken: Pair, asked: Mapping[str, Any]) -> VoiceSession:
-    """The session as its row has it."""
-    session = VoiceSession(
-        **asked,
-        pk=taken.session,
-        room=taken.room,
-        agent_process_id=taken.process,
-        status=SessionStatus.ASSIGNED,
-        start_kind=StartKind.WARM,
-        created_at=taken.claimed_at,
-        assigned_at=taken.claimed_at,
-    )
-    session._state.adding, session._state.db = False, DEFAULT_DB_ALIAS
-    return session
-
-
-def _room_in_stock(request: SessionRequest) -> Room:
-    return taking.take_room(request.life, stored_tokens=request.stored_tokens) or _without_room(request)
-
-
-def _without_room(request: SessionRequest) -> NoReturn:
-    raise RoomNeeded(misses.look(request.life, request.stored_tokens))
 
 
 def _milliseconds_since(arrived: float | None) -> float | None:
@@ -168,18 +150,7 @@ def _none_in_stock() -> NoReturn:
     raise PoolExhausted("no agent process in stock", retry_after=1)
 
 
-def _take_reserved(room: Room) -> Room:
-    taken = (
-        Room.objects.warming()
-        .filter(pk=room.pk, reserved=True)
-        .update(status=StockStatus.IN_USE, in_use_at=Now(), reserved=False)
-    )
-    if not taken:
-        raise PoolExhausted("the room made for this request was given up meanwhile", retry_after=1)
-    return room
-
-
-def _take_or_wait(number: float) -> int | None:
+def _lock_or_wait(number: float) -> int | None:
     """None: the session may wait, for there is a free slot or an unbound warming process for each one that waits.
 
     Callers take their turns here, otherwise N at once would all see the last slot; and what has become available
@@ -187,7 +158,7 @@ def _take_or_wait(number: float) -> int | None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('waiting sessions'))")
-    process = taking.take_process(number)
+    process = taking.lock_process(number)
     if process is not None:
         return process
     pods = Pod.objects.taking()

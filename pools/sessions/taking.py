@@ -1,147 +1,185 @@
-"""The statements that take from the stock: the hot path of the claim, each prepared, each one round trip.
+"""What a claim takes from the pools: rows locked with SKIP LOCKED, so that no claim waits for another.
 
-SQL, because one statement does what takes five through the ORM, and building those costs more than running them. Rows
-are taken in the order process, room; SKIP LOCKED, so that nobody waits for anybody. A process of the pod with the most
-free slots, so that calls spread over the pods, and the newest row of a kind, so that the claim never walks over the
-dead index entries of those before it. While a roll-out stands, pods of the version that the call has drawn come first
-(pools.shares); the others stand by.
+A locked row stays available until `begin` writes the session; a claim that gives up has changed nothing. The
+statements are built once and prepared (common.postgresql.statements).
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
-from common.postgresql.prepared import columns, from_row, prepared_cursor
-from pools.models import HANDOFF_LEASE, AgentProcess, Room, StockStatus, VoiceSession
-
-LEASE_S = HANDOFF_LEASE.total_seconds()
-
-# ruff: noqa: S608 (texts are put together of constants; values go apart from them)
-
-# The pods are put in order before the join, which then stops at the first row that it could lock: a row of every pod
-# would be locked for nothing if they were put in order after it.
-TAKE_PROCESS = """
-UPDATE pools_agentprocess SET status = 'in_use', in_use_at = statement_timestamp() WHERE id = (
-    SELECT newest.id FROM (
-        SELECT id FROM pools_pod
-        WHERE ended_at IS NULL AND NOT draining
-        AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
-        ORDER BY (%(draw)s BETWEEN draws_from AND draws_until) IS NOT TRUE,
-        free_slots DESC, random() OFFSET 0
-    ) AS pod CROSS JOIN LATERAL (
-        SELECT id FROM pools_agentprocess
-        WHERE pod_id = pod.id AND status = 'available'
-        ORDER BY id DESC LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) AS newest LIMIT 1
-) RETURNING id"""
-
-_TAKE_ROOM = """
-UPDATE pools_room AS room SET status = 'in_use', in_use_at = statement_timestamp() WHERE id = (
-    SELECT id FROM pools_room
-    WHERE status = 'available' AND expires_at > statement_timestamp() + %(life)s
-    AND (NOT %(stored_tokens)s OR tokens_expire_at > statement_timestamp() + %(life)s){condition}
-    ORDER BY id DESC LIMIT 1 FOR UPDATE SKIP LOCKED
-) RETURNING """ + columns(Room, "room")
-TAKE_ROOM = _TAKE_ROOM.format(condition="")
-
-# A room is taken only if there is a process, a session begins only with both.
-TAKE_PAIR = f"""
-WITH process AS ({TAKE_PROCESS}
-), room AS ({_TAKE_ROOM.format(condition=" AND EXISTS (SELECT FROM process)")}
-), session AS (
-    INSERT INTO pools_voicesession (uuid, agent_process_id, room_id, status, start_kind, assigned_at,
-        reference, request_key, body, outbound, before_claim_ms)
-    SELECT %(uuid)s, process.id, room.id, 'assigned', 'warm', statement_timestamp(),
-        %(reference)s::uuid, %(request_key)s::text, %(body)s, %(outbound)s, %(before_claim_ms)s::float8
-    FROM process, room RETURNING id, created_at
+from django.db.models import (
+    BigAutoField,
+    Case,
+    DateTimeField,
+    DurationField,
+    Exists,
+    Expression,
+    FloatField,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
 )
-SELECT process.id, session.id, session.created_at, {columns(Room, "room")}
-FROM process LEFT JOIN room ON true LEFT JOIN session ON true"""
+from django.db.models.functions import Now
 
-# A hot pair is a session already; whoever claims it, its times are those of the claim. Oldest first: its room and its
-# token have the least life left. Of the drawn version only: a caller who finds none has a warm pair all the same.
-TAKE_HOT = f"""
-UPDATE pools_voicesession AS taken SET unclaimed = false, start_kind = 'hot', reference = %(reference)s::uuid,
-    request_key = %(request_key)s::text, body = %(body)s, before_claim_ms = %(before_claim_ms)s::float8,
-    created_at = now.at, assigned_at = now.at, handed_off_at = now.at, active_at = now.at, bot_joined_at = now.at
-FROM (SELECT statement_timestamp() AS at) AS now
-WHERE id = (
-    SELECT session.id FROM pools_voicesession AS session
-    JOIN pools_room AS room ON room.id = session.room_id
-    JOIN pools_agentprocess AS process ON process.id = session.agent_process_id
-    JOIN pools_pod AS pod ON pod.id = process.pod_id
-    WHERE session.unclaimed AND session.status = 'active' AND session.bot_joined_at IS NOT NULL
-    AND session.stop_reason = '' AND room.expires_at > statement_timestamp() + %(life)s
-    AND (NOT %(stored_tokens)s OR room.tokens_expire_at > statement_timestamp() + %(life)s)
-    AND pod.ended_at IS NULL AND NOT pod.draining
-    AND pod.heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
-    AND (%(any)s OR pod.draws_from IS NULL OR %(draw)s BETWEEN pod.draws_from AND pod.draws_until)
-    ORDER BY session.id LIMIT 1 FOR UPDATE OF session SKIP LOCKED
-) RETURNING {columns(VoiceSession, "taken")}"""
+from common.postgresql.statements import Insert, Parameter, Select, Update
+from pools.models import AgentProcess, Pod, Room, StartKind, StockStatus, VoiceSession
+
+DRAW = Parameter("draw", FloatField())
+LIFE = Parameter("life", DurationField())
+# The fields of a new session that a claim sets; the others have their defaults.
+WRITTEN = (
+    *("uuid", "reference", "request_key", "body", "outbound", "before_claim_ms", "room", "agent_process", "status"),
+    *("start_kind", "start_reason", "agent_miss", "room_miss", "circumstances", "created_at", "assigned_at"),
+)
+# Those of a pre-joined pair.
+CLAIMED = ("reference", "request_key", "body", "before_claim_ms")
+TIMES = ("created_at", "assigned_at", "handed_off_at", "active_at", "bot_joined_at")
 
 
 @dataclass(frozen=True)
-class RoomMissing:
-    """No room is in stock. The process has been taken: roll back, or put it back."""
+class Locked:
+    """An available room and, if there is one, the key of an available process. `at`: when, by PostgreSQL's clock."""
 
-    process: int
-
-
-@dataclass(frozen=True)
-class Pair:
-    process: int
     room: Room
-    session: int
-    claimed_at: datetime
+    process: int | None
+    at: datetime
 
 
-def take_pair(
-    number: float, life: timedelta, session: Mapping[str, Any], *, stored_tokens: bool
-) -> Pair | RoomMissing | None:
-    """The whole warm claim. None: no process is in stock.
-
-    `session`: uuid, reference, request_key, body, outbound, before_claim_ms.
-    """
-    body = Jsonb(session["body"])
-    wanted = {"lease": LEASE_S, "draw": number, "life": life, "stored_tokens": stored_tokens}
-    row = _row(TAKE_PAIR, {**session, **wanted, "body": body})
-    if row is None:
+def lock_pair(draw: float, life: timedelta, *, stored_tokens: bool) -> Locked | None:
+    """The newest room that lasts, and a process as `lock_process` finds it. None: there is no such room."""
+    room: Any = _pair(stored_tokens).first(draw=draw, life=life)
+    if room is None:
         return None
-    process, pk, claimed_at, *room = row
-    return Pair(process, from_row(Room, room), pk, claimed_at) if pk else RoomMissing(process)
+    return Locked(room, room.process or _pk(_process_of_any_pod().first(draw=draw)), room.now)
 
 
-def take_process(number: float) -> int | None:
-    row = _row(TAKE_PROCESS, {"lease": LEASE_S, "draw": number})
-    return row[0] if row else None
+def lock_reserved(room: Room, draw: float) -> Locked | None:
+    """A room that was made for this claim, and a process. None: the room has been given up meanwhile."""
+    reserved = Room.objects.warming().filter(pk=room.pk, reserved=True).annotate(now=Now())
+    locked = reserved.select_for_update(of=("self",)).first()
+    return Locked(locked, lock_process(draw), locked.now) if locked else None
 
 
-def put_back(process: int) -> None:
-    """It was taken in this transaction."""
-    AgentProcess.objects.filter(pk=process).update(status=StockStatus.AVAILABLE, in_use_at=None)
+def lock_process(draw: float) -> int | None:
+    """The key of the newest process of the pod with the most free slots: calls spread over the pods. While a roll-out
+    stands, pods of the version that the call has drawn come first (pools.shares)."""
+    return _pk(_process().first(draw=draw)) or _pk(_process_of_any_pod().first(draw=draw))
+
+
+def begin(session: VoiceSession, at: datetime) -> None:
+    """Write it, and that its room and its process, which the claim has locked, are in use."""
+    _begin(with_process=session.agent_process_id is not None).save(session)
+    session.room.status, session.room.in_use_at, session.room.reserved = StockStatus.IN_USE, at, False
 
 
 def take_room(life: timedelta, *, stored_tokens: bool) -> Room | None:
-    """The newest available room with so much life left, in use from now on."""
-    row = _row(TAKE_ROOM, {"life": life, "stored_tokens": stored_tokens})
-    return from_row(Room, row) if row else None
+    """The newest available room that lasts, in use from now on."""
+    room = _rooms(Value(life), stored_tokens).first()
+    if room:
+        Room.objects.filter(pk=room.pk).update(status=StockStatus.IN_USE, in_use_at=Now())
+    return room
 
 
 def take_hot(
-    number: float, life: timedelta, session: Mapping[str, Any], *, stored_tokens: bool, of_any_version: bool
+    draw: float, life: timedelta, claimed: Mapping[str, Any], *, stored_tokens: bool, of_any_version: bool
 ) -> VoiceSession | None:
-    """A pair whose bot has joined; it is this caller's session from now on. `session` as for `take_pair`."""
-    values = {key: session[key] for key in ("reference", "request_key", "before_claim_ms")}
-    about = {"body": Jsonb(session["body"]), "lease": LEASE_S, "draw": number, "any": of_any_version}
-    row = _row(TAKE_HOT, values | about | {"life": life, "stored_tokens": stored_tokens})
-    return from_row(VoiceSession, row) if row else None
+    """A pre-joined pair: a session whose bot is in its room. It is this claim's from now on, and its times are those of
+    the claim. The oldest first: its room and its token have the least life left. `claimed`: the values of CLAIMED."""
+    session: Any = _hot(stored_tokens, of_any_version).first(draw=draw, life=life)
+    if session is None:
+        return None
+    new = {name: claimed[name] for name in CLAIMED} | dict.fromkeys(TIMES, session.now)
+    _claim_hot().run(pk=session.pk, **new)
+    for name, value in {**new, "unclaimed": False, "start_kind": StartKind.HOT}.items():
+        setattr(session, name, value)
+    return session
 
 
-def _row(statement: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    with prepared_cursor() as cursor:
-        cursor.execute(statement, values)
-        row: tuple[Any, ...] | None = cursor.fetchone()
-    return row
+def _pk(row: Model | None) -> int | None:
+    return row.pk if row else None
+
+
+# --- the statements ---------------------------------------------------------------------------------------------------
+
+
+def _rooms(life: Expression, stored_tokens: bool) -> QuerySet[Room]:
+    """Newest first, so that a claim never walks over the dead index entries of older rooms."""
+    rooms = Room.objects.available().filter(expires_at__gt=Now() + life)
+    if stored_tokens:
+        rooms = rooms.filter(tokens_expire_at__gt=Now() + life)
+    return rooms.order_by("-pk").select_for_update(skip_locked=True, of=("self",))
+
+
+def _processes() -> QuerySet[AgentProcess]:
+    """Newest first, as the rooms; of the pod that comes first and has any."""
+    available = AgentProcess.objects.available()
+    pods = Pod.objects.taking().filter(Exists(available.filter(pod=OuterRef("pk"))))
+    first = pods.order_by(_not_drawn(), "-free_slots", "?").values("pk")[:1]
+    return available.filter(pod=Subquery(first)).order_by("-pk").select_for_update(skip_locked=True, of=("self",))
+
+
+def _not_drawn(pod: str = "") -> Case:
+    drawn = Q(**{f"{pod}draws_from__lte": DRAW, f"{pod}draws_until__gte": DRAW})
+    return Case(When(drawn, then=0), default=1)
+
+
+@functools.cache
+def _pair(stored_tokens: bool) -> Select[Room]:
+    return Select(_rooms(LIFE, stored_tokens).annotate(process=Subquery(_processes().values("pk")[:1]), now=Now())[:1])
+
+
+@functools.cache
+def _process() -> Select[AgentProcess]:
+    return Select(_processes().only("pk")[:1])
+
+
+@functools.cache
+def _process_of_any_pod() -> Select[AgentProcess]:
+    """Where other claims have locked all that the first pod had. It costs more: all available processes are sorted."""
+    processes = AgentProcess.objects.available().filter(pod__in=Pod.objects.taking())
+    ordered = processes.order_by(_not_drawn("pod__"), "-pod__free_slots", "-pk")
+    return Select(ordered.select_for_update(skip_locked=True, of=("self",)).only("pk")[:1])
+
+
+@functools.cache
+def _begin(*, with_process: bool) -> Insert:
+    in_use = {"status": StockStatus.IN_USE, "in_use_at": Parameter("created_at", DateTimeField())}
+    room = Room.objects.filter(pk=Parameter("room_id", BigAutoField()))
+    process = AgentProcess.objects.filter(pk=Parameter("agent_process_id", BigAutoField()))
+    updates = [Update(room, **in_use, reserved=False)] + ([Update(process, **in_use)] if with_process else [])
+    return Insert(VoiceSession, WRITTEN, updates)
+
+
+@functools.cache
+def _hot(stored_tokens: bool, of_any_version: bool) -> Select[VoiceSession]:
+    pairs = (
+        VoiceSession.objects.unclaimed()
+        .active()
+        .filter(
+            bot_joined_at__isnull=False,
+            stop_reason="",
+            room__expires_at__gt=Now() + LIFE,
+            agent_process__pod__in=Pod.objects.taking(),
+        )
+    )
+    if stored_tokens:
+        pairs = pairs.filter(room__tokens_expire_at__gt=Now() + LIFE)
+    if not of_any_version:
+        pod = "agent_process__pod__draws_"
+        pairs = pairs.filter(Q(**{f"{pod}from": None}) | Q(**{f"{pod}from__lte": DRAW, f"{pod}until__gte": DRAW}))
+    locked = pairs.order_by("pk").select_for_update(skip_locked=True, of=("self",))
+    return Select(locked.select_related("room").annotate(now=Now())[:1])
+
+
+@functools.cache
+def _claim_hot() -> Update:
+    new = {name: Parameter(name, VoiceSession._meta.get_field(name)) for name in (*CLAIMED, *TIMES)}
+    pair = VoiceSession.objects.filter(pk=Parameter("pk", BigAutoField()))
+    return Update(pair, **new, unclaimed=False, start_kind=StartKind.HOT)

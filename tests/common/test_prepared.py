@@ -70,7 +70,7 @@ def test_the_glance_and_the_claim_are_prepared():
     claim(REQUEST)
     prepared = [str(text) for (text,) in execute("SELECT statement FROM pg_prepared_statements")]
     assert any("heartbeat_at = " in text for text in prepared)
-    assert any("INSERT INTO pools_voicesession" in text for text in prepared)
+    assert any('INSERT INTO "pools_voicesession"' in text for text in prepared)
 
 
 @pytest.mark.django_db(transaction=True)

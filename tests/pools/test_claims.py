@@ -142,12 +142,13 @@ class TestClaim:
             session = claim(asked)
         row = VoiceSession.objects.get()
         assert values_of(session) == values_of(row) and values_of(session.room) == values_of(row.room)
+        assert VoiceSession.objects.filter(circumstances__isnull=True).exists()  # NULL, not JSON's null
 
-    def test_costs_one_statement(self):
+    def test_costs_two_statements(self):
         make_agent_process(), make_room()
         with transaction.atomic(), CaptureQueriesContext(connection) as queries:
             claim(REQUEST)
-        assert len(queries) == 1, [query["sql"] for query in queries]
+        assert len(queries) == 2, [query["sql"] for query in queries]
 
 
 @pytest.mark.django_db

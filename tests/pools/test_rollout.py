@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from pools import shares
-from pools.models import AgentProcess, OperatorAct, Pod, Rollout, VoiceSession
+from pools.models import AgentProcess, OperatorAct, Pod, Rollout, StockStatus, VoiceSession
 from pools.operators import rollout
 from pools.operators.rollout import RolloutRefused, roll_back, roll_out
 from pools.processes.session_rows import left_to_others
@@ -21,6 +21,11 @@ from tests.pools.test_hot_pairs import make_hot_pair
 from tests.support.make import make_agent_process, make_pod, make_room, make_session
 from tests.support.rollouts import NEW, OLD, ONE_IN_A_BILLION, REQUEST, claimed, two_versions, version_of
 from tests.support.service import connect_lead, run_until, together
+
+
+def take(process: int | None) -> None:
+    assert AgentProcess.objects.available().filter(pk=process).update(status=StockStatus.IN_USE) == 1
+
 
 # --- claims ------------------------------------------------------------------------------------------------
 
@@ -36,7 +41,7 @@ def test_shares_converge_though_the_new_version_has_the_fewest_slots():
         )
     roll_out({NEW: percent}, by="ann")
     for _ in range(number):
-        assert taking.take_process(shares.draw(uuid.uuid4()))
+        take(taking.lock_process(shares.draw(uuid.uuid4())))
     taken = AgentProcess.objects.in_use().filter(pod=new).count()
     deviation = (number * 0.3 * 0.7) ** 0.5
     assert abs(taken - number * 0.3) < ONE_IN_A_BILLION * deviation, taken
@@ -70,7 +75,7 @@ def test_rolling_back_goes_to_what_stood_before_step_by_step():
 
     def preferred() -> str:
         process = make_agent_process(new), make_agent_process(old)
-        taken = taking.take_process(0.5)
+        taken = taking.lock_process(0.5)
         AgentProcess.objects.filter(pk__in=[each.pk for each in process]).delete()
         return NEW if taken == process[0].pk else OLD
 
