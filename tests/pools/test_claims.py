@@ -127,7 +127,7 @@ class TestClaim:
 
     def test_nobody_waits_for_a_pod_whose_agents_do_not_start(self):
         make_pod(agent_trouble="warm-up failed: no module named bots"), make_room()
-        with pytest.raises(PoolExhausted, match="do not start"):
+        with pytest.raises(PoolExhausted, match="no agent process starts"):
             claimed()
 
     def test_without_a_live_pod_it_says_so(self):

@@ -24,6 +24,7 @@ from tests.support.service import connect_lead, run_until, together
 
 
 def take(process: int | None) -> None:
+    assert process is not None
     assert AgentProcess.objects.available().filter(pk=process).update(status=StockStatus.IN_USE) == 1
 
 
@@ -125,7 +126,7 @@ def test_a_claim_costs_the_same_statements_with_a_roll_out():
     roll_out({NEW: 100}, by="ann")
     with transaction.atomic(), CaptureQueriesContext(connection) as queries:
         claim(REQUEST)
-    assert len(queries) == 1
+    assert len(queries) == 2
 
 
 @pytest.mark.django_db(transaction=True)
