@@ -264,10 +264,19 @@ class Session:
         )
 
     def _describe(self, error: BaseException) -> str:
-        return self._one_line(f"{type(error).__name__}: {error}")
+        return self._one_line(f"{type(error).__name__}: {_words(error)}")
 
     def _one_line(self, words: str) -> str:
         return printable(self._redactor.text(" ".join(words.split())))[:_LONGEST_ERROR]
+
+
+def _words(error: BaseException) -> str:
+    """What it says. Of pydantic's only the wrong fields: its own words repeat the body, with a customer's data."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not isinstance(error, pydantic.ValidationError):
+        return str(error)
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return f"{error.title}: " + "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
 
 
 def _is_orderly(error: BaseException) -> bool:

@@ -99,6 +99,14 @@ def test_a_bot_that_raises_is_an_error_that_tells_no_secret(agents: Agents) -> N
     )
 
 
+def test_of_a_body_that_the_bot_refuses_the_error_says_which_fields_and_nothing_of_the_customer(agents: Agents) -> None:
+    end = ended(agents, {"do": "wants_another_body", "name": "Ada", "dialout_settings": {"phone_number": 7}})
+    assert end.error == (
+        "ValidationError: AgentRequest: room_url: Field required; token: Field required; "
+        "dialout_settings.phone_number: Input should be a valid string"
+    )
+
+
 def test_a_bot_that_exits_the_program_is_an_error(agents: Agents) -> None:
     end = ended(agents, {"do": "exit_program"})
     assert (end.reason, end.error) == ("bot_error", "SystemExit: 3")

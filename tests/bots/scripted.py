@@ -30,6 +30,18 @@ async def fail(runner_args):
     raise RuntimeError(f"cannot reach {runner_args.room_url} with {runner_args.token} for +919876543210")
 
 
+async def wants_another_body(runner_args):
+    """As Pipecat's dial-out examples, which expect the body that their own server makes."""
+    from pydantic import BaseModel
+
+    class AgentRequest(BaseModel):
+        room_url: str
+        token: str
+        dialout_settings: dict[str, str]
+
+    AgentRequest.model_validate(runner_args.body)
+
+
 async def exit_program(runner_args):
     sys.exit(3)
 
