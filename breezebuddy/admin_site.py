@@ -12,10 +12,10 @@ from unfold.sites import UnfoldAdminSite
 
 from access.login_form import LoginForm
 from common.admin_pages import OfferedAutocomplete
+from pools.dashboard.charts import span_named
 from pools.dashboard.dashboard import live
-from pools.dashboard.order_view import OrderView
-from pools.dashboard.spans import span_named
-from pools.dashboard.steer_view import SteerView
+from pools.dashboard.order_forms import OrderView
+from pools.dashboard.verbs import SteerView
 
 
 def may_see_dashboard(request: HttpRequest) -> bool:

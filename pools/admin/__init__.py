@@ -1,5 +1,5 @@
-"""Pages of the rows. Those that the service writes cannot be changed here; verbs (pools.dashboard.verbs) steer it."""
+"""Admin pages of the rows. Rows that the service writes are read-only; actions (pools.dashboard.verbs) control it."""
 
-from pools.admin import audit, daily, numbers, orders, pods, rollouts, sessions, stock
+from pools.admin import operators, pods, records, sessions, stock
 
-__all__ = ["audit", "daily", "numbers", "orders", "pods", "rollouts", "sessions", "stock"]
+__all__ = ["operators", "pods", "records", "sessions", "stock"]

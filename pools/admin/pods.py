@@ -1,4 +1,4 @@
-"""Pods: alive or not, their stock and their trouble."""
+"""Admin page of pods: their state, their pools and what is wrong."""
 
 from typing import Any
 
@@ -12,13 +12,12 @@ from unfold.decorators import display
 
 from common.admin_pages import search_link
 from common.display import NONE, between, duration
-from pools.dashboard.labels import POD_COLOURS
-from pools.dashboard.steered import SteeredAdmin
+from pools.dashboard.changelists import POD_COLOURS, SteeredAdmin
 from pools.models import HANDOFF_LEASE, AgentProcess, Pod, Room, StockStatus
 
 
 def _count_of(model: type[AgentProcess] | type[Room], status: StockStatus) -> Coalesce:
-    """Rows of a pod in a status: one subquery each, because joins would multiply the rows."""
+    """Number of items of a pod in a status. A subquery each, because joins would multiply the rows."""
     rows = model.objects.filter(pod=OuterRef("pk"), status=status).order_by().values("pod").annotate(n=Count("pk"))
     return Coalesce(Subquery(rows.values("n")), 0)
 

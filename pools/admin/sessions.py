@@ -1,4 +1,4 @@
-"""Voice sessions: how each started, how long its steps took, how it ended."""
+"""Admin page of voice sessions: how each started, how long its steps took, how it ended."""
 
 from django.contrib import admin
 from django.utils import timezone
@@ -7,10 +7,8 @@ from unfold.decorators import display
 
 from common.admin_pages import json_block, link, search_link, short
 from common.display import NONE, ago, between
-from pools.dashboard.causes import in_words
-from pools.dashboard.filters import AgentMiss, EndReason, RoomMiss
-from pools.dashboard.labels import START_COLOURS, STATUS_COLOURS
-from pools.dashboard.steered import SteeredAdmin
+from pools.dashboard.changelists import START_COLOURS, STATUS_COLOURS, AgentMiss, EndReason, RoomMiss, SteeredAdmin
+from pools.dashboard.starts import in_words
 from pools.dashboard.timeline_bar import timeline_of
 from pools.models import IN_STOCK, SessionStatus, VoiceSession
 
@@ -34,7 +32,7 @@ class VoiceSessionAdmin(SteeredAdmin):
     list_select_related = ["room", "agent_process__pod"]
     search_ids = ["uuid", "reference", "agent_process__uuid"]
     search_names = ["room__name"]
-    search_help_text = "Begin of an id (session, lead, agent process) or of a room's name"
+    search_help_text = "Search by ID (session, lead, agent process) or room name (prefix)"
     fields = [
         "story",
         "uuid",
@@ -104,7 +102,7 @@ class VoiceSessionAdmin(SteeredAdmin):
 
     @admin.display(description="lead")
     def lead_link(self, session: VoiceSession) -> SafeString | str:
-        """By its id: a lead that went back to its backlog has no link to the session any more."""
+        """A search for the lead by its id: a lead that went back to BACKLOG no longer links to the session."""
         if session.reference is None:
             return NONE
         return search_link("leads_lead", session.reference, short(session.reference))

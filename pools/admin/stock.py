@@ -1,4 +1,4 @@
-"""Rooms and agent processes."""
+"""Admin pages of rooms and agent processes."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,13 +10,12 @@ from unfold.decorators import display
 
 from common.admin_pages import link, short
 from common.display import NONE, ago, duration
-from pools.dashboard.labels import REPLACED_SOON, STATUS_COLOURS
-from pools.dashboard.steered import SteeredAdmin
+from pools.dashboard.changelists import REPLACED_SOON, STATUS_COLOURS, SteeredAdmin
 from pools.models import AgentProcess, Room
 
 
 class StockAdmin(SteeredAdmin):
-    """What rooms and agent processes have in common: a status since a moment, a pod, at most one session."""
+    """Columns that rooms and agent processes share: status, since when, pod, session."""
 
     @display(description="status", ordering="status", label=STATUS_COLOURS)
     def status_(self, item: Any) -> str:
@@ -40,7 +39,7 @@ class StockAdmin(SteeredAdmin):
 
 @admin.register(Room)
 class RoomAdmin(StockAdmin):
-    """Without the meeting tokens."""
+    """Rooms, without their meeting tokens."""
 
     list_display = [
         "name",
@@ -56,7 +55,7 @@ class RoomAdmin(StockAdmin):
     list_select_related = ["pod", "voice_session"]
     search_ids = ["uuid"]
     search_names = ["name", "pod__name"]
-    search_help_text = "Begin of the room's or its pod's name, or of the room's id"
+    search_help_text = "Search by room name, pod name or ID (prefix)"
     fields = [
         "name",
         "uuid",
@@ -100,7 +99,7 @@ class AgentProcessAdmin(StockAdmin):
     list_select_related = ["pod", "voice_session"]
     search_ids = ["uuid"]
     search_names = ["pod__name"]
-    search_help_text = "Begin of the process's id or of its pod's name"
+    search_help_text = "Search by ID or pod name (prefix)"
     fields = [
         "uuid",
         "status_",

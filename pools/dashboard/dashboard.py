@@ -1,6 +1,7 @@
-"""Everything that the dashboard shows, as one JSON object: read when the page is made, and again every few seconds.
+"""Data of the dashboard as one JSON object, read when the page is made and again every few seconds.
 
-A handful of short queries over live rows, samples and ranges of the primary key: a million ended sessions cost nothing.
+It takes a handful of short queries over current rows, samples and ranges of the primary key, so that ended sessions
+cost nothing.
 """
 
 from typing import Any
@@ -11,24 +12,27 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pools.daily import budget
-from pools.dashboard.causes import causes
-from pools.dashboard.history import history
-from pools.dashboard.spans import Span
+from pools.dashboard.charts import Span, history
+from pools.dashboard.starts import causes, last_day, last_hour
 from pools.dashboard.verbs import VERBS
 from pools.dashboard.verdict import Aim, daily_level, pod_level, verdict
-from pools.dashboard.versions import standing, versions
-from pools.dashboard.windows import last_day, last_hour
 from pools.decisions.targets import Pool
-from pools.models import PoolOrder, PoolSample, StartKind, VoiceSession
+from pools.models import PoolOrder, PoolSample, Rollout, StartKind, VoiceSession
+from pools.operators import version_numbers
 from pools.sessions.end_reasons import OUR_FAULT
 from pools.status.sampling import Mark
 from pools.status.state import PodState, PoolState, Stock, read_state
 
-OPEN_TALK_PAGE = "TALK_PAGE is on: anybody who reaches /talk can start calls, without a token. It is for development."
+OPEN_TALK_PAGE = (
+    "TALK_PAGE is on: anybody who reaches /talk can start calls without a token. Use it for development only."
+)
 
 
 def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
-    """For a user, who is offered the verbs that he may use. Without the charts if he has the latest sample."""
+    """The data for a user, with the actions that the user may use.
+
+    `known_sample`: the sample that the page shows already; if it is the latest, the charts are left out.
+    """
     state = read_state()
     hour = last_hour()
     sample = f"{span.name}:{PoolSample.objects.order_by('-id').values_list('pk', flat=True).first() or 0}"
@@ -89,7 +93,7 @@ def _daily(state: PoolState, spent_s: float) -> dict[str, Any]:
 
 
 def _pods(state: PoolState, since: Mark, user: Any) -> list[dict[str, Any]]:
-    """The worst first."""
+    """The pods, worst first."""
     failed = _failed_sessions(since)
     pods = [_pod(pod, failed.get(pod.pod.pk, 0), user) for pod in state.pods]
     order = ["bad", "warn", "quiet", "good"]
@@ -137,7 +141,7 @@ def _order(order: PoolOrder, user: Any) -> dict[str, Any]:
 
 
 def _silent_sessions(since: Mark) -> dict[str, int]:
-    """Calls in which one of the two was not heard."""
+    """Number of calls in which the caller heard nothing, and in which the bot heard nothing."""
     return VoiceSession.objects.filter(_began(since)).aggregate(
         never_spoke=Count("pk", filter=Q(never_spoke=True)), never_heard=Count("pk", filter=Q(never_heard=True))
     )
@@ -155,3 +159,31 @@ def _failed_sessions(since: Mark) -> dict[int, int]:
         .annotate(n=Count("pk"))
     )
     return {row["agent_process__pod_id"]: row["n"] for row in rows}
+
+
+MINUTES = 60
+
+
+def versions() -> list[dict[str, Any]]:
+    """Each version of the bot with its figures of the last hour, for the dashboard and the list of roll-outs."""
+    numbers = version_numbers.read(MINUTES)
+    total = sum(version.starts for version in numbers)
+    return [
+        version.as_json() | {"had_percent": round(100 * version.starts / total, 1) if total else None}
+        for version in numbers
+    ]
+
+
+def standing(made: Rollout | None, user: Any) -> dict[str, Any] | None:
+    """The roll-out in force, with the address to roll it back if the user may."""
+    if made is None:
+        return None
+    back = VERBS["roll-back"]
+    return {
+        "words": str(made),
+        "by": made.set_by,
+        "at": made.set_at,
+        "reason": made.reason,
+        "url": reverse("admin:pools_rollout_change", args=[made.pk]),
+        "back_url": back.url([made.pk], back="admin:index") if back.may(user) else None,
+    }

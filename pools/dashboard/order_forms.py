@@ -1,11 +1,20 @@
-"""The forms of operators' orders. What is refused and why is for `pools.operators.orders` to say; the form shows it."""
+"""The page on which operators give orders and make roll-outs, with its forms.
+
+`pools.operators.orders` decides what is refused; the form shows the reason.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.contrib import messages
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.views import View
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -17,7 +26,7 @@ from pools import shares
 from pools.decisions.targets import Pool
 from pools.models import Pod, PoolOrder, Rollout
 from pools.operators import orders, rollout
-from pools.operators.orders import WORDS, OrderRefused
+from pools.operators.orders import CAPS, WORDS, OrderRefused, sizes
 from pools.operators.rollout import RolloutRefused
 from pools.shares import BadShares
 
@@ -30,29 +39,30 @@ def pods_to_choose() -> list[tuple[str, str]]:
 
 
 class OrderForm(forms.Form):
-    """`give(by)` gives the order, or adds its refusal to the form and returns None."""
+    """A form for one kind of order."""
 
     title: ClassVar[str]
     button: ClassVar[str]
     effect: ClassVar[str]
     permission: ClassVar[str] = "pools.add_poolorder"
-    bounded_by_caps: ClassVar[bool] = False  # the page shows what each pod keeps and may keep
+    bounded_by_caps: ClassVar[bool] = False  # the page shows sizes and caps of each pod
     reason = forms.CharField(
         required=False,
         max_length=300,
         label="Why",
-        help_text="Shown with the order and kept in the audit log; may be left empty.",
+        help_text="Shown with the order and kept in the audit log; optional.",
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 
     def warning(self) -> str:
-        """What callers will notice; asked about before it is ordered. Empty: nothing."""
+        """What callers will notice, to be confirmed before the order is given. Empty: nothing."""
         return ""
 
     def order(self, by: str) -> PoolOrder | Rollout:
         raise NotImplementedError
 
     def give(self, by: str) -> PoolOrder | Rollout | None:
+        """Give the order. If it is refused, add the reason to the form and return None."""
         try:
             return self.order(by)
         except (OrderRefused, BadShares, RolloutRefused) as refusal:
@@ -69,7 +79,7 @@ class OfPoolForm(OrderForm):
         required=False,
         min_value=1,
         max_value=A_MONTH,
-        label="For so many minutes",
+        label="Duration (minutes)",
         help_text="Empty: until somebody cancels it.",
         widget=UnfoldAdminIntegerFieldWidget,
     )
@@ -87,14 +97,16 @@ class PauseForm(OfPoolForm):
     title = "Pause a pool"
     button = "Pause"
     effect = (
-        "Nothing more is made for the stock. What is in stock is still given out, and what is on demand still made: "
-        "starts become slower, none is refused for this."
+        "The pool is not filled any more. Its ready items are still given out, and items on demand are still made: "
+        "starts become slower, none is refused because of it."
     )
     field_order = ["pool", "pod", "minutes", "reason"]
 
     def warning(self) -> str:
         return (
-            "" if self.cleaned_data["pod"] else "All pods stop making stock: once it is used up, every start is slower."
+            ""
+            if self.cleaned_data["pod"]
+            else "All pods stop filling this pool: once it is empty, every start is slower."
         )
 
     def order(self, by: str) -> PoolOrder:
@@ -106,8 +118,8 @@ class SizeForm(OfPoolForm):
     title = "Set the size of a pool"
     button = "Set size"
     effect = (
-        "Each pod keeps so many in stock, instead of the configured size and of what demand asks for, within its hard "
-        "limits. When the order ends, the one before it counts again."
+        "Each pod keeps this number ready, within its hard limits, instead of the configured size, and does not follow "
+        "demand. When the order ends, the one before it applies again."
     )
     size = forms.IntegerField(
         min_value=0, max_value=10_000, label="Size of each pod", widget=UnfoldAdminIntegerFieldWidget
@@ -117,9 +129,7 @@ class SizeForm(OfPoolForm):
     def warning(self) -> str:
         if self.cleaned_data["size"]:
             return ""
-        return (
-            f"Size 0 keeps nothing in stock on {self.cleaned_data['pod'] or 'all pods'}: every start there is slower."
-        )
+        return f"With size 0, {self.cleaned_data['pod'] or 'all pods'} keep nothing ready: every start there is slower."
 
     def order(self, by: str) -> PoolOrder:
         data = self.cleaned_data
@@ -130,13 +140,13 @@ class ReserveForm(OrderForm):
     bounded_by_caps = True
     title = "Reserve warm pairs"
     button = "Reserve"
-    effect = "So many rooms and agent processes of all pods together are warm in that time, then they are released."
+    effect = "All pods together keep this number of rooms and agent processes warm during that time, then release them."
     pairs = forms.IntegerField(min_value=1, max_value=10_000, label="Pairs", widget=UnfoldAdminIntegerFieldWidget)
     starts_at = forms.DateTimeField(
         label="From (UTC)", widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"})
     )
     minutes = forms.IntegerField(
-        min_value=1, max_value=A_MONTH, label="For so many minutes", widget=UnfoldAdminIntegerFieldWidget
+        min_value=1, max_value=A_MONTH, label="Duration (minutes)", widget=UnfoldAdminIntegerFieldWidget
     )
     field_order = ["pairs", "starts_at", "minutes", "reason"]
 
@@ -150,21 +160,21 @@ class RolloutForm(OrderForm):
     title = "Roll out a version of the bot"
     button = "Roll out"
     effect = (
-        "Calls prefer the versions by these shares from now on; all other versions share the rest. Where the version "
-        "of a call is out of stock, it has another one at once. Calls that go on are not touched. To roll back, take "
-        "the roll-out back on its page or on the dashboard."
+        "From now on calls prefer the versions by these shares; all other versions share the rest. If the version of a "
+        "call has nothing ready, the call gets another one at once. Running calls are not touched. To roll back, use "
+        "the page of the roll-out or the dashboard."
     )
     permission = "pools.add_rollout"
     shares = forms.CharField(
         max_length=300,
         label="Shares",
-        help_text="VERSION=PERCENT, several with spaces between, such as 2.3=10%. A version alone has all calls.",
+        help_text="VERSION=PERCENT, separated by spaces, such as 2.3=10%. A version without a share gets all calls.",
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
     ahead = forms.BooleanField(
         required=False,
         label="Ahead",
-        help_text="Though no live pod runs such a version yet.",
+        help_text="Accept versions that no live pod runs yet.",
         widget=UnfoldBooleanSwitchWidget,
     )
     field_order = ["shares", "ahead", "reason"]
@@ -181,3 +191,57 @@ FORMS: dict[str, type[OrderForm]] = {
     "reserve": ReserveForm,
     "roll-out": RolloutForm,
 }
+
+
+SHOWN = 10  # pods
+
+
+class OrderView(View):
+    admin_site: Any = None
+    http_method_names = ["get", "post"]
+
+    def get(self, request: HttpRequest, action: str) -> HttpResponse:
+        given = {name: request.GET[name] for name in ("pool", "pod", "size", "shares") if name in request.GET}
+        return self._page(request, _form_class(request, action)(initial=given))
+
+    def post(self, request: HttpRequest, action: str) -> HttpResponse:
+        form = _form_class(request, action)(request.POST)
+        warning = form.warning() if form.is_valid() else ""
+        if warning and request.POST.get("confirmed") != warning:
+            return self._page(request, form, warning)
+        order = form.give(request.user.get_username()) if form.is_valid() else None
+        if order is None:
+            return self._page(request, form)
+        message = f"ordered: {order.reason}" if order.reason else "ordered"
+        LogEntry.objects.log_actions(request.user.pk or 0, [order], ADDITION, message)
+        messages.success(request, f"Ordered: {order}.")
+        return HttpResponseRedirect(reverse("admin:index"))
+
+    def _page(self, request: HttpRequest, form: OrderForm, warning: str = "") -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": form.title,
+            "effect": form.effect,
+            "button": form.button,
+            "form": form,
+            "warning": warning,
+            "stocks": _stocks() if form.bounded_by_caps else [],
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "dashboard/order.html", context)
+
+
+def _stocks() -> list[str]:
+    """Sizes and caps of each pod, and the setting that limits them, as text."""
+    pods = list(Pod.objects.taking().order_by("name"))
+    return [
+        f"{pod.name}: {WORDS[pool]} {sizes([pod], pool)} ({CAPS[pool]})" for pod in pods[:SHOWN] for pool in Pool
+    ] + ([f"and {len(pods) - SHOWN} more pods"] if len(pods) > SHOWN else [])
+
+
+def _form_class(request: HttpRequest, action: str) -> type[OrderForm]:
+    if action not in FORMS:
+        raise Http404(f"There is no order {action}.")
+    if not request.user.has_perm(FORMS[action].permission):
+        raise PermissionDenied
+    return FORMS[action]

@@ -1,4 +1,4 @@
-"""The timeline of a session as a bar: the way to the first audio in proportion, then every step in words."""
+"""Renders the timeline of a session: a bar up to the first audio, to scale, then every step in words."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Are we warm? One word for the whole of the pools, and one for each pod. Pure: of counts and reasons."""
+"""The verdict of the dashboard on the pools and on each pod: a colour, a word and a sentence. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pools.status.state import PodState, PoolState
 
 
 class Level(StrEnum):
-    """How it looks: the colours of the dashboard."""
+    """Colours of the dashboard."""
 
     GOOD = "good"
     WARN = "warn"
@@ -44,11 +44,11 @@ def verdict(state: PoolState) -> Verdict:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a stock is to be, and why it is held below that, if it is: paused, drained, or no pod runs."""
+    """The size that a pool should have, and why it is held below it: paused, drained, or no pod runs."""
 
     size: int
     held: str = ""
-    served: bool = True  # by a pod that takes sessions
+    served: bool = True  # a pod takes sessions
 
     @classmethod
     def of(cls, state: PoolState, pool: Pool) -> "Aim":
@@ -70,7 +70,7 @@ class Aim:
 
 
 def pod_level(state: PodState, failed: int) -> Level:
-    """`failed`: sessions that it has lost lately."""
+    """The colour of a pod. `failed`: sessions that it has lost in the last hour."""
     if not state.live or state.pod.agent_trouble:
         return Level.BAD
     if failed:
@@ -81,7 +81,7 @@ def pod_level(state: PodState, failed: int) -> Level:
 
 
 def daily_level(trouble: str, left: float, limited: bool) -> Level:
-    """`left`: of the budget of calls, 0..1; `limited`: it was as good as used up of late."""
+    """The colour of Daily. `left`: share of the budget of calls, 0..1; `limited`: it ran out in the last hour."""
     if trouble:
         return Level.BAD
     return Level.WARN if limited or left < 0.25 else Level.GOOD

@@ -10,12 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pools.daily import budget
-from pools.dashboard.causes import MISSES, in_words
-from pools.dashboard.history import history
-from pools.dashboard.spans import HOUR, POINTS, span_named
+from pools.dashboard.charts import HOUR, POINTS, history, span_named
+from pools.dashboard.starts import MISSES, in_words, last_day, last_hour
 from pools.dashboard.verbs import VERBS
 from pools.dashboard.verdict import Level, daily_level
-from pools.dashboard.windows import last_day, last_hour
 from pools.decisions.targets import Pool
 from pools.models import Pod, PoolSample
 from pools.status.sampling import STARTS, Mark, Starts, take_sample

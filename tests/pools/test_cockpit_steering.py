@@ -89,8 +89,8 @@ def test_orders_are_given_and_logged(action, form, given, admin_client, admin_us
         ("reserve", {"pairs": "60", "starts_at": SOON, "minutes": "20"}, "short by"),
         ("reserve", {"pairs": "1", "starts_at": "2130-01-02T10:00", "minutes": "20"}, "within a year"),
         ("roll-out", {"shares": "9.9=10%"}, "To say it before its pods start: switch Ahead on"),
-        ("size", {"pool": "agents", "size": "0"}, "Size 0 keeps nothing in stock on all pods"),
-        ("pause", {"pool": "agents", "confirmed": "yes"}, "All pods stop making stock"),
+        ("size", {"pool": "agents", "size": "0"}, "With size 0, all pods keep nothing ready"),
+        ("pause", {"pool": "agents", "confirmed": "yes"}, "All pods stop filling this pool"),
         ("reserve", {"pairs": "1", "starts_at": "1999-01-02T10:00", "minutes": "20"}, "in the future"),
     ],
 )

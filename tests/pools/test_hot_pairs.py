@@ -11,8 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from pools.api.timeline import TimelineSerializer
-from pools.dashboard.causes import causes
-from pools.dashboard.windows import last_day, last_hour
+from pools.dashboard.starts import causes, last_day, last_hour
 from pools.models import AgentProcess, PoolSample, Room, SessionStatus, VoiceSession
 from pools.operators import version_numbers
 from pools.processes.hot_pairs import HotPairs

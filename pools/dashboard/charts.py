@@ -1,13 +1,44 @@
-"""What the charts show: the samples of a span of time, a point for each step, and nothing where there were none."""
+"""Data of the charts: samples of a span of time, one point a step, and None where nothing was sampled."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection
 
-from pools.dashboard.spans import POINTS, Span
+POINTS = 120
 
-# The least of a stock within a step is what a caller could meet; targets and the rest as they were at its end.
+
+@dataclass(frozen=True)
+class Span:
+    """A time over which the charts look back."""
+
+    name: str
+    words: str
+    length: timedelta
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from one point to the next."""
+        return self.length.total_seconds() / POINTS
+
+
+SPANS = (
+    Span("20m", "20 minutes", timedelta(minutes=20)),
+    Span("1h", "1 hour", timedelta(hours=1)),
+    Span("6h", "6 hours", timedelta(hours=6)),
+    Span("24h", "24 hours", timedelta(hours=24)),
+    Span("7d", "7 days", timedelta(days=7)),
+)
+HOUR = SPANS[1]
+
+
+def span_named(name: str | None) -> Span:
+    return next((span for span in SPANS if span.name == name), HOUR)
+
+
+# Ready items: the lowest number within a step, which a caller could have met. Others: the highest.
 POINTS_OF_SPAN = """
 SELECT ceil(extract(epoch FROM statement_timestamp() - at) / %(step)s)::int AS ago,
 min(agents_available), max(agents_target), max(agents_in_use), min(rooms_available), max(rooms_target),
@@ -37,8 +68,10 @@ FROM pools_poolsample WHERE at > statement_timestamp() - make_interval(secs => %
 
 
 def history(span: Span) -> dict[str, Any]:
-    """Each column as a list of POINTS values, oldest first; None where nothing was sampled. `last`: the latest sample
-    as it is, which the last point of a long span is not."""
+    """Each column as a list of POINTS values, oldest first; None where nothing was sampled.
+
+    `last` is the latest sample itself; the last point of a long span covers several samples.
+    """
     with connection.cursor() as cursor:
         cursor.execute(POINTS_OF_SPAN, {"step": span.step_s, "span": span.length.total_seconds()})
         rows = {row[0]: row[1:] for row in cursor.fetchall()}
@@ -54,5 +87,5 @@ def history(span: Span) -> dict[str, Any]:
 
 
 def _column(points: Sequence[tuple[Any, ...] | None], number: int) -> list[float | None]:
-    """Numbers as JSON has them: sums come as Decimal."""
+    """A column as numbers for JSON: sums come as Decimal."""
     return [None if point is None or point[number] is None else float(point[number]) for point in points]

@@ -1,4 +1,4 @@
-"""What is known about Daily, and how much of its rate limits is used."""
+"""Admin pages of read-only records: the Daily account, calls to Daily, counters and samples."""
 
 from datetime import UTC, datetime
 
@@ -7,7 +7,16 @@ from django.contrib import admin
 from common.admin_pages import ReadOnlyAdmin
 from common.display import NONE, ago
 from pools.daily import budget
-from pools.models import DailyAccount, DailyBudgetSlot, DailyRefusals, SeenDailyEvent
+from pools.models import (
+    DailyAccount,
+    DailyBudgetSlot,
+    DailyRefusals,
+    EventTally,
+    PoolSample,
+    SeenDailyEvent,
+    SessionTally,
+    VersionTally,
+)
 
 
 @admin.register(DailyAccount)
@@ -44,7 +53,7 @@ class DailyAccountAdmin(ReadOnlyAdmin):
 
 @admin.register(DailyBudgetSlot)
 class DailyBudgetSlotAdmin(ReadOnlyAdmin):
-    """Calls to Daily, slice by slice; the sum of a window's slices is what is limited."""
+    """Calls to Daily, slice by slice. Daily limits the sum of the slices of a window."""
 
     list_display = ["group", "time", "used", "limit"]
     list_filter = ["group"]
@@ -55,7 +64,7 @@ class DailyBudgetSlotAdmin(ReadOnlyAdmin):
         limit = budget.limit_named(slot.group)
         return datetime.fromtimestamp(slot.slot * limit.window / budget.SLICES, UTC) if limit else None
 
-    @admin.display(description="limit of all slices of a window")
+    @admin.display(description="limit for all slices of a window")
     def limit(self, slot: DailyBudgetSlot) -> str:
         limit = budget.limit_named(slot.group)
         return f"{limit.calls} in {limit.window:.3g} s" if limit else NONE
@@ -69,8 +78,47 @@ class DailyRefusalsAdmin(ReadOnlyAdmin):
 
 @admin.register(SeenDailyEvent)
 class SeenDailyEventAdmin(ReadOnlyAdmin):
-    """Proof that Daily's webhooks arrive; kept for a day."""
+    """Daily's webhook events that have arrived; kept for a day."""
 
     list_display = ["type", "received_at", "event_id"]
     list_filter = ["type"]
     fields = ["type", "received_at", "event_id"]
+
+
+@admin.register(PoolSample)
+class PoolSampleAdmin(ReadOnlyAdmin):
+    list_display = [
+        "at",
+        "agents_available",
+        "agents_target",
+        "rooms_available",
+        "rooms_target",
+        "warm",
+        "partial",
+        "cold",
+        "connect_p50_ms",
+        "connect_p99_ms",
+        "daily_left",
+    ]
+    list_filter = ["at"]
+    fields = [*list_display, "pods", "agents_warming", "agents_in_use", "rooms_warming", "rooms_in_use", "waiting"]
+
+
+@admin.register(SessionTally)
+class SessionTallyAdmin(ReadOnlyAdmin):
+    list_display = ["start_kind", "agent_miss", "room_miss", "end_reason", "shard", "sessions", "handed_off_again"]
+    list_filter = ["start_kind"]
+    fields = list_display
+
+
+@admin.register(VersionTally)
+class VersionTallyAdmin(ReadOnlyAdmin):
+    list_display = ["version", "start_kind", "shard", "sessions", "failed", "failed_handoffs", "joined", "spoke"]
+    list_filter = ["version"]
+    fields = [*list_display, "joined_s", "spoke_s"]
+
+
+@admin.register(EventTally)
+class EventTallyAdmin(ReadOnlyAdmin):
+    list_display = ["event", "number"]
+    fields = list_display
