@@ -1,4 +1,4 @@
-"""Leads: people look, the API writes."""
+"""The admin page of leads, which is read-only: only the API writes leads."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString

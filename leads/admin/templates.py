@@ -1,4 +1,4 @@
-"""Templates: edited here and over the API."""
+"""The admin page of templates, which can be edited here and over the API."""
 
 import json
 from typing import Any
@@ -29,12 +29,12 @@ CALL_EXECUTION = (
 
 
 class ObjectField(forms.JSONField):
-    """A JSON object, as strict as the API: what is stored here is sent to bots."""
+    """A JSON object, parsed as strictly as by the API, because it is sent to bots."""
 
     widget = UnfoldAdminTextareaWidget
 
     def prepare_value(self, value: Any) -> Any:
-        """Empty rather than `null` while there is none."""
+        """Show an empty field instead of `null`."""
         if value is None or isinstance(value, InvalidJSONInput):
             return value or ""
         return json.dumps(value, indent=2, ensure_ascii=False)
@@ -50,12 +50,12 @@ class ObjectField(forms.JSONField):
         return parsed
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """Show what was typed, whether it is JSON or not."""
+        """Show the typed text again, even if it is not JSON."""
         return InvalidJSONInput(data)
 
 
 class PayloadSchemaField(ObjectField):
-    """A JSON Schema, checked as over the API; empty for none."""
+    """A JSON Schema, checked like one from the API; empty for none."""
 
     def to_python(self, value: Any) -> Any:
         if not (value or "").strip():
@@ -71,7 +71,7 @@ class PayloadSchemaField(ObjectField):
 class TemplateForm(forms.ModelForm):
     expected_payload_schema = PayloadSchemaField(
         required=False,
-        help_text="JSON Schema, see docs/api.md; a push that violates it is refused. Empty: any object will do.",
+        help_text="JSON Schema, see docs/api.md. A push that violates it is refused. Empty: any object is accepted.",
     )
     configurations = ObjectField(required=False, help_text="Given to the bot with the payload.")
 
@@ -103,7 +103,7 @@ class TemplateAdmin(ListAdmin):
     readonly_fields = ["uuid", "created_at", "updated_at"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Template | None = None) -> Any:
-        """One that is not stored yet has no id and no times."""
+        """Show id and times only for a template that is stored."""
         return self.fieldsets if obj is None else [*self.fieldsets, ("Record", {"fields": self.readonly_fields})]
 
     @admin.display(description="leads")

@@ -1,4 +1,4 @@
-"""Reporting webhooks on their way: what was told to whom, what went wrong, and sending again."""
+"""The admin page of webhook deliveries: what was sent where, what failed, and an action to send events again."""
 
 import json
 
@@ -55,7 +55,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     def resend(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
         count = WebhookDelivery.objects.filter(pk__in=queryset.values("pk")).resend()
         notifications.wake_supervisors()
-        messages.success(request, f"{count} events will be sent again. Those that are still pending go by themselves.")
+        messages.success(request, f"{count} events will be sent again. Pending events are sent anyway.")
 
     @admin.display(description="event")
     def short_id(self, delivery: WebhookDelivery) -> str:

@@ -1,4 +1,4 @@
-"""`POST .../lead/abort`: cancel leads that wait, with a result for each."""
+"""`POST .../lead/abort` cancels leads that wait, and answers with a result for each."""
 
 from typing import Any
 
@@ -49,7 +49,8 @@ class AbortView(APIView):
 
     @extend_schema(
         summary="Cancel leads",
-        description=f"Up to {MAX_LEADS}. Those that wait are finished with the outcome ABORT; a result for each.",
+        description=f"Up to {MAX_LEADS} leads. Those in BACKLOG are finished with the outcome ABORT. One result is "
+        "returned per lead.",
         tags=["leads"],
         request=AbortSerializer,
         responses={

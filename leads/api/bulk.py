@@ -1,4 +1,4 @@
-"""`POST .../leads/bulk`: up to 1,000 leads in one request, with a result for each."""
+"""`POST .../leads/bulk` pushes up to 1,000 leads in one request, and answers with a result for each."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ from leads.models import Lead
 from leads.push import KEY_REUSED, push_all
 
 MAX_LEADS = 1000
-LARGE = 1024 * 1024  # bytes: a push that is larger is the only one of its worker, whose memory is for one of them
+LARGE = 1024 * 1024  # bytes; a worker handles one larger push at a time, because its memory is enough for one
 RETRY_AFTER_S = 2
 _room_for_a_large_one = threading.Lock()
 
@@ -56,12 +56,14 @@ class BulkPushDocs(serializers.Serializer[Any]):
 
 
 class BulkResultSerializer(serializers.Serializer[Any]):
-    index = serializers.IntegerField(help_text="Place in the request, from 0.")
+    index = serializers.IntegerField(help_text="Position in the request, from 0.")
     status = serializers.ChoiceField(choices=["queued", "error"])
-    lead_call_tracker_id = serializers.UUIDField(required=False, help_text="The lead's id; if queued.")
+    lead_call_tracker_id = serializers.UUIDField(required=False, help_text="The lead's id, if it was queued.")
     order_id = serializers.CharField(allow_null=True, help_text="The `request_id`.")
     message = serializers.CharField()
-    code = serializers.IntegerField(required=False, help_text="The status of a push of it alone; if not queued.")
+    code = serializers.IntegerField(
+        required=False, help_text="If it was not queued: the HTTP status that a push of this lead alone would get."
+    )
     errors = ShapeProblemSerializer(many=True, required=False)  # type: ignore[assignment]
 
 
@@ -79,7 +81,7 @@ class BulkPushView(APIView):
     @extend_schema(
         summary="Push many leads",
         description=(
-            f"Up to {MAX_LEADS}. Those that are right are made, the others are reported: look at `failed`. With an "
+            f"Up to {MAX_LEADS} leads. Valid ones are made, the others are reported: check `failed`. With an "
             "`Idempotency-Key` the same request can be sent again without making a lead twice."
         ),
         tags=["leads"],
@@ -147,7 +149,7 @@ class BulkPushView(APIView):
 
     def _post(self, request: Request) -> Response:
         items = checked(BulkPushSerializer, request)["leads"]
-        serializer = PushSerializer()  # one for all: to make a thousand takes longer than to check with them
+        serializer = PushSerializer()  # one for all items: making a thousand takes longer than using them
         checked_items = [too_large(item) or _checked(serializer, item) for item in items]
         results = push_all(scope_of(request), checked_items, idempotency_key(request))
         answers = [
@@ -159,7 +161,10 @@ class BulkPushView(APIView):
 
 @contextmanager
 def _memory(size: int) -> Iterator[None]:
-    """Raises Unavailable (503) where another thread of this worker has a large one: to wait would take threads."""
+    """Reserve the worker's memory for a large push. `size`: bytes of the body.
+
+    Raises Unavailable (503) if another thread of this worker has a large push: waiting would occupy threads.
+    """
     if size <= LARGE:
         yield
         return
@@ -172,7 +177,7 @@ def _memory(size: int) -> Iterator[None]:
 
 
 def too_large(item: Any) -> APIException | None:
-    """As the push of it alone would be."""
+    """Return the error that an item would get, if it were pushed alone, for its size; None if it is small enough."""
     size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
     if size > settings.MAX_REQUEST_BODY_BYTES:
         return BodyTooLarge()
@@ -180,7 +185,7 @@ def too_large(item: Any) -> APIException | None:
 
 
 def _checked(serializer: PushSerializer, item: Any) -> dict[str, Any] | APIException:
-    """Its values, or what is wrong with its shape."""
+    """Return the checked values of an item, or the error about its shape."""
     if not isinstance(item, dict):
         return ShapeError(["body"], "must be an object", "invalid")
     try:

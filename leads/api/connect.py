@@ -1,4 +1,4 @@
-"""`POST .../connect`: a caller gets a room, a token and a bot for a lead."""
+"""`POST .../connect` gives a caller a room, a token and a bot for a lead."""
 
 import uuid
 from typing import Any
@@ -29,7 +29,7 @@ class ConnectSerializer(serializers.Serializer[Any]):
 
 class ConnectedSerializer(serializers.Serializer[Any]):
     room_url = serializers.URLField()
-    token = serializers.CharField(help_text="Meeting token of the caller; a secret.")
+    token = serializers.CharField(help_text="The caller's meeting token, a secret.")
     session_id = serializers.UUIDField()
     lead_id = serializers.UUIDField()
 
@@ -40,10 +40,11 @@ class ConnectView(APIView):
 
     @extend_schema(
         summary="Connect a lead to a room and a bot",
-        description="Claims a warm room and a warm agent process; what is missing is made on demand. The bot gets "
-        "`runner_args.body`: `lead_id`, `request_id`, `reseller_id`, `merchant_id`, `execution_mode`, `template`, "
-        "`template_id`, `configurations` (the template's, in a playground with the lead's `configurations_override` "
-        "over them), `payload` (what was pushed) and `flow_override` where the lead has one.",
+        description="Claims a warm room and a warm agent process; if one is missing, it is made on demand. The bot "
+        "gets these values as `runner_args.body`: `lead_id`, `request_id`, `reseller_id`, `merchant_id`, "
+        "`execution_mode`, `template`, `template_id`, `configurations` (those of the template; in a playground, the "
+        "lead's `configurations_override` replaces some), `payload` (as pushed), and `flow_override` if the lead has "
+        "one.",
         tags=["leads"],
         request=ConnectSerializer,
         parameters=[

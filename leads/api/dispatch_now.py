@@ -1,4 +1,4 @@
-"""`POST .../leads/{id}/dispatch-now`: dial a telephony lead before its time."""
+"""`POST .../leads/{id}/dispatch-now` dials a telephony lead before its time."""
 
 import uuid
 from typing import Any
@@ -16,7 +16,7 @@ from common.openapi import EXAMPLE_LEAD, UNAUTHENTICATED, UNAVAILABLE, problem
 from leads.dispatch_now import BUSY, OVER, dispatch_now
 from leads.visibility import leads_of
 
-EXPECTED_WITHIN_MS = 200  # the published figure: where nothing else is due, and there is stock
+EXPECTED_WITHIN_MS = 200  # the published figure; it holds if nothing else is due and a warm pair is ready
 
 
 class DispatchedSerializer(serializers.Serializer[Any]):
@@ -30,13 +30,14 @@ class DispatchNowView(APIView):
 
     @extend_schema(
         summary="Dial a telephony lead now",
-        description="Due at once; the calling window and the concurrency of its template still hold.",
+        description="Makes the lead due at once. The template's calling window and its limit of concurrent calls still "
+        "apply.",
         tags=["leads"],
         request=None,
         parameters=[OpenApiParameter("lead_id", uuid.UUID, OpenApiParameter.PATH)],
         responses={
             200: DispatchedSerializer,
-            400: problem("No telephony lead, without a number to dial, or finished", OVER),
+            400: problem("Not a telephony lead, no number to dial, or finished", OVER),
             403: problem("A read-only token", READ_ONLY),
             404: problem("Unknown, or outside of the token's scope", f"Lead not found for ID: {EXAMPLE_LEAD}"),
             409: problem("It is being dialled", BUSY),

@@ -1,4 +1,4 @@
-"""A lead as the API shows it."""
+"""Serializes a lead for the API."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from pools.models import SessionStatus, StartKind, VoiceSession
 
 
 class SessionSerializer(serializers.ModelSerializer[VoiceSession]):
-    """How a session went, step by step; without its room's address and tokens."""
+    """How a session went, step by step, without its room's URL and tokens."""
 
     session_id = serializers.UUIDField(source="uuid")
     status = serializers.ChoiceField(choices=SessionStatus.choices)
@@ -20,7 +20,7 @@ class SessionSerializer(serializers.ModelSerializer[VoiceSession]):
     room_name = serializers.CharField(source="room.name")
     claimed_at = serializers.DateTimeField(source="created_at")
     acknowledged_at = serializers.DateTimeField(source="active_at")
-    error = serializers.CharField(help_text="What first did not work in the call; no secrets.")
+    error = serializers.CharField(help_text="The first error in the call, without secrets.")
 
     class Meta:
         model = VoiceSession
@@ -47,7 +47,7 @@ class SessionSerializer(serializers.ModelSerializer[VoiceSession]):
 
 
 class LeadSerializer(serializers.ModelSerializer[Lead]):
-    """The full record under its published names; what nothing sets yet is null."""
+    """The full record under its published names; fields that the service does not fill are null."""
 
     id = serializers.UUIDField(source="uuid")
     outbound_number_id = UnsetField()
@@ -56,7 +56,7 @@ class LeadSerializer(serializers.ModelSerializer[Lead]):
     template_id = serializers.UUIDField(source="template.uuid")
     payload = ObjectField()
     metaData = serializers.SerializerMethodField()
-    recording_url = serializers.SerializerMethodField(help_text="Of a call that was recorded; needs a token.")
+    recording_url = serializers.SerializerMethodField(help_text="If the call was recorded. Fetching it needs a token.")
     status = serializers.ChoiceField(choices=LeadStatus.choices)
     execution_mode = serializers.ChoiceField(choices=ExecutionMode.choices)
     outcome = serializers.SerializerMethodField()

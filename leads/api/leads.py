@@ -1,4 +1,4 @@
-"""`POST .../leads` and `GET .../leads/{id}`."""
+"""`.../leads` and `.../leads/{id}`: push, list, read and cancel leads."""
 
 import uuid
 from typing import Any
@@ -43,7 +43,7 @@ MODES = ", ".join(ExecutionMode.values)
 
 @extend_schema_field(OpenApiTypes.URI)
 class WebhookAddressField(TextField):
-    """Where something may be sent (leads.webhooks.addresses)."""
+    """A URL to which webhooks may be sent (leads.webhooks.addresses)."""
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
@@ -53,11 +53,13 @@ class WebhookAddressField(TextField):
 
 
 class PushSerializer(serializers.Serializer[Any]):
-    """A lead to be made. Unknown fields are ignored."""
+    """A new lead. Unknown fields are ignored."""
 
     request_id = TextField(max_length=200, help_text="The caller's tag, such as an order id; not unique.")
     template = TextField(max_length=200, required=False, allow_null=True, help_text="Name of the template.")
-    template_id = UUIDField(required=False, allow_null=True, help_text="Its UUID, instead of the name or with it.")
+    template_id = UUIDField(
+        required=False, allow_null=True, help_text="The template's UUID; the name is then optional."
+    )
     reseller_id = TextField(max_length=100)
     merchant_id = TextField(
         max_length=100, required=False, allow_null=True, help_text="Required with the name of a merchant's template."
@@ -82,7 +84,7 @@ class PushSerializer(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.get("template") and not attrs.get("template_id"):
             raise serializers.ValidationError("Either 'template' or 'template_id' must be provided", code="missing")
-        inside = attrs["payload"].get("reporting_webhook_url")  # where the older form has it
+        inside = attrs["payload"].get("reporting_webhook_url")  # the older form of the API has it there
         if inside is not None and not attrs.get("reporting_webhook_url"):
             problem = Destinations.from_settings().problem_with(inside) if isinstance(inside, str) else "must be text"
             if problem:
@@ -93,7 +95,7 @@ class PushSerializer(serializers.Serializer[Any]):
 
 
 class LeadsQuery(PageQuery):
-    """Filters of the list; all that are given must fit."""
+    """Filters of the list; a lead must match all that are given."""
 
     status = serializers.ChoiceField(choices=LeadStatus.choices, required=False)
     template = TextField(max_length=200, required=False)
@@ -186,7 +188,7 @@ class LeadsView(APIView):
 
     @extend_schema(
         operation_id="list_leads",
-        summary="Leads, newest first",
+        summary="List leads, newest first",
         tags=["leads"],
         parameters=[LeadsQuery],
         responses={200: LeadPageSerializer, **UNAUTHENTICATED, **QUERY_PROBLEMS, **UNAVAILABLE},
@@ -201,6 +203,7 @@ class LeadsView(APIView):
 
 
 def pushed(lead: Lead) -> dict[str, Any]:
+    """Return the published answer for a lead that was pushed."""
     return {
         "status": "queued",
         "lead_call_tracker_id": str(lead.uuid),
@@ -213,7 +216,7 @@ class LeadView(APIView):
     permission_classes = [MayChange]
 
     @extend_schema(
-        summary="A lead and its session",
+        summary="Read a lead and its session",
         tags=["leads"],
         parameters=[OpenApiParameter("lead_id", uuid.UUID, OpenApiParameter.PATH)],
         responses={
@@ -232,7 +235,7 @@ class LeadView(APIView):
 
     @extend_schema(
         summary="Cancel a lead",
-        description="Like `POST /lead/abort` for one. What is not in BACKLOG any more cannot be cancelled: 400.",
+        description="Like `POST /lead/abort` for one lead. Answers 400 if the lead is not in BACKLOG any more.",
         tags=["leads"],
         parameters=[
             OpenApiParameter("lead_id", uuid.UUID, OpenApiParameter.PATH),

@@ -1,4 +1,4 @@
-"""`GET /leads/recording/{call_sid}`: the recording of a call, as it comes from Daily."""
+"""`GET /leads/recording/{call_sid}` streams the recording of a call from Daily to the caller."""
 
 import logging
 import re
@@ -24,7 +24,7 @@ from pools.daily.recordings import BudgetUsed, DownloadFailed, NoRecording, NoSu
 logger = logging.getLogger(__name__)
 
 CALL_SID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # a room's name
-AT_ONCE = threading.BoundedSemaphore(4)  # half of the threads of a gunicorn worker: a slow listener holds one
+AT_ONCE = threading.BoundedSemaphore(4)  # half of a gunicorn worker's threads: a slow client occupies one
 NO_SUCH_RANGE = "The recording has no such range of bytes."
 
 
@@ -34,7 +34,7 @@ class DownloadProblem(APIException):
 
 
 class Streamed:
-    """The file, and the place among those that are sent at once; both given back when the answer is closed."""
+    """A recording that is being sent. Closing the response closes the file and frees its place in AT_ONCE."""
 
     def __init__(self, recording: OpenRecording) -> None:
         self._recording: OpenRecording | None = recording
@@ -52,8 +52,8 @@ class Streamed:
 
 class RecordingView(APIView):
     @extend_schema(
-        summary="The recording of a call",
-        description="An MP4 file with the sound of the call. One range of bytes may be asked for.",
+        summary="Download the recording of a call",
+        description="An MP4 file with the audio of the call. One range of bytes may be requested.",
         tags=["leads"],
         parameters=[
             OpenApiParameter("call_sid", str, OpenApiParameter.PATH, description="The lead's `call_id`."),
@@ -67,7 +67,7 @@ class RecordingView(APIView):
                 "Recording not found for call_sid: bb-01k9zq3v7t",
             ),
             416: problem("The file has no such range", NO_SUCH_RANGE),
-            502: problem("Daily does not give it", DownloadProblem.default_detail),
+            502: problem("Daily does not deliver it", DownloadProblem.default_detail),
             **UNAUTHENTICATED,
             **UNAVAILABLE,
         },

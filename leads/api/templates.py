@@ -1,4 +1,4 @@
-"""`.../templates`: what leads are made from; listed, made, read and changed by those whose they are."""
+"""`.../templates`: list, make, read and change the templates that leads are made from."""
 
 import uuid
 from typing import Any
@@ -30,9 +30,9 @@ TIMES = ["%H:%M", "%H:%M:%S", "%H:%M:%S.%f"]  # ISO 8601's offsets would be read
 
 
 class CallingWindowSerializer(serializers.Serializer[Any]):
-    start = serializers.TimeField(input_formats=TIMES, help_text="On the clocks of `time_zone`.")
-    end = serializers.TimeField(input_formats=TIMES, help_text="Earlier than `start`: on the next day.")
-    time_zone = TextField(max_length=64, default="UTC", help_text="Of the IANA database, such as Asia/Kolkata.")
+    start = serializers.TimeField(input_formats=TIMES, help_text="Local time in `time_zone`.")
+    end = serializers.TimeField(input_formats=TIMES, help_text="If it is earlier than `start`, on the next day.")
+    time_zone = TextField(max_length=64, default="UTC", help_text="A name of the IANA database, such as Asia/Kolkata.")
 
     def validate_time_zone(self, name: str) -> str:
         try:
@@ -51,11 +51,13 @@ class CallExecutionConfigSerializer(serializers.Serializer[Any]):
     """When and how often telephony leads are dialled."""
 
     initial_offset = serializers.IntegerField(min_value=0, max_value=MONTH_S, default=0, help_text="Seconds.")
-    max_attempts = serializers.IntegerField(min_value=1, max_value=20, default=1, help_text="Calls in all.")
+    max_attempts = serializers.IntegerField(
+        min_value=1, max_value=20, default=1, help_text="Calls in total; 1: no retry."
+    )
     retry_offset = serializers.IntegerField(min_value=0, max_value=MONTH_S, default=900, help_text="Seconds.")
-    calling_window = CallingWindowSerializer(allow_null=True, default=None, help_text="null: at any time.")
+    calling_window = CallingWindowSerializer(allow_null=True, default=None, help_text="null: at any time of day.")
     max_concurrent_calls = serializers.IntegerField(
-        min_value=1, max_value=100_000, allow_null=True, default=None, help_text="null: as there is capacity."
+        min_value=1, max_value=100_000, allow_null=True, default=None, help_text="null: limited only by capacity."
     )
 
 
@@ -69,11 +71,11 @@ class TemplateSerializer(serializers.Serializer[Any]):
     expected_payload_schema = ObjectField(
         required=False,
         allow_null=True,
-        help_text="JSON Schema (a subset, see docs/api.md). A push that violates it is a 400 that lists each.",
+        help_text="JSON Schema (a subset, see docs/api.md). A push that violates it gets 400 with each violation.",
     )
     configurations = ObjectField(required=False, help_text="Given to the bot with the payload.")
     call_execution_config = CallExecutionConfigSerializer(required=False)
-    is_active = serializers.BooleanField(required=False, help_text="false: no lead can be made from it.")
+    is_active = serializers.BooleanField(required=False, help_text="false: no new leads can be made from it.")
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
 
@@ -87,7 +89,7 @@ class TemplateSerializer(serializers.Serializer[Any]):
 
 
 class TemplateChangeSerializer(TemplateSerializer):
-    """What is not given stays. A template stays with its reseller and merchant."""
+    """A change of a template: fields that are not given keep their values. Reseller and merchant cannot be changed."""
 
     name = TextField(max_length=200, required=False)
     reseller_id = None  # type: ignore[assignment]
@@ -138,7 +140,7 @@ class TemplatesView(APIView):
 
     @extend_schema(
         operation_id="list_templates",
-        summary="Templates, newest first",
+        summary="List templates, newest first",
         tags=["templates"],
         parameters=[TemplatesQuery],
         responses={200: TemplatePageSerializer, **UNAUTHENTICATED, **QUERY_PROBLEMS, **UNAVAILABLE},
@@ -181,7 +183,7 @@ class TemplateView(APIView):
     parser_classes = [StrictJSONParser]
 
     @extend_schema(
-        summary="A template",
+        summary="Read a template",
         tags=["templates"],
         parameters=PATH,
         responses={200: TemplateSerializer, **NOT_FOUND, **UNAUTHENTICATED, **UNAVAILABLE},
@@ -195,7 +197,7 @@ class TemplateView(APIView):
 
     @extend_schema(
         summary="Change a template",
-        description="What is not given stays as it is; an object that is given replaces the one that is there.",
+        description="Fields that are not given keep their values; an object that is given replaces the old one.",
         tags=["templates"],
         request=TemplateChangeSerializer,
         parameters=PATH,

@@ -1,4 +1,4 @@
-"""A call to be made, and what became of it."""
+"""The model of a lead: a call to be made, and its outcome."""
 
 import uuid
 from typing import Self
@@ -30,14 +30,14 @@ class LeadStatus(models.TextChoices):
 
 
 class PlatformStatus(models.TextChoices):
-    """Whether we have begun a call."""
+    """Whether the service has begun a call."""
 
     INITIATED = "INITIATED"
     NOT_INITIATED = "NOT_INITIATED"
 
 
 class ProviderStatus(models.TextChoices):
-    """Whether somebody has answered a call that was dialled."""
+    """Whether a dialled call was answered."""
 
     ANSWERED = "ANSWERED"
     NOT_ANSWERED = "NOT_ANSWERED"
@@ -45,7 +45,7 @@ class ProviderStatus(models.TextChoices):
 
 
 class ProviderReason(models.TextChoices):
-    """How a dialled call ended, in the words of the carrier."""
+    """How a dialled call ended, in carriers' terms."""
 
     COMPLETED = "COMPLETED"
     NO_ANSWER = "NO_ANSWER"
@@ -57,11 +57,11 @@ class ProviderReason(models.TextChoices):
 
 class LeadQuerySet(models.QuerySet["Lead"]):
     def to_dial(self) -> Self:
-        """Telephony leads that wait for their call; not those that have no number to be dialled."""
+        """Return the telephony leads that wait to be dialled, without those that have no number."""
         return self.filter(status=LeadStatus.BACKLOG, execution_mode__in=TELEPHONY_MODES, platform_status="")
 
     def to_be_dialled(self) -> Self:
-        """With a session whose bot is in the room, and is not to leave it: now the telephone."""
+        """Return the telephony leads whose bot is in its room and stays there, so that the phone can be dialled now."""
         return self.filter(
             status=LeadStatus.PROCESSING,
             execution_mode__in=TELEPHONY_MODES,
@@ -73,10 +73,10 @@ class LeadQuerySet(models.QuerySet["Lead"]):
 
 
 class Lead(models.Model):
-    """One call to be made: pushed (BACKLOG), connected or dialled (PROCESSING), over (FINISHED).
+    """One call to be made: pushed (BACKLOG), connected or dialled (PROCESSING), ended (FINISHED).
 
-    A retry is a row of its own: it points to the attempt before it, and counts one more. What a call was about
-    (outcome, end reason, transcription) is kept here, because sessions are deleted after a while.
+    A retry is a row of its own, which points to the attempt before it and counts one more. The results of a call
+    (outcome, end reason, transcription) are kept here, because sessions are deleted after a while.
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -166,8 +166,8 @@ class Lead(models.Model):
             models.Index(fields=["reseller_id", "merchant_id", "-id"], name="lead_scope"),
             models.Index(fields=["request_id"], name="lead_request"),
             models.Index(fields=["next_attempt_at"], condition=Q(status="BACKLOG"), name="lead_backlog"),
-            # The dialler, template by template: neither web leads, which wait for their callers, nor those without a
-            # number, which wait for ever, are in its way.
+            # For the dialler, which goes template by template. Web leads and leads without a number, which it must not
+            # dial, are not in this index.
             models.Index(
                 fields=["template", "next_attempt_at"],
                 condition=Q(status="BACKLOG", execution_mode__in=TELEPHONY_MODES, platform_status=""),

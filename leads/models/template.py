@@ -1,4 +1,4 @@
-"""What a lead is made from: what its payload must be, what the bot is told, when and how often it is dialled."""
+"""The model of a template: the schema of payloads, the bot's configurations, and when leads are dialled."""
 
 import uuid
 
@@ -14,7 +14,7 @@ WEEK_S = 7 * 86_400
 
 
 def check_time_zone(name: str) -> None:
-    """Raises ValidationError for what is no name of the IANA database, such as Asia/Kolkata."""
+    """Raise ValidationError if a name is not one of the IANA database, such as Asia/Kolkata."""
     try:
         time_zone(name)
     except UnknownTimeZone:
@@ -22,11 +22,11 @@ def check_time_zone(name: str) -> None:
 
 
 class Template(models.Model):
-    """What a bot is told: found by its name within a reseller (and merchant), or by its UUID.
+    """What leads are made from. Found by its name within a reseller (and merchant), or by its UUID.
 
-    The call execution config is for telephony: first call `initial_offset` after the push, at most `max_attempts`
-    calls, `retry_offset` apart, each within the calling window (from start to end on the clocks of `time_zone`, over
-    midnight if the end is the earlier), at most `max_concurrent_calls` at a time.
+    The call execution config is for telephony: the first call comes `initial_offset` seconds after the push, at most
+    `max_attempts` calls are made, `retry_offset` seconds apart, each within the calling window (from start to end in
+    the local time of `time_zone`, over midnight if the end is earlier), at most `max_concurrent_calls` at a time.
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -1,4 +1,4 @@
-"""An event on its way to whoever pushed a lead: written with the end of the lead, sent by `runpools` until taken."""
+"""The model of a webhook delivery: an event about the end of a lead, which `runpools` sends until it is accepted."""
 
 import uuid
 from datetime import timedelta
@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 
 from leads.models.lead import Lead
 
-PATIENCE = timedelta(days=1)  # from the end of the lead, or from the last time that somebody wanted it sent again
-SENDING_LEASE = timedelta(seconds=60)  # longer than a try can take: a pod that dies in it has not told its outcome
+PATIENCE = timedelta(days=1)  # for retries, from the end of the lead or from the last request to send it again
+SENDING_LEASE = timedelta(seconds=60)  # longer than a try takes: if it runs out, the pod died before the outcome
 
 
 class DeliveryStatus(models.TextChoices):
@@ -31,7 +31,7 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
         return self.pending().filter(attempts=0)
 
     def resend(self) -> int:
-        """What is over is sent again, now and for another day, with the same id; returns how many."""
+        """Send ended deliveries again, with the same id, from now and for another day. Returns how many."""
         return self.exclude(status=DeliveryStatus.PENDING).update(
             status=DeliveryStatus.PENDING, ended_at=None, next_attempt_at=Now(), give_up_at=Now() + PATIENCE
         )
@@ -73,7 +73,7 @@ class WebhookDelivery(models.Model):
         return f"{self.event_id}"
 
     def begin(self) -> None:
-        """Count the try before it is made: one whose outcome is never told has been made too."""
+        """Count a try before it is made, so that one whose outcome gets lost is counted too."""
         WebhookDelivery.objects.filter(pk=self.pk).update(
             attempts=F("attempts") + 1, last_attempt_at=Now(), next_attempt_at=Now() + SENDING_LEASE
         )
@@ -96,7 +96,7 @@ class WebhookDelivery(models.Model):
         )
 
     def try_again_in(self, seconds: float, status: int | None, problem: str) -> bool:
-        """False: that would be too late."""
+        """Schedule the next try. Returns False if it would be later than `give_up_at`."""
         again = Now() + timedelta(seconds=seconds)
         return (
             self._after_try()
@@ -106,5 +106,5 @@ class WebhookDelivery(models.Model):
         )
 
     def _after_try(self) -> models.QuerySet["WebhookDelivery"]:
-        """This row, if the try that we speak of is the last one that has begun."""
+        """Return this row, if no later try has begun."""
         return WebhookDelivery.objects.pending().filter(pk=self.pk, attempts=self.attempts)

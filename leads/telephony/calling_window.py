@@ -1,4 +1,4 @@
-"""When a template's telephones may be called: the clock on a wall somewhere, summer time included. Pure."""
+"""Decides when the callees of a template may be called, by the local time of its zone, summer time included. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True)
 class CallingWindow:
-    """From `start` until before `end` on the clocks of `zone`; over midnight if the end is the earlier.
+    """From `start` until before `end` in the local time of `zone`; over midnight if `end` is earlier than `start`.
 
-    A clock that is put back shows some hour twice, and both are as they are shown. An hour that is left out is not
-    shown at all: a window that would begin in it is open from the next time that is shown.
+    When clocks are put back, an hour occurs twice, and both count. When they are put forward, an hour is skipped: a
+    window that would open in it opens right after it.
     """
 
     start: time
@@ -26,7 +26,7 @@ class CallingWindow:
         return shown >= self.start or shown < self.end
 
     def opens_at(self, now: datetime) -> datetime:
-        """`now` if it is open, else the next time at which it opens."""
+        """Return `now` if the window is open, else the next time at which it opens."""
         if self.is_open(now):
             return now
         today = now.astimezone(self.zone).date()
@@ -39,11 +39,12 @@ class CallingWindow:
 
 
 class UnknownTimeZone(LookupError):
-    """No name of the IANA database; or one that depends on the host, such as `localtime`."""
+    """The name is not in the IANA database, or its meaning depends on the host, like that of `localtime`."""
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """Raises UnknownTimeZone."""
+    """Return the time zone of this name, if the pinned `tzdata` has it: then it is the same on every host. Raises
+    UnknownTimeZone."""
     if name not in _names():
         raise UnknownTimeZone
     return ZoneInfo(name)

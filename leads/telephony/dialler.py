@@ -1,9 +1,8 @@
-"""The dialler's step in the supervisor's loop: takes leads, dials once their bots are in their rooms, writes down what
-Daily says.
+"""The dialler's step in the supervisor's loop: takes due leads, dials once their bots have joined, records the answers.
 
-The intent is written before Daily is asked. Only an answer that says that no call was made takes it back: a dial whose
-outcome is unknown (no answer in time, a crash in between) is never made again. What happens then is seen by the bot in
-the room, or by nobody.
+The intent to dial is written before Daily is asked. It is taken back only if Daily's answer says that no call was made.
+A dial with an unknown outcome (no answer in time, a crash in between) is never repeated; only the bot in the room can
+see what came of it.
 """
 
 import logging
@@ -37,8 +36,8 @@ from pools.supervisor.background_tasks import Turn
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 0.1  # at most so often, however often the supervisor is woken
-BUDGET_S = 0.25  # when to ask again for a dial's place in Daily's limit
+LOOK_S = 0.1  # at least so long between two polls, however often the supervisor is woken
+BUDGET_S = 0.25  # until the next try, if Daily's limit leaves no place for a dial
 THREADS = 8
 ROOM_LOST = "room_lost"
 NOT_CARRIED_OUT = (DailyRateLimited, DailyUnreachable, DailyKeyRefused, RoomNotFound)
@@ -46,7 +45,7 @@ NOT_CARRIED_OUT = (DailyRateLimited, DailyUnreachable, DailyKeyRefused, RoomNotF
 
 @dataclass(frozen=True)
 class Dial:
-    """A call on its way to Daily."""
+    """A request to dial that Daily has not answered yet."""
 
     lead: int
     lead_uuid: UUID
@@ -57,6 +56,8 @@ class Dial:
 
 @dataclass(frozen=True)
 class Answer:
+    """Daily's answer to a dial: the id of the call, or an error."""
+
     dial: Dial
     phone_session: str | None
     error: DailyError | None
@@ -87,7 +88,7 @@ class Dialler:
         self._calls.collect()
 
     def step(self, turn: Turn) -> None:
-        """Dial where bots have come into their rooms, then take leads."""
+        """Dial for the sessions whose bots are in their rooms, then take due leads."""
         self._asked |= turn.woken or turn.now >= self._due_by_time
         if not self._asked or turn.now < self._looked + LOOK_S:
             return
@@ -110,7 +111,7 @@ class Dialler:
     # --- dialling -----------------------------------------------------------------------------------------
 
     def _dial(self, pod: Pod, now: float, guards: Guards) -> None:
-        """Those of our sessions whose bots have come, first come first dialled, as far as Daily's limit goes."""
+        """Dial for our sessions whose bots have joined, in the order of joining, as far as Daily's limit allows."""
         if not self._backoff.allows(now):
             self._due_by_time = self._backoff.until
             return
@@ -138,10 +139,10 @@ class Dialler:
 
     @staticmethod
     def _intend(lead: Lead) -> bool:
-        """Guarded: this session of this lead, not yet dialled. From here on nobody dials it again.
+        """Write the intent to dial. Returns whether this call has written it; afterwards nobody dials the lead again.
 
-        The lead's own columns are named once more: where somebody else is just changing the row, PostgreSQL asks these
-        of what it has become, but what is asked of it in a subquery of what it was.
+        The conditions on the lead's own columns are repeated outside of the subquery: if another transaction changes
+        the row meanwhile, PostgreSQL evaluates them again on the new row, but not the subquery.
         """
         row = Lead.objects.filter(pk=lead.pk, voice_session=lead.voice_session, status=LeadStatus.PROCESSING)
         return (
@@ -157,7 +158,7 @@ class Dialler:
     # --- answers ------------------------------------------------------------------------------------------
 
     def record(self, now: float) -> bool:
-        """Write down what Daily has answered; whether it has."""
+        """Record Daily's answers. Returns whether there were any."""
         answered = bool(self._answers)
         one_by_one(self._answers, lambda answer: self._write_down(answer, now), "writing down a dial")
         self._asked |= answered
@@ -170,7 +171,7 @@ class Dialler:
         if error is None:
             self._backoff = self._backoff.succeeded()
             called = Lead.objects.filter(pk=dial.lead, voice_session=dial.session)
-            called.update(phone_session=answer.phone_session or "", updated_at=Now())  # the call may be over already
+            called.update(phone_session=answer.phone_session or "", updated_at=Now())  # even if the call is over
             if not ours.exists() and self._may_ring(dial):
                 self._hang_up(dial, answer.phone_session or "")
         elif isinstance(error, NOT_CARRIED_OUT):
@@ -178,7 +179,7 @@ class Dialler:
                 platform_status="", platform_reason="", call_initiated_time=None, updated_at=Now()
             )
             logger.warning('event=not_dialled %s problem="%s"', about, error)
-            if isinstance(error, RoomNotFound):  # nor would it be found at the next try
+            if isinstance(error, RoomNotFound):  # another try would not find it either
                 ask_to_end(dial.session_uuid, ROOM_LOST)
             else:
                 retry_after = error.retry_after if isinstance(error, DailyRateLimited) else None
@@ -192,8 +193,10 @@ class Dialler:
 
     @staticmethod
     def _may_ring(dial: Dial) -> bool:
-        """Its session is over, and how the call ended is not known: somebody may be about to pick up, with nobody there
-        (Daily hangs up for a telephone that is left alone; not to wait for that is a courtesy)."""
+        """Return whether a phone may still ring although its session is over, because the call's end is unknown.
+
+        The callee would pick up and hear nobody. Daily would hang up after a while; it is polite not to wait for that.
+        """
         known = (ProviderStatus.ANSWERED, ProviderStatus.NOT_ANSWERED)
         return not Lead.objects.filter(pk=dial.lead, voice_session=dial.session, provider_status__in=known).exists()
 

@@ -1,8 +1,8 @@
-"""Taking the leads whose telephones are to be dialled: due, within their window, as many as there may be.
+"""Takes the telephony leads that are due and within their calling window, as many as capacity and limits allow.
 
-One short transaction, no network. Pods take their turns in it, so that no template has more calls than it allows and
-web callers keep their reserve, however many pods there are. The telephone itself is dialled later, by the pod that has
-the session, when the bot is in its room (dialler.py).
+This is one short transaction without network calls. Pods run it one after the other, so that no template exceeds its
+concurrent calls and web callers keep their reserve, however many pods there are. The phone is dialled later, by the pod
+that has the session, once the bot is in its room (dialler.py).
 """
 
 import logging
@@ -20,7 +20,7 @@ from leads import bot_body
 from leads.models import Lead, LeadStatus
 from leads.telephony import phone_calls
 from leads.telephony.calling_window import CallingWindow, time_zone
-from leads.telephony.dialling_plan import Plan, Queue, Reserve, Stock, plan
+from leads.telephony.dialling_plan import Capacity, Plan, Queue, Reserve, plan
 from leads.webhooks import outbox
 from pools import notifications
 from pools.daily.account import DailyAccess
@@ -32,10 +32,10 @@ from pools.sessions.claims import PoolExhausted, RoomNeeded, SessionRequest, cla
 logger = logging.getLogger(__name__)
 
 UNCALLABLE_AT_ONCE = 100
-PUT_OFF = timedelta(minutes=5)  # a lead that cannot be dialled for a reason that is no word of ours
-# The templates that have a lead to dial (a walk over the index, one step a template), and for each when the first of
-# them is due, how many are (not more than matter), and its calls under way. The conditions are those of the partial
-# indexes, word by word, or these would not be used.
+PUT_OFF = timedelta(minutes=5)  # for a lead that cannot be dialled for an unexpected reason
+# The templates that have a lead to dial (an index walk with one step per template), and for each of them when its first
+# lead is due, how many are due (counted only as far as matters), and how many calls it has. The conditions repeat those
+# of the partial indexes word by word; otherwise PostgreSQL would not use these.
 QUEUES = """
 WITH RECURSIVE waiting AS (
     (SELECT template_id FROM leads_lead
@@ -64,7 +64,7 @@ CROSS JOIN LATERAL (
         ORDER BY next_attempt_at LIMIT %s
     ) AS few
 ) AS due"""
-STOCK = """
+CAPACITY = """
 WITH taking AS (
     SELECT id, max_processes FROM pools_pod
     WHERE ended_at IS NULL AND NOT draining AND heartbeat_at > statement_timestamp() - make_interval(secs => %(lease)s)
@@ -85,7 +85,11 @@ SELECT (SELECT count(*) FROM taking),
 
 @dataclass(frozen=True)
 class DiallingConfig:
-    """`at_once`: pairs that may be taken ahead of their dials. `caller_id`: what telephones see, empty for any."""
+    """Settings of the dialler.
+
+    `reserve`: what is left to web callers; `at_once`: how many pairs may wait for their dials; `caller_id`: the number
+    that callees see, empty for any.
+    """
 
     reserve: Reserve
     at_once: int
@@ -94,7 +98,10 @@ class DiallingConfig:
 
 
 def begin_calls(config: DiallingConfig, guards: Guards) -> tuple[int, float]:
-    """Take the leads whose turn it is; how many, and the seconds until time alone lets another call begin."""
+    """Give sessions to the leads whose turn it is.
+
+    Returns how many, and in how many seconds another call may begin without any other event.
+    """
     first_look = look(config, guards)
     if not first_look.turns:
         return 0, first_look.wait
@@ -109,22 +116,26 @@ def begin_calls(config: DiallingConfig, guards: Guards) -> tuple[int, float]:
 
 
 def begin(turns: Iterable[int], config: DiallingConfig) -> int:
-    """A call for each of these templates that still has a lead and finds a pair; how many."""
+    """Begin one call per entry of `turns` (template ids), if the template has a lead and a pair is found; return how
+    many."""
     stored_tokens = DailyAccess.read().signer is None
     return sum(_begin(template, config, stored_tokens=stored_tokens) for template in turns)
 
 
 def look(config: DiallingConfig, guards: Guards) -> Plan:
-    """A template that cannot be understood (its time zone is unknown) costs its own calls, not those of others."""
+    """Read queues and capacity, and plan which templates get a call.
+
+    A template with an error in it, such as an unknown time zone, is left out; the others go on.
+    """
     with connection.cursor() as cursor:
         cursor.execute(QUEUES, [config.at_once])
         read = [guards.run(f"dialling for template {row[0]}", partial(_queue, *row)) for row in cursor.fetchall()]
         queues = [queue for queue in read if queue]
         if not queues:
-            return plan([], Stock(0, 0, 0), config.reserve, 0)
-        cursor.execute(STOCK, {"lease": HANDOFF_LEASE.total_seconds(), "life": config.session_life.total_seconds()})
-        stock = Stock(*(int(number) for number in cursor.fetchone()))
-    return plan(queues, stock, config.reserve, config.at_once)
+            return plan([], Capacity(0, 0, 0), config.reserve, 0)
+        cursor.execute(CAPACITY, {"lease": HANDOFF_LEASE.total_seconds(), "life": config.session_life.total_seconds()})
+        capacity = Capacity(*(int(number) for number in cursor.fetchone()))
+    return plan(queues, capacity, config.reserve, config.at_once)
 
 
 def _queue(
@@ -137,7 +148,7 @@ def _queue(
 
 
 def _begin(template: int, config: DiallingConfig, *, stored_tokens: bool) -> bool:
-    """The first due lead of this template gets its session. False: there is none, or no pair."""
+    """Give a session to the first due lead of a template. Returns False if there is no such lead or no pair."""
     lead = _take_callable(template)
     if lead is None:
         return False
@@ -148,7 +159,7 @@ def _begin(template: int, config: DiallingConfig, *, stored_tokens: bool) -> boo
         return False
     except DATABASE_AWAY:
         raise
-    except Exception as error:  # of this lead: the others go on
+    except Exception as error:  # it concerns this lead only: the others go on
         Lead.objects.filter(pk=lead.pk).update(next_attempt_at=Now() + PUT_OFF)
         logger.error('event=lead_put_off lead=%s problem="%s"', lead.uuid, told(error))
         return False
@@ -170,7 +181,7 @@ def _give_session(lead: Lead, config: DiallingConfig, *, stored_tokens: bool) ->
 
 
 def _take_callable(template: int) -> Lead | None:
-    """The first due lead that has a number to dial, locked; those before it that have none are put aside."""
+    """Lock and return the first due lead with a valid number; put aside those before it without one."""
     due = (
         Lead.objects.to_dial()
         .filter(template=template, next_attempt_at__lte=Now())
@@ -190,7 +201,8 @@ def _take_callable(template: int) -> Lead | None:
 
 
 def _put_aside(lead: Lead, *, missing: bool) -> None:
-    """As published: without a number a lead stays in the backlog (but says why); a wrong one ends it."""
+    """Exclude a lead without a valid number from dialling, as published: one without any number stays in the backlog,
+    with the reason; one with a wrong number is finished."""
     facts = phone_calls.never_dialled(phone_calls.INVALID_PHONE)
     values: dict[str, Any] = {
         "platform_status": facts.platform_status,

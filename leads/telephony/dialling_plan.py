@@ -1,8 +1,8 @@
-"""Whose telephone is to be dialled now: pure decisions of counts and of waits in seconds.
+"""Decides which templates' leads are dialled now, from counts and from waits in seconds. Pure.
 
-Web callers go first. A telephone is dialled with a warm pair or not at all, never while a session waits for a process,
-and some pairs and some process slots are left to web callers whatever telephone calls there are to be made. Templates
-take turns: the one with the fewest calls under way is next.
+Web callers go first: a phone is dialled only with a warm pair, never while a session waits for a process, and some
+pairs and process slots are always left to web callers. Templates take turns: the one with the fewest running calls is
+next.
 """
 
 import heapq
@@ -13,11 +13,11 @@ from math import inf
 
 @dataclass(frozen=True)
 class Queue:
-    """The leads of one template that wait for their calls.
+    """The leads of one template that wait to be dialled.
 
-    `due`: how many of them are due (perhaps more, beyond what can be dialled at once); `due_in`: seconds until the
-    first is, 0 or less if some are; `opens_in`: seconds until the calling window opens, 0 while it is open; `running`:
-    calls under way; `limit`: how many there may be.
+    `due`: how many of them are due, counted only as far as can be dialled at once; `due_in`: seconds until the first
+    one is due, 0 or less if it is; `opens_in`: seconds until the calling window opens, 0 while it is open; `running`:
+    calls under way; `limit`: how many calls are allowed at a time.
     """
 
     template: int
@@ -33,11 +33,11 @@ class Queue:
 
 
 @dataclass(frozen=True)
-class Stock:
+class Capacity:
     """What all pods that take sessions have together.
 
-    `pairs`: warm rooms and processes, whichever are fewer; `slots`: processes that may still be in calls at once;
-    `waiting`: sessions without a process; `undialled`: pairs that have been taken for telephones not yet dialled.
+    `pairs`: ready rooms or ready processes, whichever are fewer; `slots`: how many more processes may be in calls;
+    `waiting`: sessions without a process; `undialled`: pairs taken for leads that are not dialled yet.
     """
 
     pods: int
@@ -57,28 +57,29 @@ class Reserve:
 
 @dataclass(frozen=True)
 class Plan:
-    """`turns`: templates, one for each call to begin now. `wait`: seconds until time alone lets another begin."""
+    """`turns`: template ids, one for each call to begin now. `wait`: seconds until another may begin by time alone."""
 
     turns: list[int]
     wait: float
 
 
-def spare(stock: Stock, reserve: Reserve, at_once: int) -> int:
-    """How many pairs may be taken for telephones now. `at_once`: how many may be taken ahead of their dials."""
-    if stock.waiting:
+def spare(capacity: Capacity, reserve: Reserve, at_once: int) -> int:
+    """Return how many pairs may be taken for telephony leads now. `at_once`: how many may wait for their dials."""
+    if capacity.waiting:
         return 0
     return max(
         0,
         min(
-            stock.pairs - reserve.pairs * stock.pods,
-            stock.slots - reserve.slots * stock.pods,
-            at_once - stock.undialled,
+            capacity.pairs - reserve.pairs * capacity.pods,
+            capacity.slots - reserve.slots * capacity.pods,
+            at_once - capacity.undialled,
         ),
     )
 
 
-def plan(queues: Sequence[Queue], stock: Stock, reserve: Reserve, at_once: int) -> Plan:
-    left = spare(stock, reserve, at_once)
+def plan(queues: Sequence[Queue], capacity: Capacity, reserve: Reserve, at_once: int) -> Plan:
+    """Decide for which templates calls begin now, the one with the fewest running calls first."""
+    left = spare(capacity, reserve, at_once)
     ready = {queue.template: queue for queue in queues if queue.due and not queue.opens_in and queue.places > 0}
     heap = [(queue.running, queue.due_in, queue.template, 0) for queue in ready.values()]
     heapq.heapify(heap)
@@ -93,6 +94,7 @@ def plan(queues: Sequence[Queue], stock: Stock, reserve: Reserve, at_once: int) 
 
 
 def wait_for(queue: Queue) -> float:
-    """What is due and may be called waits for something else to happen: a call's end, new stock, a dial's turn."""
+    """Return the seconds until a queue's first call may begin; infinite if only an event can start it (the end of a
+    call, a new pair, Daily's answer to a dial)."""
     wait = max(queue.due_in, queue.opens_in)
     return wait if wait > 0 else inf

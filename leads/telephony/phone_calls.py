@@ -1,10 +1,10 @@
-"""What became of a call to a telephone: facts first, the published words from them. Pure.
+"""Derives the published outcome of a phone call from the facts that are known about it. Pure.
 
-    dialled   Daily has been asked to call, or may have been
-    accepted  it has said that it does
-    answered  somebody has picked up
+    dialled   Daily was asked to call, or may have been
+    accepted  Daily confirmed the call
+    answered  the callee picked up
 
-A dial whose outcome nobody knows is UNKNOWN and is not repeated; one that Daily has refused was never made.
+If nobody knows what came of a dial, it is UNKNOWN and not repeated. A dial that Daily refused was never made.
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ NO_ANSWER = "NO_ANSWER"
 BUSY = "BUSY"
 EARLY_HANGUP = "EARLY_HANGUP"
 UNKNOWN = "UNKNOWN"
-COMPLETED = "completed"  # the default bot's word for a call that took place, unless its model has a better one
+COMPLETED = "completed"  # the default bot's outcome of a call, unless its model has chosen another
 
-NUMBER_REFUSED = "number_refused"  # end reasons of a session whose dial Daily has refused
+NUMBER_REFUSED = "number_refused"  # end reasons of sessions whose dial Daily refused
 DIAL_REFUSED = "dial_refused"
 NUMBER_KEY = "customer_mobile_number"
 
 _NEVER_DIALLED = {
     NUMBER_REFUSED: INVALID_PHONE,
     DIAL_REFUSED: PRECHECK_FAILED,
-    BODY_TOO_LARGE: PRECHECK_FAILED,  # nor would another bot be given it
+    BODY_TOO_LARGE: PRECHECK_FAILED,  # it would be too large for any other bot too
 }
 _NOT_ANSWERED = {
     phone.BUSY: (ProviderReason.BUSY, BUSY),
@@ -42,13 +42,13 @@ _NOT_ANSWERED = {
 
 
 def is_missing(value: object) -> bool:
-    """No number at all: such a lead waits. Anything else that is no number is a wrong one, which ends it."""
+    """Return whether there is no number at all. Such a lead waits, while a wrong number finishes the lead."""
     return value is None or value == ""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What is known of a call when its session is over. `outcome`: the bot's own word; `spoke`: it has been heard."""
+    """What is known of a call when its session is over. `outcome`: what the bot reported; `spoke`: it was heard."""
 
     end_reason: str
     dialled: bool
@@ -60,7 +60,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is recorded of it; `outcome` is the word that is published."""
+    """What is recorded of a call, in the published words."""
 
     outcome: str
     platform_status: PlatformStatus = PlatformStatus.INITIATED
@@ -70,12 +70,12 @@ class Facts:
 
     @property
     def may_be_repeated(self) -> bool:
-        """Nobody has been spoken with, that is certain, and nobody has said that it should be so."""
+        """Whether a retry is allowed: certainly nobody answered, and no operator cancelled the call."""
         return self.provider_status == ProviderStatus.NOT_ANSWERED and self.provider_reason != ProviderReason.CANCELED
 
 
 def facts_of(call: Call) -> Facts | None:
-    """None: no telephone has been dialled, and none will be with this session: the lead waits for another."""
+    """Return what to record; None if this session never dialled, so that the lead waits for another session."""
     if word := _NEVER_DIALLED.get(call.end_reason):
         return never_dialled(word)
     if not call.dialled:
@@ -88,7 +88,7 @@ def facts_of(call: Call) -> Facts | None:
     if certain and call.end_reason in _NOT_ANSWERED:
         reason, outcome = _NOT_ANSWERED[call.end_reason]
         return _dialled(outcome, ProviderStatus.NOT_ANSWERED, reason)
-    return _dialled(UNKNOWN, ProviderStatus.UNKNOWN)  # whatever the bot says: it has seen nobody pick up
+    return _dialled(UNKNOWN, ProviderStatus.UNKNOWN)  # whatever the bot reports, it has seen nobody pick up
 
 
 def never_dialled(word: str) -> Facts:

@@ -1,1 +1,1 @@
-"""The reporting webhook: whoever pushed a lead is told how it ended. See docs/webhooks.md."""
+"""The reporting webhook tells the integrator who pushed a lead how it ended. See docs/webhooks.md."""

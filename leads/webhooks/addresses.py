@@ -1,7 +1,7 @@
-"""Where webhooks may be sent: public addresses over https, and what an operator has allowed besides.
+"""Decides where webhooks may be sent: to public addresses over https, and to networks that an operator allows.
 
-Whoever pushes a lead names an address that *we* then connect to, from inside our network. So names and numbers are
-checked when a lead is pushed, and every address that the name resolves to is checked again before each connection.
+The caller who pushes a lead names a URL to which this service then connects, from inside its network. So the URL is
+checked when the lead is pushed, and before each connection every address that its name resolves to is checked again.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_URL = 2000
 LOCAL_NAMES = ("localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "home.arpa")
-# Ways to write an IPv4 address into an IPv6 one, and special uses that Python calls global.
+# IPv6 networks that embed IPv4 addresses, and special networks that Python's ipaddress calls global.
 TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 NOT_PUBLIC = tuple(
     ipaddress.ip_network(text)
@@ -28,12 +28,12 @@ NOT_PUBLIC = tuple(
 
 
 class Forbidden(Exception):
-    """We do not connect there; the text is for people and names no address of ours."""
+    """Webhooks may not be sent there. The text is shown to callers and names no internal address."""
 
 
 @dataclass(frozen=True)
 class Destinations:
-    """`networks`: private ones that may be reached too, also over plain http."""
+    """The rule. `networks`: private networks that are allowed too, also over plain http."""
 
     networks: tuple[Network, ...] = field(default=())
 
@@ -42,7 +42,7 @@ class Destinations:
         return cls(settings.REPORTING_WEBHOOK_NETWORKS)
 
     def problem_with(self, url: str) -> str:
-        """Why an address cannot be taken; empty if it can, as far as can be said without resolving its name."""
+        """Return why a URL is not allowed; empty if it is, as far as can be known without resolving its name."""
         try:
             self.split(url)
         except Forbidden as problem:
@@ -50,8 +50,7 @@ class Destinations:
         return ""
 
     def split(self, url: str) -> SplitResult:
-        """The parts of an address that may be sent to, as far as can be said without resolving its name. Raises
-        Forbidden."""
+        """Split a URL into its parts and check it as far as possible without resolving its name. Raises Forbidden."""
         if len(url) > MAX_URL or not url.isprintable() or " " in url or "\\" in url:
             raise Forbidden(f"must be an address of at most {MAX_URL} characters, without spaces")
         try:
@@ -72,7 +71,7 @@ class Destinations:
         return parts
 
     def resolve(self, parts: SplitResult) -> list[Address]:
-        """Every address of the host, all checked. Raises Forbidden, and OSError if there is none."""
+        """Return every address of the host, all checked. Raises Forbidden, and OSError if it has none."""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
             found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
@@ -84,7 +83,7 @@ class Destinations:
         return addresses
 
     def check(self, address: Address, scheme: str) -> None:
-        """Raises Forbidden."""
+        """Check that an address may be connected to over this scheme. Raises Forbidden."""
         address = _unwrapped(address)
         if any(address in network for network in self.networks):
             return
@@ -95,7 +94,7 @@ class Destinations:
 
 
 def is_public(address: Address) -> bool:
-    """Reachable by everybody on the internet, and one host."""
+    """Return whether an address is that of one host on the public internet."""
     if any(address in network for network in NOT_PUBLIC):
         return False
     special = address.is_private or address.is_loopback or address.is_link_local or address.is_unspecified
@@ -112,7 +111,7 @@ def _unwrapped(address: Address) -> Address:
 
 
 def _as_address(host: str) -> Address | None:
-    """Also in the forms that only a C library reads: 127.1, 0x7f000001, 2130706433."""
+    """Parse an IP address; also in the forms that only C libraries accept: 127.1, 0x7f000001, 2130706433."""
     host = host.rstrip(".")
     try:
         return ipaddress.ip_address(host.partition("%")[0])

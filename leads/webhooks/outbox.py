@@ -1,6 +1,6 @@
-"""A lead is over: the event for whoever pushed it is written in the same transaction, and sent afterwards.
+"""Writes the event about the end of a lead, in the transaction that ends the lead; it is sent afterwards.
 
-So there is an event if and only if the lead is over, whatever dies in between.
+So there is an event if and only if the lead has ended, whatever crashes in between.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ from leads.webhooks.payload import encoded, payload_of
 
 
 def lead_finished(lead: Lead) -> WebhookDelivery | None:
-    """Call in the transaction that has finished the lead, with the row as it is now. None: nobody wants to know.
+    """Write the event of a finished lead; return it, or None if there is no webhook or a waiting event was updated.
 
-    A lead may be finished twice, when the report of its call comes in late: an event that has not been sent yet says
-    what is known now, otherwise a second one does.
+    Call it in the transaction that has finished the lead, with the row as it is now. A lead is finished twice if the
+    report of its call comes late: an event that has not been sent yet is then updated, otherwise a second one is sent.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("lead_finished() needs the transaction that has finished the lead")
@@ -33,7 +33,7 @@ def lead_finished(lead: Lead) -> WebhookDelivery | None:
 
 
 def leads_cancelled(leads: Iterable[Lead]) -> None:
-    """The same for many that were never called, so that nothing has been said of them: one statement."""
+    """Write the events of cancelled leads in one statement. They were never called, so they have no event yet."""
     WebhookDelivery.objects.bulk_create(_delivery(lead, url) for lead in leads if (url := webhook_url(lead)))
 
 
@@ -43,7 +43,7 @@ def _delivery(lead: Lead, url: str) -> WebhookDelivery:
 
 
 def webhook_url(lead: Lead) -> str:
-    """As it was pushed, or as it stands in the payload, where the published form keeps it."""
+    """Return the webhook's URL of a lead: its own field, or the payload's, where the published API has it. "": none."""
     url = lead.reporting_webhook_url or lead.payload.get("reporting_webhook_url")
     return url if isinstance(url, str) and len(url) <= 2000 else ""
 
@@ -52,4 +52,4 @@ def _host(url: str) -> str:
     try:
         return (urlsplit(url).hostname or "")[:255]
     except ValueError:
-        return ""  # it is refused when it is sent, which everybody can see
+        return ""  # sending will refuse it, which the admin shows

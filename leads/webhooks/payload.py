@@ -1,4 +1,4 @@
-"""What the reporting webhook says of a lead that is over: the published camelCase payloads."""
+"""Builds the reporting webhook's payload for a lead that has ended, with the published camelCase names."""
 
 import json
 from typing import Any
@@ -10,19 +10,19 @@ from leads.models import Lead, LeadStatus, PlatformStatus, ProviderStatus
 from leads.telephony.phone_calls import BUSY, NO_ANSWER, UNKNOWN
 from pools.sessions.end_reasons import BODY_TOO_LARGE
 
-# Nobody was reached.
+# Outcomes if nobody was reached.
 UNREACHED = frozenset({NO_ANSWER, BUSY})
-# The call was cut off, unless its bot had come to an outcome before.
+# End reasons by which a call was cut off, unless its bot had reported an outcome before.
 FAULTS = frozenset(
     {"agent_lost", "bot_error", "join_failed", "room_lost", "supervisor_lost", "no_meeting_token"}
     | {"ejected", "ended_by_operator", "pod_stopped", BODY_TOO_LARGE}
 )
-# Somebody was there, and nothing was said to them.
+# The failure reason if a caller was there, but the bot said nothing.
 BOT_NEVER_SPOKE = "bot_never_spoke"
 
 
 def payload_of(lead: Lead) -> dict[str, Any]:
-    """Success: somebody was talked to. Failure: nobody was, or the call broke off before it came to anything."""
+    """Return the payload: of a success if the bot talked to somebody, else of a failure with its reason."""
     common = {
         "orderId": lead.request_id,
         "leadId": str(lead.uuid),
@@ -43,7 +43,7 @@ def payload_of(lead: Lead) -> dict[str, Any]:
 
 
 def _what_went_wrong(lead: Lead) -> dict[str, Any]:
-    """Nothing for a call in which all went well."""
+    """Return the session's error and findings; empty if nothing went wrong."""
     session = lead.voice_session
     if session is None:
         return {}
@@ -52,7 +52,7 @@ def _what_went_wrong(lead: Lead) -> dict[str, Any]:
 
 
 def failure_reason(lead: Lead) -> str:
-    """Empty for a call that took place."""
+    """Return why no call took place, or why it broke off; empty if the call took place."""
     if lead.platform_status != PlatformStatus.INITIATED:
         return lead.abort_reason or lead.platform_reason or lead.outcome
     if lead.outcome in UNREACHED or lead.provider_status == ProviderStatus.NOT_ANSWERED:
@@ -64,7 +64,7 @@ def failure_reason(lead: Lead) -> str:
 
 
 def recording_url(lead: Lead) -> str | None:
-    """Where the recording can be had, with a token for this API; None if the call was not recorded."""
+    """Return the URL of the recording, which needs a token of this API; None if the call was not recorded."""
     return settings.PUBLIC_URL + recording_path(lead) if settings.PUBLIC_URL and was_recorded(lead) else None
 
 

@@ -1,8 +1,8 @@
-"""One POST to an address that somebody else has chosen: bounded in time and size, never to where it must not go.
+"""Sends one POST to a URL that a tenant has chosen: bounded in time and size, and only to allowed addresses.
 
 The name is resolved once, every address is checked, and the connection goes to a checked address, with the name only
-for TLS and the Host header: what the name resolves to a moment later does not matter. Redirects are not followed.
-Plain sockets, because here the connection itself is the point.
+for TLS and the Host header. So it does not matter if the name resolves to another address a moment later. Redirects are
+not followed. It uses plain sockets, because HTTP clients would resolve the name again.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import certifi
 from leads.webhooks.addresses import Destinations, Forbidden
 
 CONNECT_S = 4.0
-WHOLE_S = 15.0  # silent or dripping
+WHOLE_S = 15.0  # for request and response together, however slowly the response arrives
 MAX_ANSWER_BYTES = 16 * 1024
 MAX_ADDRESSES = 3
 PATH_CHARACTERS = "/%:@!$&'()*+,;=~?-._"
@@ -30,8 +30,11 @@ PATH_CHARACTERS = "/%:@!$&'()*+,;=~?-._"
 
 @dataclass(frozen=True)
 class Posted:
-    """What came of it. `status` is None without an answer; `problem` is empty if the answer was 2xx. `forbidden`: we
-    did not even try. Never holds a header, a body or the address."""
+    """The result of a POST; it never contains a header, a body or the URL.
+
+    `status` is None without an answer; `problem` is empty if the answer was 2xx; `forbidden`: it was not tried, because
+    the address is not allowed.
+    """
 
     status: int | None
     problem: str = ""
@@ -42,7 +45,10 @@ class Posted:
 def post(
     url: str, body: bytes, headers: Mapping[str, str], destinations: Destinations, whole_s: float = WHOLE_S
 ) -> Posted:
-    """Never raises for what the other end does. At most about CONNECT_S for each address and `whole_s` after that."""
+    """Send a POST. Never raises for what the receiver does.
+
+    Takes at most about CONNECT_S for each address, and `whole_s` seconds after that.
+    """
     try:
         parts = destinations.split(url)
         addresses = destinations.resolve(parts)
@@ -54,7 +60,7 @@ def post(
         try:
             connected = socket.create_connection((str(address), _port(parts)), CONNECT_S)
         except OSError:
-            continue  # nothing has been sent: another address may do
+            continue  # nothing has been sent: try another address
         return _send(connected, parts, body, headers, whole_s)
     return Posted(None, "cannot connect")
 
@@ -72,7 +78,7 @@ def _send(
                 answer = _exchange(sock, parts, body, {**headers, "Host": _host_header(parts, host)})
     except (http.client.HTTPException, OSError, ValueError) as error:
         return Posted(None, "no answer in time" if expired.is_set() else _explain(error))
-    if expired.is_set():  # what has come is cut off
+    if expired.is_set():  # what has arrived is incomplete
         return Posted(None, "no answer in time")
     if 200 <= answer.status < 300:
         return Posted(answer.status)
@@ -89,15 +95,15 @@ def _exchange(
     fixed = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "BreezeBuddy-Webhooks/1"}
     connection.request("POST", path + query, body, {**headers, **fixed})
     answer = connection.getresponse()
-    answer.read(MAX_ANSWER_BYTES)  # what it says is of no interest, but an answer that is cut off is none
+    answer.read(MAX_ANSWER_BYTES)  # the content is not used, but a response that is cut off must fail
     return answer
 
 
 @contextlib.contextmanager
 def _deadline(connected: socket.socket, seconds: float, expired: threading.Event) -> Iterator[None]:
-    """Shut the connection down after a while, whatever its other end is still doing; `expired` says that it was so.
+    """Shut the connection down after so many seconds, whatever the receiver is doing, and set `expired`.
 
-    By a descriptor of its own: TLS takes over the one of the socket. Raises OSError if there are no more of them.
+    It uses a descriptor of its own, because TLS takes over that of the socket. Raises OSError if none is free.
     """
     handle = socket.socket(fileno=os.dup(connected.fileno()))
 
@@ -137,7 +143,7 @@ def _host_header(parts: SplitResult, host: str) -> str:
 
 
 def _explain(error: Exception) -> str:
-    """In our words: theirs may quote addresses."""
+    """Describe an error in our own words: the library's text may quote addresses."""
     match error:
         case ssl.SSLError():
             return "its certificate or TLS is not right"
@@ -147,5 +153,5 @@ def _explain(error: Exception) -> str:
 
 
 def _seconds(header: str | None) -> float | None:
-    """The form in seconds; a date is not worth reading."""
+    """Parse Retry-After if it is in seconds; a date is ignored."""
     return float(header) if header and header.isascii() and header.isdigit() and len(header) < 8 else None

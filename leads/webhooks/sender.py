@@ -1,7 +1,7 @@
-"""Sends what is due: rides in the supervisor's loop, HTTP in threads of its own, rows only in the loop.
+"""Sends due webhooks. Runs in the supervisor's loop; HTTP is done in threads, rows are used in the loop only.
 
-Any pod sends anything (SKIP LOCKED). The try is counted before it is made, with a lease: a pod that dies meanwhile
-leaves a row that is due again when the lease is over. So an event arrives at least once, seldom twice.
+Any pod sends any event (SKIP LOCKED). A try is counted before it is made, with a lease: if the pod dies meanwhile, the
+row is due again when the lease is over. So an event arrives at least once, seldom twice.
 """
 
 import logging
@@ -32,14 +32,15 @@ logger = logging.getLogger(__name__)
 
 THREADS = 16
 LOOK_S = 0.1
-LOOK_SHARE = 0.05  # of the loop's time: looking past many events that must wait takes a while
+LOOK_SHARE = 0.05  # of the loop's time at most: with many events that must wait, a poll takes a while
 TIDY_S = 60.0
 BATCH = 1000
 
 
 @dataclass(frozen=True)
 class SenderConfig:
-    """`keys`: what secrets are derived from, the newest first. `retention_days`: 0 keeps what is over for ever."""
+    """`keys`: secrets are derived from these, the newest first. `retention_days`: how long ended deliveries are kept; 0
+    keeps them for ever."""
 
     keys: tuple[str, ...] = field(repr=False)
     destinations: Destinations
@@ -64,7 +65,7 @@ class WebhookSender:
 
     @property
     def due(self) -> float:
-        """The loop's own poll will do: nobody waits for a webhook to the millisecond."""
+        """Never: the loop's own poll is often enough for webhooks."""
         return inf
 
     def fileno(self) -> int:
@@ -74,7 +75,7 @@ class WebhookSender:
         self._calls.collect()
 
     def record(self, now: float) -> bool:
-        """Write what has come of the tries that are over; whether there was anything."""
+        """Record the results of finished tries. Returns whether there were any."""
         changed = bool(self._answers)
         one_by_one(self._answers, lambda answer: self._record(*answer), "writing down a webhook")
         if changed:
@@ -96,7 +97,7 @@ class WebhookSender:
                 self._tidy_due = now
 
     def close(self) -> None:
-        """What is under way is not waited for: its lease ends."""
+        """Stop without waiting for tries under way: their leases run out, and they are repeated."""
         self._calls.close()
 
     # --- sending ------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ class WebhookSender:
 
 
 def forget_old(days: int) -> int:
-    """Delete one batch of deliveries that have been over for so many days; how many."""
+    """Delete one batch of deliveries that ended more than so many days ago; return how many. 0 days: keep all."""
     if days == 0:
         return 0
     old = WebhookDelivery.objects.exclude(status=DeliveryStatus.PENDING).filter(

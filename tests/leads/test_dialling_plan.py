@@ -1,4 +1,4 @@
-"""Whose telephone is dialled: properties that hold for any stock and any leads."""
+"""Whose telephone is dialled: properties that hold for any capacity and any leads."""
 
 from collections import Counter
 from math import inf
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leads.telephony.dialling_plan import Plan, Queue, Reserve, Stock, plan, spare, wait_for
+from leads.telephony.dialling_plan import Capacity, Plan, Queue, Reserve, plan, spare, wait_for
 
 few = st.integers(0, 30)
-stocks = st.builds(Stock, st.integers(0, 5), few, few, st.integers(0, 2), st.integers(0, 10))
+capacities = st.builds(Capacity, st.integers(0, 5), few, few, st.integers(0, 2), st.integers(0, 10))
 reserves = st.builds(Reserve, st.integers(0, 4), st.integers(0, 6))
 
 
@@ -29,15 +29,15 @@ def queue_lists(draw):
     ]
 
 
-@given(queue_lists(), stocks, reserves, st.integers(1, 20))
-def test_a_plan_keeps_every_limit(queues, stock, reserve, at_once):
-    turns = Counter(plan(queues, stock, reserve, at_once).turns)
+@given(queue_lists(), capacities, reserves, st.integers(1, 20))
+def test_a_plan_keeps_every_limit(queues, capacity, reserve, at_once):
+    turns = Counter(plan(queues, capacity, reserve, at_once).turns)
     total = turns.total()
     if total:
-        assert not stock.waiting, "somebody waits for a process"
-        assert stock.pairs - total >= reserve.pairs * stock.pods
-        assert stock.slots - total >= reserve.slots * stock.pods
-        assert stock.undialled + total <= at_once
+        assert not capacity.waiting, "somebody waits for a process"
+        assert capacity.pairs - total >= reserve.pairs * capacity.pods
+        assert capacity.slots - total >= reserve.slots * capacity.pods
+        assert capacity.undialled + total <= at_once
     for queue in queues:
         given_turns = turns[queue.template]
         assert given_turns <= queue.due
@@ -45,19 +45,19 @@ def test_a_plan_keeps_every_limit(queues, stock, reserve, at_once):
         assert not given_turns or queue.limit is None or queue.running + given_turns <= queue.limit
 
 
-@given(queue_lists(), stocks, reserves, st.integers(1, 20))
-def test_nothing_is_left_undone_that_may_be_done(queues, stock, reserve, at_once):
-    decided = plan(queues, stock, reserve, at_once)
+@given(queue_lists(), capacities, reserves, st.integers(1, 20))
+def test_nothing_is_left_undone_that_may_be_done(queues, capacity, reserve, at_once):
+    decided = plan(queues, capacity, reserve, at_once)
     turns = Counter(decided.turns)
-    if turns.total() < spare(stock, reserve, at_once):
+    if turns.total() < spare(capacity, reserve, at_once):
         for queue in queues:
             if not queue.opens_in:
                 assert turns[queue.template] == max(0, min(queue.due, queue.places))
 
 
-@given(queue_lists(), stocks, reserves, st.integers(1, 20))
-def test_templates_take_turns_by_their_calls_under_way(queues, stock, reserve, at_once):
-    turns = Counter(plan(queues, stock, reserve, at_once).turns)
+@given(queue_lists(), capacities, reserves, st.integers(1, 20))
+def test_templates_take_turns_by_their_calls_under_way(queues, capacity, reserve, at_once):
+    turns = Counter(plan(queues, capacity, reserve, at_once).turns)
     after = {queue.template: queue.running + turns[queue.template] for queue in queues}
     served = [queue for queue in queues if turns[queue.template]]
     hungry = [
@@ -68,9 +68,9 @@ def test_templates_take_turns_by_their_calls_under_way(queues, stock, reserve, a
             assert after[queue.template] - 1 <= after[other.template], "one had more while another waited with fewer"
 
 
-@given(queue_lists(), stocks, reserves, st.integers(1, 20))
-def test_the_wait_ends_with_the_first_lead_or_window_that_time_brings(queues, stock, reserve, at_once):
-    wait = plan(queues, stock, reserve, at_once).wait
+@given(queue_lists(), capacities, reserves, st.integers(1, 20))
+def test_the_wait_ends_with_the_first_lead_or_window_that_time_brings(queues, capacity, reserve, at_once):
+    wait = plan(queues, capacity, reserve, at_once).wait
     assert wait == min((wait_for(queue) for queue in queues), default=inf)
     assert wait > 0
 
@@ -92,13 +92,13 @@ def test_time_alone_helps_what_is_not_due_or_not_allowed_yet(queue, wait):
 def test_web_callers_go_first():
     queues = [Queue(1, due=9, due_in=0)]
     reserve = Reserve(pairs=1, slots=5)
-    assert plan(queues, Stock(pods=2, pairs=5, slots=40), reserve, 20).turns == [1] * 3
-    assert plan(queues, Stock(pods=2, pairs=5, slots=12), reserve, 20).turns == [1] * 2
-    assert plan(queues, Stock(pods=2, pairs=2, slots=40), reserve, 20).turns == []
-    assert plan(queues, Stock(pods=2, pairs=5, slots=40, waiting=1), reserve, 20).turns == []
+    assert plan(queues, Capacity(pods=2, pairs=5, slots=40), reserve, 20).turns == [1] * 3
+    assert plan(queues, Capacity(pods=2, pairs=5, slots=12), reserve, 20).turns == [1] * 2
+    assert plan(queues, Capacity(pods=2, pairs=2, slots=40), reserve, 20).turns == []
+    assert plan(queues, Capacity(pods=2, pairs=5, slots=40, waiting=1), reserve, 20).turns == []
 
 
 def test_no_more_pairs_are_taken_than_can_be_dialled_soon():
     queues = [Queue(1, due=9, due_in=0)]
-    stock = Stock(pods=1, pairs=20, slots=20, undialled=3)
-    assert plan(queues, stock, Reserve(0, 0), at_once=5) == Plan([1, 1], inf)
+    capacity = Capacity(pods=1, pairs=20, slots=20, undialled=3)
+    assert plan(queues, capacity, Reserve(0, 0), at_once=5) == Plan([1, 1], inf)

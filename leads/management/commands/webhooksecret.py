@@ -1,4 +1,4 @@
-"""`manage.py webhooksecret RESELLER`: the secret with which a reseller verifies our webhooks."""
+"""`manage.py webhooksecret RESELLER` prints the secret with which a reseller verifies webhooks."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from leads.webhooks import signing
 
 class Command(BaseCommand):
     help = (
-        "Print the secret with which a reseller verifies our webhooks (docs/webhooks.md). It is derived from the first "
-        "of REPORTING_WEBHOOK_KEYS, or from SECRET_KEY; nothing is stored."
+        "Prints the secret with which a reseller verifies our webhooks (docs/webhooks.md). It is derived from the "
+        "first of REPORTING_WEBHOOK_KEYS, or from SECRET_KEY if there is none; it is not stored."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
