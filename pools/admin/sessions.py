@@ -34,7 +34,7 @@ class VoiceSessionAdmin(SteeredAdmin):
     search_names = ["room__name"]
     search_help_text = "Search by ID (session, lead, agent process) or room name (prefix)"
     fields = [
-        "story",
+        "timeline",
         "uuid",
         "status_",
         "in_status_since",
@@ -86,7 +86,7 @@ class VoiceSessionAdmin(SteeredAdmin):
         return in_words(session.agent_miss, session.room_miss) if session.circumstances else session.start_reason
 
     @admin.display(description="timeline")
-    def story(self, session: VoiceSession) -> SafeString:
+    def timeline(self, session: VoiceSession) -> SafeString:
         return timeline_of(session)
 
     @admin.display(description="since")

@@ -15,7 +15,7 @@ from common.api.request import as_uuid
 from common.openapi import EXAMPLE_SESSION, UNAUTHENTICATED, UNAVAILABLE, problem
 from pools.models import StartKind, VoiceSession
 from pools.sessions import owner
-from pools.sessions.story import Story
+from pools.sessions.history import SessionHistory
 
 
 class StepSerializer(serializers.Serializer[Any]):
@@ -118,10 +118,10 @@ class TimelineView(APIView):
     def get(self, request: Request, session_id: str) -> Response:
         not_found = NotFound(f"Session not found: {session_id[:100]}")
         try:
-            story = Story.read(as_uuid(session_id))
+            history = SessionHistory.read(as_uuid(session_id))
         except VoiceSession.DoesNotExist:
             raise not_found from None
         scope = scope_of(request)
-        if not (scope.is_operator or owner.may_see(scope, story.session)):
+        if not (scope.is_operator or owner.may_see(scope, history.session)):
             raise not_found
-        return Response(story.as_json(for_operator=scope.is_operator))
+        return Response(history.as_json(for_operator=scope.is_operator))

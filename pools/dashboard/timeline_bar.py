@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from common.display import duration
 from pools.models import VoiceSession
-from pools.sessions.story import Story
+from pools.sessions.history import SessionHistory
 from pools.sessions.timeline import Moment, Step
 
 TONES = {
@@ -27,14 +27,14 @@ THE_START = set(Moment) - {Moment.END}
 
 
 def timeline_of(session: VoiceSession) -> SafeString:
-    story = Story.of(session)
-    start = [_step(step) for step in story.steps if step.moment in THE_START]
+    history = SessionHistory.of(session)
+    start = [_step(step) for step in history.steps if step.moment in THE_START]
     context = {
-        "verdict": story.verdict,
-        "misses": [miss.words for miss in story.misses],
-        "failed": story.session.failed_handoffs,
+        "verdict": history.verdict,
+        "misses": [miss.words for miss in history.misses],
+        "failed": history.session.failed_handoffs,
         "bar": [step for step in start if step["ms"] > 0],
-        "steps": [_step(step) for step in story.steps],
+        "steps": [_step(step) for step in history.steps],
     }
     return render_to_string("dashboard/timeline.html", context)
 

@@ -1,4 +1,4 @@
-"""Why was this start slow? In words, from what was recorded. Pure: see story.py for where it is read."""
+"""Why was this start slow? In words, from what was recorded. Pure: `history.py` reads it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -151,7 +151,7 @@ def verdict(kind: str, steps: Sequence[Step]) -> str:
 
 
 def in_words(kind: str, misses: Sequence[Miss], handoffs: Sequence[dict[str, Any]], steps: Sequence[Step]) -> list[str]:
-    """The whole story, a line each: the verdict, why it missed, hand-offs that failed, the steps."""
+    """The whole history, one line each: the verdict, why it missed, hand-offs that failed, the steps."""
     lines = [verdict(kind, steps)]
     lines += [f"miss: {miss.words}" for miss in misses]
     lines += [

@@ -2,7 +2,7 @@
 
     request -> claim -> process -> hand-off -> acknowledged -> bot joined -> caller joined -> first audio -> end
 
-`Moments` are read from rows by story.py; here is only what follows from them. Most moments are PostgreSQL's clock;
+`Moments` are read from rows by history.py; here is only what follows from them. Most moments are PostgreSQL's clock;
 what the bot and the caller do is the pod's, so that a step may seem to end before it began: it then took no time.
 """
 

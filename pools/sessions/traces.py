@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from pools.models import VoiceSession
-from pools.sessions.story import Story
+from pools.sessions.history import SessionHistory
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -33,7 +33,7 @@ def send(session_pk: int) -> None:
     if not settings.OTEL_EXPORTER_OTLP_ENDPOINT:
         return
     session = VoiceSession.objects.select_related("room", "agent_process__pod").get(pk=session_pk)
-    for span in spans(Story.of(session)):
+    for span in spans(SessionHistory.of(session)):
         _processor().on_end(span)
 
 
@@ -62,12 +62,12 @@ def _resource() -> Any:
     return Resource.create({"service.name": "breeze-buddy-pools"})  # OTEL_SERVICE_NAME and the like win
 
 
-def spans(story: Story) -> "Sequence[ReadableSpan]":
+def spans(history: SessionHistory) -> "Sequence[ReadableSpan]":
     """The session, and each step of its timeline as a child of it."""
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-    session, steps = story.session, story.steps
+    session, steps = history.session, history.steps
 
     def context(number: int) -> SpanContext:
         span_id = uuid.uuid5(session.uuid, str(number)).int >> 64
@@ -89,7 +89,7 @@ def spans(story: Story) -> "Sequence[ReadableSpan]":
     began = _nanoseconds(steps[0].at)
     failed = session.end_reason in LOST
     status = Status(StatusCode.ERROR, session.end_reason) if failed else Status(StatusCode.OK)
-    whole = span(0, "voice session", began, began + _offset(steps[-1].end_ms), about(story), status)
+    whole = span(0, "voice session", began, began + _offset(steps[-1].end_ms), about(history), status)
     parts = [
         span(
             number,
@@ -104,9 +104,9 @@ def spans(story: Story) -> "Sequence[ReadableSpan]":
     return [whole, *parts]
 
 
-def about(story: Story) -> dict[str, Any]:
+def about(history: SessionHistory) -> dict[str, Any]:
     """Ids, how it started and how it ended; nothing that a caller or a bot has said."""
-    session = story.session
+    session = history.session
     process = session.agent_process
     return {
         "breeze_buddy.session_id": str(session.uuid),
@@ -118,7 +118,7 @@ def about(story: Story) -> dict[str, Any]:
         "breeze_buddy.room_miss": session.room_miss,
         "breeze_buddy.attempt": session.attempt,
         "breeze_buddy.end_reason": session.end_reason,
-        "breeze_buddy.verdict": story.verdict,
+        "breeze_buddy.verdict": history.verdict,
     }
 
 

@@ -1,5 +1,5 @@
 """Recommends sizes of the pools, and simulates them with the decision code of production.
 
-Only `history.py`, which reads recorded sessions, uses Django. The formula is in `pools/decisions/demand.py`, because
+Only `recorded.py`, which reads recorded sessions, uses Django. The formula is in `pools/decisions/demand.py`, because
 the pods follow it too.
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 from common.id_search import id_range
 from pools.models import VoiceSession
-from pools.sessions.story import Story
+from pools.sessions.history import SessionHistory
 from pools.terminal.screen import ExitCode, Screen, Verb, one_line
 
 LISTED = 10
@@ -39,15 +39,15 @@ class Explain(Verb):
         if len(found) != 1:
             screen.note(several(wanted, found) if found else none_of(wanted))
             return ExitCode.DEGRADED
-        story = Story.read(found[0])
+        history = SessionHistory.read(found[0])
         if options["json"]:
-            screen.out(json.dumps(story.as_json(), indent=1))
+            screen.out(json.dumps(history.as_json(), indent=1))
             return ExitCode.FINE
-        session = story.session
+        session = history.session
         screen.out(
             f"Session {session.uuid}: {session.status}{f' ({session.end_reason})' if session.end_reason else ''}"
         )
-        for line in story.lines():
+        for line in history.lines():
             screen.out(one_line(line))
         return ExitCode.FINE
 

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from common.display import counted, duration
 from pools.decisions.targets import Action, Order
-from pools.sizing.history import daily_allowances
+from pools.sizing.recorded import daily_allowances
 from pools.sizing.simulation import Result, Sample, Simulation, World
 from pools.terminal import quantities
 from pools.terminal.screen import ExitCode, Screen, Verb, plot, table

@@ -12,8 +12,8 @@ from common.display import counted, duration
 from pools.decisions.demand import REACTION_S, peakedness
 from pools.kernel.process_table import private_bytes
 from pools.models import AgentProcess, DailyAccount
-from pools.sizing.history import daily_allowances
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, Sizes, cost, per_pod, recommend
+from pools.sizing.recorded import daily_allowances
 from pools.sizing.simulation import Result, Simulation, World
 from pools.terminal import quantities
 from pools.terminal.screen import ExitCode, Screen, Verb, table

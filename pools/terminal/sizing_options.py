@@ -10,8 +10,8 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from pools.models import Pod
-from pools.sizing.history import History, read_history
 from pools.sizing.patterns import PATTERNS
+from pools.sizing.recorded import Recorded, read_recorded
 from pools.terminal import quantities
 
 AGENT_MAKING_S, ROOM_MAKING_S, WARM_START_S, CALL_S = 0.06, 0.25, 0.02, 120.0
@@ -111,7 +111,7 @@ def callers(options: Mapping[str, Any]) -> Callers:
     if lasting is not None and options["arrivals"] is not None:
         raise CommandError("either --arrivals or --from-history: one says who comes")
     now = timezone.now()
-    history = read_history(now - timedelta(seconds=lasting or DEFAULT_HISTORY_S), now)
+    history = read_recorded(now - timedelta(seconds=lasting or DEFAULT_HISTORY_S), now)
     if lasting is None:
         span = options["lasting"]
         arrivals = PATTERNS[options["pattern"]](options["arrivals"], span, options["seed"])
@@ -132,7 +132,7 @@ def callers(options: Mapping[str, Any]) -> Callers:
     )
 
 
-def recorded(history: History) -> tuple[list[float], float]:
+def recorded(history: Recorded) -> tuple[list[float], float]:
     """Arrivals and length of the recorded time, from its first session on: before it the service may not have run."""
     if not history.arrivals:
         return [], history.span

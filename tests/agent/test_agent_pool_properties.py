@@ -104,9 +104,9 @@ def happens(pod: Agents, what: str, how) -> None:
 
 
 @SIMULATIONS
-@given(pod=pods, story=st.lists(happenings, max_size=60))
-def test_a_pool_of_agents_stays_below_its_cap_and_heals_when_failures_cease(pod, story):
-    for what, how in story:
+@given(pod=pods, events=st.lists(happenings, max_size=60))
+def test_a_pool_of_agents_stays_below_its_cap_and_heals_when_failures_cease(pod, events):
+    for what, how in events:
         happens(pod, what, how)
         pod.replenish()
         pod.check()

@@ -18,8 +18,8 @@ from pools.models import (
 )
 from pools.sessions.claims import OnDemandRoom, RoomNeeded, SessionRequest, claim
 from pools.sessions.ending import Result, end_session, hand_off_failed
+from pools.sessions.history import SessionHistory
 from pools.sessions.misses import Cause, Circumstances, agent_cause, room_cause
-from pools.sessions.story import Story
 from tests.support.api import get
 from tests.support.make import (
     bearer,
@@ -164,7 +164,7 @@ def test_a_missing_process_is_explained_by_its_real_cause(cause):
         AGENT_CAUSES[cause]()
         session = start()
         assert session.start_kind == StartKind.PARTIAL
-        [miss] = Story.read(session.uuid).misses
+        [miss] = SessionHistory.read(session.uuid).misses
         assert (miss.pool, miss.cause) == ("agents", cause), miss.words
 
 
@@ -174,7 +174,7 @@ def test_a_missing_room_is_explained_by_its_real_cause(cause):
         ROOM_CAUSES[cause]()
         session = start()
         assert session.start_kind == StartKind.PARTIAL
-        [miss] = Story.read(session.uuid).misses
+        [miss] = SessionHistory.read(session.uuid).misses
         assert (miss.pool, miss.cause) == ("rooms", cause), miss.words
 
 
@@ -183,7 +183,7 @@ def test_a_cold_start_has_both_causes():
         has_been_ready(live_pod())
         session = start()
         assert session.start_kind == StartKind.COLD
-        assert [(miss.pool, miss.cause) for miss in Story.read(session.uuid).misses] == [
+        assert [(miss.pool, miss.cause) for miss in SessionHistory.read(session.uuid).misses] == [
             ("agents", Cause.BURST),
             ("rooms", Cause.BURST),
         ]
@@ -195,7 +195,7 @@ def test_a_warm_start_has_no_cause_and_keeps_no_circumstances():
         session = start()
         assert session.start_kind == StartKind.WARM
         assert session.circumstances is None
-        assert Story.read(session.uuid).misses == []
+        assert SessionHistory.read(session.uuid).misses == []
 
 
 def test_a_warm_start_pays_no_statement_for_it(django_assert_num_queries):
@@ -206,7 +206,7 @@ def test_a_warm_start_pays_no_statement_for_it(django_assert_num_queries):
 
 def test_processes_that_do_not_start_are_explained_with_their_trouble():
     agents_in_trouble()
-    [miss] = Story.read(start().uuid).misses
+    [miss] = SessionHistory.read(start().uuid).misses
     assert miss.words.startswith("process pool empty: processes do not start on 1 of 2 pods (warm-up failed: No module")
 
 
@@ -233,7 +233,7 @@ def test_a_burst_is_explained_with_its_numbers():
     session.agent_process = make_agent_process(pod, "in_use", on_demand=True, available_at=None)
     session.status = SessionStatus.ASSIGNED
     session.save()
-    [miss] = Story.read(session.uuid).misses
+    [miss] = SessionHistory.read(session.uuid).misses
     assert miss.words == (
         "process pool empty: 7 starts in the 2 s before, 3 warming of a target of 3, the next ready 400 ms later"
     )
@@ -248,7 +248,7 @@ def test_a_partial_start_tells_what_its_caller_waited_for_and_no_later_stock():
     session.agent_process = make_agent_process(pod, "in_use", on_demand=True, available_at=None)
     session.status, session.assigned_at = SessionStatus.ASSIGNED, session.created_at + timedelta(seconds=0.021)
     session.save()
-    [miss] = Story.read(session.uuid).misses
+    [miss] = SessionHistory.read(session.uuid).misses
     assert miss.words.endswith("0 warming of a target of 3; this start waited 21 ms for one")
     assert "later" not in miss.words
 
@@ -258,7 +258,7 @@ def test_a_pause_is_told_with_who_ordered_it_and_why():
         agent_target=0, agent_paused=True, agent_target_why="paused by ann@vm until 2026-11-24 07:37:59 UTC (limits)"
     )
     make_room()
-    [miss] = Story.read(start().uuid).misses
+    [miss] = SessionHistory.read(start().uuid).misses
     assert miss.words == "process pool switched off: paused by ann@vm until 2026-11-24 07:37:59 UTC (limits)"
 
 
@@ -268,10 +268,10 @@ def test_a_handoff_that_failed_is_told_with_process_pod_and_problem():
     process = session.agent_process
     assert process is not None
     assert hand_off_failed(session.pk, 1, "did not acknowledge its session")
-    story = Story.read(session.uuid)
-    [failed] = story.session.failed_handoffs
+    history = SessionHistory.read(session.uuid)
+    [failed] = history.session.failed_handoffs
     assert (failed["agent"], failed["pod"], failed["attempt"]) == (str(process.uuid), "pod-a", 1)
-    assert "hand-off 1 to pod-a failed: did not acknowledge its session" in story.lines()
+    assert "hand-off 1 to pod-a failed: did not acknowledge its session" in history.lines()
 
 
 def test_what_did_not_work_in_the_call_is_told_and_logged(django_capture_on_commit_callbacks, caplog):
@@ -279,8 +279,8 @@ def test_what_did_not_work_in_the_call_is_told_and_logged(django_capture_on_comm
     result = Result("bot_error", detail={"error": "RuntimeError: no flow"}, never_spoke=True, never_heard=True)
     with caplog.at_level("INFO", "pools.events"), django_capture_on_commit_callbacks(execute=True):
         end_session(session.pk, result)
-    story = Story.read(session.uuid)
-    assert story.lines()[-3:] == [
+    history = SessionHistory.read(session.uuid)
+    assert history.lines()[-3:] == [
         "error: RuntimeError: no flow",
         "the bot never spoke: the caller was there and heard nothing",
         "the bot never heard the caller: no words, or no voice, came through to it",
@@ -295,7 +295,7 @@ def path(session_uuid) -> str:
     return f"/agent/voice/automatic/sessions/{session_uuid}/timeline"
 
 
-def test_an_operator_gets_the_whole_story():
+def test_an_operator_gets_the_whole_history():
     agents_in_a_burst()
     session = start()
     answer = get(path(session.uuid), bearer()).json()

@@ -25,9 +25,9 @@ from pools.sessions.ending import (
     end_unclaimed,
     hand_off_failed,
 )
+from pools.sessions.history import SessionHistory
 from pools.sessions.start import Claimed, start
-from pools.sessions.story import Story
-from pools.sizing.history import read_history
+from pools.sizing.recorded import read_recorded
 from pools.status import fleet_metrics
 from pools.status.sampling import take_sample
 from pools.status.state import read_state
@@ -143,9 +143,9 @@ def test_a_hot_start_is_in_one_sample_however_long_the_pair_has_waited_and_is_no
     assert causes() == []
     versions = version_numbers.read(5)
     assert sum(version.hot for version in versions) == sum(version.starts for version in versions) == 1
-    recorded = read_history(begun - timedelta(hours=1), timezone.now() + timedelta(hours=1))
+    recorded = read_recorded(begun - timedelta(hours=1), timezone.now() + timedelta(hours=1))
     assert (len(recorded.arrivals), recorded.hit_rate) == (1, 1)
-    answer = TimelineSerializer(data=Story.read(session.uuid).as_json())
+    answer = TimelineSerializer(data=SessionHistory.read(session.uuid).as_json())
     assert answer.is_valid(), answer.errors
 
 

@@ -1,5 +1,5 @@
 """Whatever happens to sessions, processes and pods, in whatever order: every session ends exactly once, nothing serves
-two, no lead is left in PROCESSING, no constraint is hit. Hypothesis makes up the stories, PostgreSQL is real, the
+two, no lead is left in PROCESSING, no constraint is hit. Hypothesis makes up the events, PostgreSQL is real, the
 processes are played (tests/support/played_agents.py)."""
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ JOIN_TIMEOUT_S = 8.0
 ROUNDS_TO_REST = 40
 
 # No shrinking: it takes minutes. To look into a failure, add Phase.shrink.
-STORIES = settings(REPEATABLE, max_examples=10, stateful_step_count=30, phases=[Phase.generate])
+RUNS = settings(REPEATABLE, max_examples=10, stateful_step_count=30, phases=[Phase.generate])
 
 T = TypeVar("T")
 choice = st.integers(0, 11)
@@ -282,7 +282,7 @@ class Lifecycle(Promises):
         present = {agent.call[0] for agent in self.agents(lambda agent: agent.in_call and agent.joined)}
         reaper.end_abandoned_calls(abandoned, present, JOIN_TIMEOUT_S)
 
-    # --- the end of a story -------------------------------------------------------------------------------
+    # --- the end of a run ---------------------------------------------------------------------------------
 
     def teardown(self) -> None:
         """From wherever it has come to, all faults over: everything comes to rest by itself."""
@@ -329,6 +329,6 @@ def test_every_session_ends_exactly_once_whatever_happens(transactional_db, sand
 
     machine: Any = partial(Lifecycle, config, most_pods)  # annotated as a class, but anything that makes one will do
     try:
-        run_state_machine_as_test(machine, settings=STORIES)
+        run_state_machine_as_test(machine, settings=RUNS)
     finally:
         daily_client.cache_clear()

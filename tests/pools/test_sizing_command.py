@@ -10,8 +10,8 @@ from django.core.management import CommandError
 
 from pools.models import PoolOrder
 from pools.operators import orders
-from pools.sizing.history import read_history
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, cost, recommend
+from pools.sizing.recorded import read_recorded
 from pools.terminal import quantities
 from pools.terminal.screen import averages, curve, plot
 from tests.pools.test_pools_command import pools
@@ -204,6 +204,6 @@ def test_a_curve_has_its_size_and_shows_what_is_there():
 
 def test_history_of_a_quiet_time_is_empty():
     now = datetime.now(UTC)
-    found = read_history(now - timedelta(hours=1), now)
+    found = read_recorded(now - timedelta(hours=1), now)
     assert found.arrivals == [] and found.hit_rate is None and found.rate == 0
     assert orders.shortage(0, now, now + timedelta(hours=1)) == ""

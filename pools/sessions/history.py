@@ -1,4 +1,4 @@
-"""The story of a session, read from its rows: the timeline, why the start missed, what became of each hand-off."""
+"""Reads the history of a session from its rows: its timeline, why its start missed, and its failed hand-offs."""
 
 import uuid
 from dataclasses import dataclass
@@ -16,14 +16,16 @@ NEIGHBOURS = 500  # rows made shortly before or after have nearby keys: no index
 
 
 @dataclass(frozen=True)
-class Story:
+class SessionHistory:
+    """What happened in one session, for the timeline API, the admin, `pools explain` and traces."""
+
     session: VoiceSession
     steps: list[timeline.Step]
     misses: list[explain.Miss]
 
     @classmethod
     def read(cls, session_uuid: uuid.UUID) -> Self:
-        """Raises VoiceSession.DoesNotExist."""
+        """The history of the session with this id. Raises VoiceSession.DoesNotExist."""
         sessions = VoiceSession.objects.select_related("room", "agent_process__pod").defer("body", "transcript")
         return cls.of(sessions.get(uuid=session_uuid))
 
@@ -36,12 +38,13 @@ class Story:
         return explain.verdict(self.session.start_kind, self.steps)
 
     def lines(self) -> list[str]:
+        """The history as text, one line each."""
         lines = explain.in_words(self.session.start_kind, self.misses, self.session.failed_handoffs, self.steps)
-        return [*lines, *self.trouble]
+        return [*lines, *self.problems]
 
     @property
-    def trouble(self) -> list[str]:
-        """What did not go well in the call itself."""
+    def problems(self) -> list[str]:
+        """What went wrong in the call itself, one line each."""
         session = self.session
         said = [("error", session.error), ("problem", str(session.detail.get("problem", "")))]
         lines = [f"{name}: {words}" for name, words in said if words]
@@ -52,7 +55,7 @@ class Story:
         return lines
 
     def as_json(self, *, for_operator: bool = True) -> dict[str, Any]:
-        """Pods, processes and the troubles of the service are its operators' business."""
+        """The history for JSON. Only operators see pods, processes and internal errors."""
         session = self.session
         process = session.agent_process
         return {
@@ -79,6 +82,7 @@ class Story:
 
 
 def moments_of(session: VoiceSession) -> timeline.Moments:
+    """The moments of the session, from its columns."""
     return timeline.Moments(
         claim=session.created_at,
         before_claim_ms=session.before_claim_ms,
@@ -95,7 +99,7 @@ def moments_of(session: VoiceSession) -> timeline.Moments:
 
 
 def misses_of(session: VoiceSession) -> list[explain.Miss]:
-    """Nothing is read for a warm start."""
+    """Why the start found no process or no room ready. Reads nothing for a warm start."""
     if not (session.agent_miss or session.room_miss):
         return []
     seen = Circumstances.read(session.circumstances or {})
@@ -109,6 +113,7 @@ def misses_of(session: VoiceSession) -> list[explain.Miss]:
 
 
 def _around(session: VoiceSession) -> explain.Around:
+    """What happened in the pools shortly before and after the claim."""
     claimed_at = session.created_at
     near = Q(pk__range=(session.pk - NEIGHBOURS, session.pk + NEIGHBOURS))
     before = Q(created_at__gt=claimed_at - timedelta(seconds=explain.WINDOW_S), created_at__lte=claimed_at)
@@ -132,7 +137,7 @@ def _waited(since: datetime, until: datetime | None) -> float | None:
 
 
 def _first(rows: Any, near: int | None, since: datetime) -> float | None:
-    """Seconds until the first of the rows made at about the same time was in stock."""
+    """Seconds until the first of the rows made at about the same time became available."""
     if near is None:
         return None
     at = rows.filter(pk__range=(near - NEIGHBOURS, near + NEIGHBOURS)).aggregate(at=Min("available_at"))["at"]

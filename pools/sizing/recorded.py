@@ -1,4 +1,4 @@
-"""What recorded sessions say about callers and machines: when they came, how long things took, how long calls are."""
+"""Reads from recorded sessions when callers came, how long things took and how long calls were."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,8 +25,8 @@ SELECT (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY warmup_ms) / 1000 FRO
 
 
 @dataclass(frozen=True)
-class History:
-    """Seconds; arrivals from the beginning of the period. None: nothing was recorded."""
+class Recorded:
+    """Figures of a period, in seconds; arrivals count from its beginning. None: nothing was recorded."""
 
     span: float
     arrivals: list[float]
@@ -41,8 +41,8 @@ class History:
         return len(self.arrivals) / self.span
 
 
-def read_history(since: datetime, until: datetime) -> History:
-    """Reads the sessions of the period (at most the first 200,000) once, through no index: not for every second."""
+def read_recorded(since: datetime, until: datetime) -> Recorded:
+    """Read the sessions of the period, at most the first 200,000. It uses no index: do not call it every second."""
     with connection.cursor() as cursor:
         cursor.execute(STARTS, {"since": since, "until": until, "most": MOST, "no_call": list(NO_CALL)})
         rows = cursor.fetchall()
@@ -50,7 +50,7 @@ def read_history(since: datetime, until: datetime) -> History:
         agents, rooms = cursor.fetchone()
     warm = [wait for _, kind, wait, _ in rows if kind == "warm" and wait is not None]
     lengths = [length for *_, length in rows if length is not None]
-    return History(
+    return Recorded(
         span=(until - since).total_seconds(),
         arrivals=[at for at, *_ in rows],
         hit_rate=sum(kind in IN_STOCK for _, kind, *_ in rows) / len(rows) if rows else None,
@@ -66,6 +66,6 @@ def _median(values: list[float]) -> float | None:
 
 
 def daily_allowances() -> tuple[int, int]:
-    """Calls to Daily in its five seconds: for replenishing, and on demand."""
+    """How many calls to Daily are allowed in five seconds: for replenishing, and on demand."""
     general = budget.Group.GENERAL
     return budget.allowance(general, budget.Priority.REPLENISH), budget.allowance(general, budget.Priority.ON_DEMAND)
