@@ -32,7 +32,7 @@ from pools.decisions.planner import PodSeen, first_for_chores
 from pools.guards import Guards, one_by_one
 from pools.http_calls import Done, HttpCalls
 from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
-from pools.sessions import daily_events, tally
+from pools.sessions import counters, daily_events
 from pools.status import sampling
 from pools.supervisor_config import SupervisorConfig
 
@@ -264,9 +264,9 @@ class Chores:
             ],
             ignore_conflicts=True,
         )
-        tally.count_events(tally.Event.LEAK_ROOM_UNKNOWN_TO_DAILY, retired)
-        tally.count_events(tally.Event.LEAK_ROOM_UNKNOWN_HERE, len(strangers))
-        tally.count_events(tally.Event.LEAK_ROOM_BACK_AFTER_DELETION, again)
+        counters.count_events(counters.Event.LEAK_ROOM_UNKNOWN_TO_DAILY, retired)
+        counters.count_events(counters.Event.LEAK_ROOM_UNKNOWN_HERE, len(strangers))
+        counters.count_events(counters.Event.LEAK_ROOM_BACK_AFTER_DELETION, again)
         if retired or strangers or again:
             logger.warning(
                 "event=reconciled retired=%d found_unknown=%d deleted_again=%d", retired, len(strangers), again

@@ -16,7 +16,7 @@ from pools.chores.unlocked import keys_of_unlocked
 from pools.guards import Guards
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.models.pods import PodQuerySet
-from pools.sessions import tally
+from pools.sessions import counters
 from pools.sessions.end_reasons import HOT_PAIR_LOST
 from pools.sessions.ending import (
     NOT_STARTED,
@@ -49,7 +49,7 @@ def _end_lost(lost: PodQuerySet, pk: int) -> Pod | None:
     pod = lost.filter(pk=pk).select_for_update(skip_locked=True, no_key=True).first()
     if pod is None or not pod.end("no heartbeat"):
         return None
-    tally.count_events(tally.Event.REAPED_POD, 1)
+    counters.count_events(counters.Event.REAPED_POD, 1)
     return pod
 
 
@@ -138,7 +138,7 @@ def reap_reserved_rooms() -> int:
         reaped = Room.objects.filter(pk__in=keys_of_unlocked(reserved)).update(
             status=StockStatus.ENDED, ended_at=Now(), end_reason="reserved and never claimed", reserved=False
         )
-        tally.count_events(tally.Event.REAPED_RESERVED_ROOM, reaped)
+        counters.count_events(counters.Event.REAPED_RESERVED_ROOM, reaped)
     return reaped
 
 
@@ -152,7 +152,7 @@ def end_overdue_waiting(patience: float, guards: Guards | None = None) -> int:
             return False
         result = Result(NOT_STARTED, detail={"problem": "no agent process became free in time"})
         reaped = end_session(session.pk, result)
-        tally.count_events(tally.Event.REAPED_WAITING_SESSION, int(reaped))
+        counters.count_events(counters.Event.REAPED_WAITING_SESSION, int(reaped))
         return reaped
 
     return (guards or Guards()).count("ending overdue session", list(overdue.only("pk", "uuid")), end_one)
@@ -191,7 +191,7 @@ def _end_abandoned(session: VoiceSession) -> bool:
         with transaction.atomic():
             unlocked = keys_of_unlocked(VoiceSession.objects.active().filter(pk=session.pk))
             over = bool(unlocked) and end_session(session.pk, Result("supervisor_lost"))
-            tally.count_events(tally.Event.REAPED_ABANDONED_CALL, int(over))
+            counters.count_events(counters.Event.REAPED_ABANDONED_CALL, int(over))
     if over and session.agent_process:
         session.agent_process.end("its pod was lost")
     return over

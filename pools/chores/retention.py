@@ -1,6 +1,6 @@
 """Ended rows are deleted after a while, in batches, so that no transaction is long and no table grows for ever.
 
-A room or process that served a session goes after its session, the tally of a bot's version after its last pod. Leads
+A room or process that served a session goes after its session, counters of a version after its last pod. Leads
 are the callers' and stay; they only lose the link to a session that is gone. Only the oldest rows are looked at: a
 table in which nothing is due would otherwise be read from end to end each time.
 """

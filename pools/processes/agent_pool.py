@@ -38,7 +38,7 @@ from pools.protocol import (
     Stop,
     WarmupFailed,
 )
-from pools.sessions import tally
+from pools.sessions import counters
 from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
@@ -293,7 +293,7 @@ class AgentPool:
         strays = AgentProcess.objects.current().filter(pod=self._pod).exclude(in_hand | Q(pk__in=self.agents))
         with transaction.atomic():
             ended = strays.update(status=StockStatus.ENDED, ended_at=Now(), end_reason="there is no such process")
-            tally.count_events(tally.Event.REAPED_PROCESS_ROW, ended)
+            counters.count_events(counters.Event.REAPED_PROCESS_ROW, ended)
 
     def dead_processes(self) -> Iterator[Agent]:
         """Those whose death is proved. The caller settles their sessions, then calls `remove`."""

@@ -19,7 +19,7 @@ from pools.decisions import planner
 from pools.models import OperatorAct, SessionStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
 from pools.protocol import Ended
-from pools.sessions import owner, tally, traces
+from pools.sessions import counters, owner, traces
 from pools.sessions.end_reasons import HOT_PAIR_GIVEN_UP, HOT_PAIR_LOST, NO_CALL
 
 events = logging.getLogger("pools.events")
@@ -229,7 +229,7 @@ def _end(session: VoiceSession, result: Result) -> None:
     if never_claimed:
         return
     owner.session_ended(session)
-    tally.count_session(session)
+    counters.count_session(session)
     ids = session.uuid, session.reference
     kind, pk = session.start_kind, session.pk
     what_went_wrong = _in_the_log(session)

@@ -1,7 +1,7 @@
 """The pools as a whole, read from the rows in two statements: the same numbers as the status and the admin.
 
 Both read what is current through partial indexes, so that a million ended sessions cost nothing; history is read from
-the tallies. "Ended + current" is taken from one statement, that is from one snapshot: a start is never missing and
+the counters. "Ended + current" is taken from one statement, that is from one snapshot: a start is never missing and
 never counted twice, whoever ends the session meanwhile.
 """
 
@@ -14,9 +14,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from pools.daily.budget import SLICES, Group
 from pools.models import HANDOFF_LEASE, StartKind
+from pools.sessions.counters import Event
 from pools.sessions.end_reasons import END_REASONS
 from pools.sessions.misses import Cause
-from pools.sessions.tally import Event
 from pools.status.state import OLDEST_TRANSACTION
 
 NOW = f"""

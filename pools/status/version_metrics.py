@@ -1,4 +1,4 @@
-"""The versions of the bot that live pods run, side by side, for Prometheus: one statement, from rows and tallies.
+"""The versions of the bot that live pods run, side by side, for Prometheus: one statement, from rows and counters.
 
 Only of versions that run, and of no more than MOST: the label is bounded, however often a new one is built. A version
 that comes back goes on counting where it was.
@@ -23,12 +23,12 @@ WITH live AS (
 SELECT live.version, live.pods, live.share,
     (SELECT count(*) FROM pools_agentprocess WHERE pod_id = ANY(live.ids) AND (status = 'available' OR id IN (
         SELECT agent_process_id FROM pools_voicesession WHERE unclaimed AND bot_joined_at IS NOT NULL))),
-    tally.start_kind, coalesce(sum(tally.sessions), 0)::float8, coalesce(sum(tally.failed), 0)::float8,
-    coalesce(sum(tally.failed_handoffs), 0)::float8, coalesce(sum(tally.joined), 0)::float8,
-    coalesce(sum(tally.joined_s), 0)::float8, coalesce(sum(tally.spoke), 0)::float8,
-    coalesce(sum(tally.spoke_s), 0)::float8
-FROM live LEFT JOIN pools_versiontally AS tally USING (version)
-GROUP BY live.version, live.pods, live.share, live.ids, tally.start_kind"""
+    counter.start_kind, coalesce(sum(counter.sessions), 0)::float8, coalesce(sum(counter.failed), 0)::float8,
+    coalesce(sum(counter.failed_handoffs), 0)::float8, coalesce(sum(counter.joined), 0)::float8,
+    coalesce(sum(counter.joined_s), 0)::float8, coalesce(sum(counter.spoke), 0)::float8,
+    coalesce(sum(counter.spoke_s), 0)::float8
+FROM live LEFT JOIN pools_versiontally AS counter USING (version)
+GROUP BY live.version, live.pods, live.share, live.ids, counter.start_kind"""
 SUMS = (
     ("breeze_buddy_version_failed", "Sessions of the version that ended by a fault of ours."),
     ("breeze_buddy_version_failed_handoffs", "Attempts with processes of the version that went elsewhere afterwards."),

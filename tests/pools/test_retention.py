@@ -60,7 +60,7 @@ def test_young_rows_among_the_oldest_stop_nothing():
     assert AgentProcess.objects.count() == 1 and rounds == 4
 
 
-def test_the_tally_of_a_version_goes_after_its_last_pod():
+def test_the_counters_of_a_version_go_after_its_last_pod():
     make_pod(version="2.3"), make_pod(version="2.2", ended_at=LONG_AGO)
     for version in ("2.3", "2.2", "2.1"):
         VersionTally.objects.create(version=version, start_kind="warm", shard=0)

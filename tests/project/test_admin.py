@@ -20,7 +20,7 @@ from pools.daily import budget
 from pools.decisions.targets import Pool
 from pools.models import DailyBudgetSlot, DailyRefusals, Pod, SeenDailyEvent, SessionStatus, VoiceSession
 from pools.operators import orders, rollout
-from pools.sessions import tally
+from pools.sessions import counters
 from pools.status.sampling import take_sample
 from tests.support.make import (
     make_agent_process,
@@ -97,8 +97,8 @@ def everything():
     make_some_of_everything()
     orders.pause(Pool.ROOMS, by="ann")
     take_sample()
-    tally.count_events(tally.Event.REAPED_POD, 1)
-    tally.count_session(VoiceSession.objects.filter(status="ended").earliest("pk"))
+    counters.count_events(counters.Event.REAPED_POD, 1)
+    counters.count_session(VoiceSession.objects.filter(status="ended").earliest("pk"))
 
 
 def test_every_model_is_registered():

@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from prometheus_client.parser import text_string_to_metric_families
 
 from pools.models import DailyAccount, SessionStatus, StartKind
-from pools.sessions import tally
+from pools.sessions import counters
 from pools.sessions.end_reasons import END_REASONS
 from pools.sessions.ending import Result, end_session, hand_off_failed
 from pools.status import fleet_metrics, version_metrics
@@ -112,7 +112,7 @@ def test_what_has_not_happened_is_there_as_zero():
     found = scraped()
     assert value(found, "breeze_buddy_sessions_ended_total", reason="not_started") == 0
     assert value(found, "breeze_buddy_reaped_total", what="pod") == 0
-    tally.count_events(tally.Event.REAPED_POD, 1)
+    counters.count_events(counters.Event.REAPED_POD, 1)
     assert value(scraped(), "breeze_buddy_reaped_total", what="pod") == 1
 
 

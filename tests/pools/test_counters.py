@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from pools.chores import reaper, retention
 from pools.models import EventTally, Pod, SessionStatus, SessionTally, VoiceSession
-from pools.sessions import tally
+from pools.sessions import counters
 from pools.sessions.ending import Result, ask_to_end, end_session, hand_off_failed
 from tests.support.make import make_pod, make_room, make_session
 
@@ -21,7 +21,7 @@ def ended(**values: str) -> int:
     return SessionTally.objects.filter(**values).aggregate(n=Sum("sessions"))["n"] or 0
 
 
-def happened(event: tally.Event) -> int:
+def happened(event: counters.Event) -> int:
     return sum(EventTally.objects.filter(event=event).values_list("number", flat=True))
 
 
@@ -63,7 +63,7 @@ def test_a_lost_pod_is_counted_once_though_two_reap_it():
     assert reaper.reap_lost_pods(Pod.objects.lost()) == 1
     reaper.reap_pod(pod, "no heartbeat")
     assert reaper.reap_lost_pods(Pod.objects.lost()) == 0
-    assert happened(tally.Event.REAPED_POD) == 1
+    assert happened(counters.Event.REAPED_POD) == 1
 
 
 def test_what_is_reaped_is_counted_by_its_kind():
@@ -72,12 +72,12 @@ def test_what_is_reaped_is_counted_by_its_kind():
     make_session(SessionStatus.WAITING, created_at=long_ago)
     reaper.reap_reserved_rooms()
     reaper.end_overdue_waiting(10)
-    assert happened(tally.Event.REAPED_RESERVED_ROOM) == 2
-    assert happened(tally.Event.REAPED_WAITING_SESSION) == 1
+    assert happened(counters.Event.REAPED_RESERVED_ROOM) == 2
+    assert happened(counters.Event.REAPED_WAITING_SESSION) == 1
     assert ended(end_reason="not_started") == 1
 
 
-def test_sessions_that_ended_before_there_were_tallies_are_counted_from_their_rows():
+def test_sessions_that_ended_before_there_were_counters_are_counted_from_their_rows():
     migration = import_module("pools.migrations.0006_tallies")
     make_session(SessionStatus.ENDED, attempt=3), make_session(SessionStatus.ENDED), make_session()
     with connection.cursor() as cursor:

@@ -1,8 +1,8 @@
-"""Counts of the fleet's history that outlive rows, processes and pods: added in the transaction of what they count.
+"""Increments the counters of ended sessions and rare events, in the transaction of what they count.
 
-A counter in a process's memory begins again with every restart, and rows are deleted after a while. A session is
-counted when it ends, by whoever ends it; those that have not ended are counted from their rows. So a start costs no
-statement, and `ended + current` is exact in every snapshot of the database (see pools.status.fleet_metrics).
+Counters in memory begin again with every restart, and rows are deleted after a while; these counters outlive both. A
+session is counted when it ends; those that have not ended are counted from their rows. So a start costs no statement,
+and `ended + current` is exact in every snapshot of the database (see pools/status/fleet_metrics.py).
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ SHARDS = 8
 
 
 class Event(StrEnum):
-    """What is counted beside sessions: `reaped_...` had no owner any more, `leak_...` was found at Daily or here."""
+    """Rare events. `reaped_...`: something without an owner was ended; `leak_...`: rows and Daily differed."""
 
     REAPED_POD = "reaped_pod"
     REAPED_RESERVED_ROOM = "reaped_reserved_room"
@@ -31,19 +31,20 @@ class Event(StrEnum):
     LEAK_ROOM_BACK_AFTER_DELETION = "leak_room_back_after_deletion"
 
 
-# Which shard is a matter of the connection: two transactions at once are on two connections.
+# The connection chooses the shard: two transactions at the same time use two connections.
 ADD_SESSION = f"""
-INSERT INTO {SessionTally._meta.db_table} AS tally
+INSERT INTO {SessionTally._meta.db_table} AS counter
     (start_kind, agent_miss, room_miss, end_reason, shard, sessions, handed_off_again, never_spoke, never_heard)
 VALUES (%s, %s, %s, %s, pg_backend_pid() %% {SHARDS}, 1, %s, %s, %s)
 ON CONFLICT (start_kind, agent_miss, room_miss, end_reason, shard) DO UPDATE
-SET sessions = tally.sessions + 1, handed_off_again = tally.handed_off_again + excluded.handed_off_again,
-    never_spoke = tally.never_spoke + excluded.never_spoke, never_heard = tally.never_heard + excluded.never_heard"""  # noqa: S608
+SET sessions = counter.sessions + 1, handed_off_again = counter.handed_off_again + excluded.handed_off_again,
+    never_spoke = counter.never_spoke + excluded.never_spoke,
+    never_heard = counter.never_heard + excluded.never_heard"""  # noqa: S608
 
 # In the order of versions: two ends at once take the rows of a shard in one order. A process that a session has left
 # had the version that is noted with the failed hand-off.
 ADD_VERSIONS = f"""
-INSERT INTO {VersionTally._meta.db_table} AS tally
+INSERT INTO {VersionTally._meta.db_table} AS counter
     (version, start_kind, shard, sessions, failed, failed_handoffs, joined, joined_s, spoke, spoke_s)
 SELECT version, %(start_kind)s, pg_backend_pid() %% {SHARDS}, sum(sessions), sum(sessions) * %(failed)s,
     sum(failed_handoffs), sum(sessions) * %(joined)s, sum(sessions) * %(joined_s)s,
@@ -53,18 +54,18 @@ FROM (
     UNION ALL SELECT handoff->>'version', 0, 1 FROM jsonb_array_elements(%(handoffs)s) AS handoff
     WHERE handoff->>'version' IS NOT NULL
 ) AS had GROUP BY version ORDER BY version
-ON CONFLICT (version, start_kind, shard) DO UPDATE SET sessions = tally.sessions + excluded.sessions,
-    failed = tally.failed + excluded.failed, failed_handoffs = tally.failed_handoffs + excluded.failed_handoffs,
-    joined = tally.joined + excluded.joined, joined_s = tally.joined_s + excluded.joined_s,
-    spoke = tally.spoke + excluded.spoke, spoke_s = tally.spoke_s + excluded.spoke_s"""  # noqa: S608
+ON CONFLICT (version, start_kind, shard) DO UPDATE SET sessions = counter.sessions + excluded.sessions,
+    failed = counter.failed + excluded.failed, failed_handoffs = counter.failed_handoffs + excluded.failed_handoffs,
+    joined = counter.joined + excluded.joined, joined_s = counter.joined_s + excluded.joined_s,
+    spoke = counter.spoke + excluded.spoke, spoke_s = counter.spoke_s + excluded.spoke_s"""  # noqa: S608
 
 ADD_EVENTS = f"""
-INSERT INTO {EventTally._meta.db_table} AS tally (event, number) VALUES (%s, %s)
-ON CONFLICT (event) DO UPDATE SET number = tally.number + excluded.number"""  # noqa: S608
+INSERT INTO {EventTally._meta.db_table} AS counter (event, number) VALUES (%s, %s)
+ON CONFLICT (event) DO UPDATE SET number = counter.number + excluded.number"""  # noqa: S608
 
 
 def count_session(session: VoiceSession) -> None:
-    """It has just ended, in this transaction. Last of all: the rows are everybody's."""
+    """Count a session that this transaction has just ended. Call it last: all ends share these rows."""
     values: list[str | int] = [
         session.start_kind,
         session.agent_miss,
@@ -96,12 +97,12 @@ def _of_version(session: VoiceSession) -> dict[str, Any]:
 
 
 def _seconds(since: datetime, until: datetime | None) -> float:
-    """The clocks are two: what seems to come before took no time."""
+    """Seconds between the two, at least 0: the moments come from different clocks."""
     return max(0.0, (until - since).total_seconds()) if until else 0.0
 
 
 def count_events(event: Event, number: int) -> None:
-    """In the transaction of the events; nothing for none."""
+    """Add a number of events, in their transaction."""
     if number:
         with connection.cursor() as cursor:
             cursor.execute(ADD_EVENTS, [event, number])
