@@ -1,8 +1,8 @@
-"""What a bot has left to be done when its session is over, for which `VOICE_AGENT_AFTERWORK_S` gives the time.
+"""Lets a bot finish its work after the session, for up to `VOICE_AGENT_AFTERWORK_S` seconds.
 
 Under Pipecat's runner the process lives on after `bot()` has returned, and Python waits for threads and runs exit
-handlers at its end: transcripts are posted, spans and errors are flushed. An agent's process does the same, as long
-as it has time. What was made before the fork is the zygote's and is not cleaned up by its children.
+handlers at its end: transcripts are posted, spans and errors are flushed. An agent process does the same within its
+time. What was made before the fork belongs to the zygote and is not cleaned up by its children.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pools.agent.logs import THREAD
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.02
-# Tasks of these go on for as long as the loop does, or are about the caller's connection.
+# Tasks of these packages run as long as the event loop, or belong to the caller's connection.
 _NOT_THE_BOTS = ("aioice", "aiortc", "pools", "pyee")
 _BUNDLED_BOTS = "pools.agent.bots"
 _IDLE_WORKER = os.path.join("concurrent", "futures", "thread.py")
@@ -27,7 +27,7 @@ _WAITING = (f"{os.sep}threading.py", f"{os.sep}queue.py", _IDLE_WORKER)
 
 
 async def finish(seconds: float) -> None:
-    """Let the bot's tasks and threads finish, for at most so long."""
+    """Wait until the bot's tasks and threads have finished, for at most `seconds`."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while (left := [*_tasks(), *_threads()]) and loop.time() < until:
@@ -37,7 +37,7 @@ async def finish(seconds: float) -> None:
 
 
 def run_exit_handlers() -> None:
-    """As Python does when a program ends; `multiprocessing` does it in its processes, too."""
+    """Wait for threads and run exit handlers, as Python does at the end of a program."""
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
@@ -46,7 +46,7 @@ def run_exit_handlers() -> None:
 
 
 def leave_to_the_zygote() -> None:
-    """Before the forks: what exists now is shared by all of them, and none of them is to clean it up."""
+    """Mark what exists before the forks, so that no child cleans up what all of them share."""
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False
     if processes := sys.modules.get("multiprocessing.process"):
@@ -70,12 +70,12 @@ def _threads() -> list[str]:
         for thread in threading.enumerate()
         if thread is not threading.main_thread()
         and thread.name != THREAD
-        and not isinstance(thread, threading._DummyThread)  # native code's
+        and not isinstance(thread, threading._DummyThread)  # a thread of native code
         and (frame := frames.get(thread.ident or 0))
         and not _is_idle(frame.f_code.co_filename, daemon=thread.daemon)
     ]
 
 
 def _is_idle(innermost: str, *, daemon: bool) -> bool:
-    """A worker that waits to be given something to do; for other threads that are not daemons Python waits, too."""
+    """Return whether a thread only waits for work. Python itself waits for other threads that are not daemons."""
     return innermost.endswith(_WAITING if daemon else _IDLE_WORKER)

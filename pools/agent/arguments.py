@@ -1,4 +1,4 @@
-"""The `runner_args` that a bot is called with."""
+"""Builds the `runner_args` that a bot is called with."""
 
 import sys
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ class PlainArguments:
 
 
 def runner_arguments(start: Start) -> Any:
-    """Pipecat's own class if the bot has imported Pipecat, otherwise `PlainArguments`: a second of imports less."""
+    """Return the arguments: of Pipecat's class if the bot uses Pipecat, else `PlainArguments`, which saves imports."""
     arguments: Any = _arguments_class()(
         room_url=start.room_url, token=start.token, body=start.body, session_id=start.session
     )
-    arguments.handle_sigint = arguments.handle_sigterm = False  # signals are the supervisor's business
-    # A bot that waits to be claimed is idle, and is to stay so; whoever leaves it later, the shell ends.
+    arguments.handle_sigint = arguments.handle_sigterm = False  # the supervisor handles signals
+    # A pre-joined bot is idle until it is claimed, which must not end it. Afterwards the shell's own timeout applies.
     arguments.pipeline_idle_timeout_secs = None if start.prejoin else start.idle_timeout
     return arguments
 

@@ -1,4 +1,4 @@
-"""Which bots below a folder can be run here: `make bots ARGS=DIR`.
+"""Lists which bots below a folder can run here: `make bots ARGS=DIR`.
 
 Every file with an `async def bot(...)` is imported in a process of its own, with the environment and the search path
 that a zygote gives to its bot, and asked what its import has left behind. Nothing is called and nothing is joined.
@@ -31,7 +31,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Found:
-    """What became of one bot. `problem`: why it does not import; `missing`: the module or variable that it lacks."""
+    """The result for one bot. `problem`: why its import fails; `missing`: the module or variable that it lacks."""
 
     path: str
     problem: str = ""
@@ -43,7 +43,7 @@ class Found:
 
     @property
     def start(self) -> str:
-        """How its processes would be started."""
+        """How its processes would be started: "fork", "spawn", "refused" (no Daily transport) or "-"."""
         if self.problem:
             return "-"
         if self.transports and "daily" not in self.transports:
@@ -52,7 +52,7 @@ class Found:
 
 
 def bots_below(folder: Path) -> Iterator[Path]:
-    """Files that define a bot, but for those of installed packages and hidden folders."""
+    """Yield the files that define a bot, except in installed packages and hidden folders."""
     for path in sorted(folder.rglob("*.py")):
         inside = path.relative_to(folder).parts
         if not any(part.startswith(".") or part == "site-packages" for part in inside) and _defines_bot(path):
@@ -68,7 +68,7 @@ def _defines_bot(path: Path) -> bool:
 
 
 def look_at(path: Path, name: str, seconds: float = SECONDS) -> Found:
-    """Import it elsewhere."""
+    """Import a bot in another process, and return what was found. `seconds`: how long its import may take."""
     began = time.monotonic()
     folder, module = path.parent, [path.stem]
     while (folder / "__init__.py").exists():

@@ -1,4 +1,4 @@
-"""One bot of the census, in a process of its own: what its import has left behind, as JSON on standard output."""
+"""Imports one bot for the census, and prints as JSON what the import has left behind (threads, connections)."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pools.agent.warmup import WarmupError, enter, import_bot
 
 def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the bot prints is no part of the answer
+    os.dup2(2, 1)  # what the bot prints must not mix with the answer
     config, before, modules = AgentConfig.from_environment(), fork_safety.connections(), set(sys.modules)
     try:
         enter(config)
@@ -27,7 +27,7 @@ def main() -> None:
         }
     json.dump(said, answer)
     answer.flush()
-    os._exit(0)  # whatever the bot has started
+    os._exit(0)  # whatever threads the bot has started
 
 
 if __name__ == "__main__":

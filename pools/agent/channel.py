@@ -1,4 +1,4 @@
-"""The supervisor's end of one agent: its control socket, its process, and proof of its death."""
+"""The supervisor's handle on one agent: its control socket, its process, and proof of its death."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from typing import Self
 from pools.agent.descendants import end_group
 from pools.protocol import FrameReader, Message, encode_frame
 
-# One noisy agent must not keep the supervisor from the others: the rest is read at the next turn of its loop.
+# Read at most so much per turn of the loop, so that one noisy agent does not keep the supervisor from the others.
 _READ_AT_ONCE = 256 * 1024
 _SEND_BUFFER = 1024 * 1024
 
@@ -26,7 +26,7 @@ class AgentChannel:
 
     def __init__(self, uuid: str, control: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
         control.setblocking(False)
-        # So that a Start with a large body goes out in one piece; the kernel grants what it allows.
+        # A larger buffer, so that a Start with a large body is sent at once; the kernel caps the size.
         control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.uuid = uuid
         self.eof = False
@@ -36,7 +36,7 @@ class AgentChannel:
         self._frames = FrameReader()
         self._unsent = bytearray()
         self._unwritable = False
-        self._process = process  # only of a spawned agent: it is our own child
+        self._process = process  # only for a spawned agent, which is our own child
         self._status: int | None = None
         self._exited = False
         self._kill_on_arrival: int | None = None
@@ -45,7 +45,7 @@ class AgentChannel:
 
     @classmethod
     def pair(cls, uuid: str) -> tuple[Self, socket.socket]:
-        """A channel for an agent that does not exist yet, and the agent's end of it."""
+        """Return a channel for an agent that does not exist yet, and the agent's end of its socket."""
         ours, theirs = socket.socketpair()
         return cls(uuid, ours), theirs
 
@@ -53,11 +53,11 @@ class AgentChannel:
         return f"<AgentChannel agent={self.uuid} pid={self.pid}>"
 
     def fileno(self) -> int:
-        """The control socket, for a selector; -1 once closed."""
+        """Return the control socket, for a selector; -1 once closed."""
         return self._control.fileno()
 
     def identify(self, pid: int, pidfd: int) -> None:
-        """The process exists: remember it, and carry out a kill that came before it was known."""
+        """Record the agent's process, and carry out a kill that was requested before the process was known."""
         self.pid, self.pidfd = pid, pidfd
         if self._kill_on_arrival is not None:
             self.kill(self._kill_on_arrival)
@@ -66,7 +66,7 @@ class AgentChannel:
 
     @property
     def unsent(self) -> bool:
-        """Whether part of a message still waits for room in the socket; `flush()` when it is writable."""
+        """Whether part of a message is not sent yet; call `flush()` when the socket is writable."""
         return bool(self._unsent)
 
     def send(self, message: Message) -> bool:
@@ -80,13 +80,13 @@ class AgentChannel:
         return self.flush() or not (self.eof or self._unwritable)
 
     def flush(self) -> bool:
-        """Send what is left of the last message. True if nothing is left."""
+        """Send what is left of the last message. Returns True if nothing is left."""
         while self._unsent and not self.eof:
             try:
                 sent = self._control.send(self._unsent)
             except (BlockingIOError, InterruptedError):
                 return False
-            except OSError:  # EPIPE, ECONNRESET, or closed by us. No EOF yet: its last words may still be unread
+            except OSError:  # EPIPE, ECONNRESET, or closed by us. Not EOF yet: its last messages may be unread
                 self._unwritable = True
                 self._unsent.clear()
                 return False
@@ -94,9 +94,9 @@ class AgentChannel:
         return not (self.eof or self._unwritable)
 
     def receive(self) -> list[Message]:
-        """The messages that have arrived; sets `eof`. Raises ProtocolError on what is no message."""
+        """Return the messages that have arrived, and set `eof`. Raises ProtocolError for an invalid one."""
         self.flush()
-        gone = self.exited  # asked before reading: its last words are in the socket by then
+        gone = self.exited  # checked before reading: if it has exited, its last messages are in the socket
         messages: list[Message] = []
         for _ in range(_READ_AT_ONCE // 65536):
             try:
@@ -105,7 +105,7 @@ class AgentChannel:
                 if gone:
                     self._hang_up()
                 break
-            except OSError:  # ECONNRESET: the agent died with something of ours unread
+            except OSError:  # ECONNRESET: the agent died before it had read everything
                 data = b""
             if not data:
                 self._hang_up()
@@ -120,13 +120,13 @@ class AgentChannel:
     # --- process -----------------------------------------------------------------------------------------
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to this very process, or to nobody if it is gone: a pid may be somebody else's by now."""
+        """Send a signal to this very process (by its pidfd), or to none if it is gone: its pid may be reused."""
         if self.exited:
             return
         if self.pidfd is None:
             self._kill_on_arrival = number
             return
-        with contextlib.suppress(ProcessLookupError):  # it died since we looked; `exited` will say so
+        with contextlib.suppress(ProcessLookupError):  # it has just died; `exited` will show it
             signal.pidfd_send_signal(self.pidfd, number)
 
     @property
@@ -139,18 +139,18 @@ class AgentChannel:
         return self._exited
 
     def exit_status(self) -> int | None:
-        """As `os.waitstatus_to_exitcode` has it (negative: a signal); None while it lives, or if nobody knows."""
+        """Return the exit status (negative: a signal's number); None while it lives, or if it is unknown."""
         if self.exited and self._status is None:
             self._reap()
         return self._status
 
     def has_exited(self, status: int) -> None:
-        """The zygote has reaped it."""
+        """Record the status of an agent that the zygote has reaped."""
         self._status = status
         self._exited = True
 
     def _reap(self) -> None:
-        """Take its status if it is our child: spawned by us, or left to us, a subreaper, by a dead zygote."""
+        """Wait for the process if it is our child: spawned by us, or inherited from a dead zygote."""
         if self.pidfd is None or self.pid is None:
             return
         try:
@@ -159,14 +159,14 @@ class AgentChannel:
             end_group(self.pid)
             result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
         except ChildProcessError:
-            return  # the zygote's child: it reaps it and tells us
+            return  # it is the zygote's child, which reaps it and reports the status
         if result is not None:
             self._status = result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
         if self._process is not None:
-            self._process.returncode = self._status  # or subprocess would wait for somebody else's pid one day
+            self._process.returncode = self._status  # otherwise subprocess would later wait for a reused pid
 
     def close(self) -> None:
-        """Forget the agent. An idle one exits at the EOF; one in a call finishes it."""
+        """Close the socket. An idle agent exits at EOF; one in a call finishes it."""
         self.exit_status()  # leave no zombie
         self.eof = True
         self._control.close()

@@ -1,4 +1,4 @@
-"""What an agent has to know before it exists; handed to its process in the environment."""
+"""The configuration of an agent process, passed to it in its environment."""
 
 import os
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ _BOT_DIR = "VOICE_AGENT_BOT_DIR"
 _PROJECT_DIR = "VOICE_AGENT_PROJECT_DIR"
 _VERSION = "VOICE_AGENT_VERSION"
 POD = "VOICE_AGENT_POD"
-OUTPUT_PROCESS = "bot-output"  # the name that the kernel shows for one (pools.agent.output)
+OUTPUT_PROCESS = "bot-output"  # the process name of a redactor (pools.agent.output), as `ps` shows it
 _SPOOL_DIR = "VOICE_AGENT_SPOOL_DIR"
 
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """Which bot to run, from where.
+    """Which bot to run, and from where.
 
     `bot` is the name of a module with `async def bot(runner_args)`, found from `bot_dir`, which becomes the working
     directory and the first entry of `sys.path`. `project_dir` is where our own `pools` package lies. `env` is the
@@ -34,7 +34,7 @@ class AgentConfig:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def process_environment(self) -> dict[str, str]:
-        """The complete environment of an agent's process."""
+        """Return the complete environment of an agent process."""
         return {
             **self.env,
             _BOT: self.bot,
@@ -47,7 +47,7 @@ class AgentConfig:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Inside the agent: what the supervisor has set. Raises KeyError."""
+        """Read the configuration inside an agent process. Raises KeyError."""
         return cls(
             bot=environ[_BOT],
             bot_dir=Path(environ[_BOT_DIR]),

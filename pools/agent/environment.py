@@ -1,12 +1,12 @@
-"""The environment of an agent process: allow-listed, because the bot and its libraries can read whatever is in it."""
+"""Builds the environment of an agent process from an allow-list, because a bot and its libraries can read all of it."""
 
 import re
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What any program needs to find its files, its time zone, its certificates and its way out of the network; and what
-# the default bot is told about its providers.
+# What any program needs to find its files, time zone, certificates and proxies, and the default bot's choice of
+# providers.
 BASICS = (
     "PATH",
     "HOME",
@@ -43,8 +43,8 @@ PROVIDERS = {
     "VOICE_AGENT_TTS": ("cartesia", "deepgram", "openai"),
 }
 
-# What bots are given besides, unless VOICE_AGENT_ENV takes it away: the keys of the speech and language providers that
-# Pipecat knows.
+# The keys of the speech and language providers that Pipecat supports. Bots get them too, unless VOICE_AGENT_ENV removes
+# them.
 PROVIDER_KEYS = (
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
@@ -80,7 +80,7 @@ PROVIDER_KEYS = (
     "SMALLEST_API_KEY",
 )
 
-# Ours alone. A bot that had them could read every call, open rooms at our cost or sign itself in as anybody.
+# Secrets of the service. A bot that had them could read every call, open rooms at our cost or log in as anybody.
 _FORBIDDEN = re.compile(
     r"DATABASE_URL|DAILY_API_KEY|(DJANGO_)?SECRET_KEY(_.*)?|SIGNING_KEY|PG(PASSWORD|PASSFILE|SERVICE|SERVICEFILE)"
     r"|JWT_.*|.*_(JWT_SECRET|SIGNING_KEY|PRIVATE_KEY)"
@@ -100,25 +100,25 @@ _ALWAYS = {
 
 
 def is_forbidden(name: str) -> bool:
-    """Whether a variable of this name may never be in an agent's environment."""
+    """Return whether a variable of this name must never be in an agent's environment."""
     return _FORBIDDEN.fullmatch(name) is not None
 
 
 def names_for_bots(changes: Iterable[str]) -> tuple[str, ...]:
-    """The variables that bots may see: the known providers' keys, and what VOICE_AGENT_ENV adds (`NAME`)."""
+    """Return the variables that bots may see: known providers' keys, and what VOICE_AGENT_ENV adds (`NAME`)."""
     return tuple(dict.fromkeys((*PROVIDER_KEYS, *(name for name in changes if not name.startswith("!")))))
 
 
 def withheld_names(changes: Iterable[str]) -> frozenset[str]:
-    """What VOICE_AGENT_ENV takes away (`!NAME`)."""
+    """Return the variables that VOICE_AGENT_ENV removes (`!NAME`)."""
     return frozenset(name[1:].strip() for name in changes if name.startswith("!"))
 
 
 def agent_environment(
     environ: Mapping[str, str], names: Iterable[str] = PROVIDER_KEYS, withheld: Container[str] = ()
 ) -> dict[str, str]:
-    """What an agent gets of `environ`: the basics and the variables in `names`, without those that are `withheld`, and
-    the settings that forking needs.
+    """Select an agent's environment from `environ`: the basics and the variables in `names`, without those that are
+    `withheld`, and with the settings that forking needs.
 
     Raises ValueError naming the first of `names` that is forbidden.
     """
@@ -133,7 +133,10 @@ def agent_environment(
 
 @dataclass(frozen=True)
 class EnvFile:
-    """`values` are for the bot; what is `left_out` is a secret of the service, or has been taken away from bots."""
+    """The `.env` beside a bot. It is read for the bot, because `load_dotenv()` would also find the service's own.
+
+    `values` are given to the bot. Names in `left_out` are secrets of the service, or were removed by VOICE_AGENT_ENV.
+    """
 
     path: Path
     values: Mapping[str, str] = field(repr=False)
@@ -141,7 +144,7 @@ class EnvFile:
 
 
 def find_env_file(bot: str, bot_dir: Path, project_dir: Path) -> Path | None:
-    """The file nearest to the bot's module, not above its directory; never the service's own."""
+    """Return the `.env` nearest to the bot's module, not above its directory; never the service's own."""
     place = bot_dir.joinpath(*bot.split("."))
     for folder in (place, *place.parents):
         if folder == project_dir:
@@ -154,7 +157,10 @@ def find_env_file(bot: str, bot_dir: Path, project_dir: Path) -> Path | None:
 
 
 def read_env_file(path: Path, environment: Mapping[str, str], withheld: Collection[str]) -> EnvFile:
-    """`environment` is what the bot has already: it wins, and `${NAME}` means it. Raises OSError, UnicodeError."""
+    """Read a bot's `.env`. Raises OSError, UnicodeError.
+
+    `environment` is what the bot has already; it takes precedence, and `${NAME}` may refer to it.
+    """
     from dotenv import dotenv_values  # not there where only the API runs
     from dotenv.variables import parse_variables
 

@@ -1,7 +1,7 @@
-"""Whether a warm process may be forked: what its bot's import has left in it that children must not share.
+"""Checks whether a warm process may be forked: whether the bot's import has left threads or open connections.
 
-A fork copies only the thread that calls it, so that another one's locks would stay locked in the child for ever. A
-connection would be shared by all children: what one of them asks, another is answered.
+A fork copies only the thread that calls it, so that locks of other threads would stay locked in the child for ever. A
+connection would be shared by all children, and one of them would read the answers to another.
 """
 
 import os
@@ -15,7 +15,7 @@ def thread_count() -> int:
 
 
 def thread_problem() -> str:
-    """Empty: this is the only thread."""
+    """Return which other threads this process has; empty if there is none."""
     number = thread_count()
     if number == 1:
         return ""
@@ -27,7 +27,7 @@ def thread_problem() -> str:
 
 
 def connections() -> dict[str, str]:
-    """Open connections of this process: the peer by the kernel's number of the socket."""
+    """Return the open connections of this process: socket (as /proc names it) -> peer."""
     found = {}
     for descriptor in map(int, os.listdir("/proc/self/fd")):
         with suppress(OSError):
@@ -38,14 +38,16 @@ def connections() -> dict[str, str]:
 
 
 def connection_problem(before: dict[str, str]) -> str:
-    """Empty: there are no connections but those of `before`."""
+    """Return which connections were opened since `before`; empty if none was."""
     peers = sorted(peer for link, peer in connections().items() if link not in before)
     return f"it is connected to {', '.join(dict.fromkeys(peers))} since its import" if peers else ""
 
 
 def _peer(descriptor: int) -> str:
-    """HOST:PORT or a path; empty for what is no connection to another process: a datagram is nobody's answer, and a
-    socket pair (of an event loop) has no name. Raises OSError if it is not connected."""
+    """Return the peer of a socket as HOST:PORT or path. Raises OSError if it is not connected.
+
+    Empty if it is no connection to another process: a datagram socket, or a socket pair, which has no name.
+    """
     with socket.socket(fileno=os.dup(descriptor)) as copy:
         if copy.type != socket.SOCK_STREAM:
             return ""

@@ -1,4 +1,4 @@
-"""Making forks cheaper: the zygote's heap in pages of 2 MiB.
+"""Moves the zygote's heap into pages of 2 MiB, which makes forks cheaper.
 
 A fork copies one entry per page of private memory, 30,000 for a process that has imported Pipecat; with huge pages it
 is a few dozen, and the fork takes 1.7 ms instead of 3.5. Children still copy what they write in pieces of 4 KiB.
@@ -11,9 +11,9 @@ _MADV_COLLAPSE = 25  # Linux 6.1
 
 
 def collapse_heap() -> int:
-    """Ask the kernel to collapse this process's private memory into huge pages; returns how many bytes it took on.
+    """Ask the kernel to collapse this process's private memory into huge pages; return how many bytes it did.
 
-    A favour, not a need: an older kernel, one without huge pages or one short of memory refuses, and nothing changes.
+    This is optional: an older kernel, or one without huge pages or memory, refuses, and nothing changes.
     """
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
@@ -26,7 +26,7 @@ def collapse_heap() -> int:
 
 
 def _private_memory() -> list[tuple[int, int]]:
-    """Address ranges of the heap and of anonymous mappings."""
+    """Return the address ranges of the heap and of anonymous mappings."""
     ranges = []
     with open("/proc/self/maps") as maps:
         for line in maps:

@@ -1,8 +1,8 @@
-"""What a bot does in an idle process, so that it is done when a session comes: its module's `async def warm_up()`.
+"""Calls a bot's `async def warm_up()` in an idle process, so that its connections are open when a session comes.
 
-It is called in the event loop of the session, after `Ready`, and then once a minute until somebody calls: whatever it
-opens (a connection to a provider) would otherwise be closed by the other end in the meantime. The process is as ready
-without it: a call that fails, or takes longer than its deadline, is logged once and tried again a minute later.
+It is called in the session's event loop, after `Ready`, and then once a minute until a session comes, because providers
+close connections that are not used. The process counts as ready without it: if a call fails or exceeds its deadline,
+that is logged once, and it is called again a minute later.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 WarmUp = Callable[[], Awaitable[None]]
 DECLARATION = "warm_up"
 
-BEFORE_THE_FIRST_SECONDS = 0.2  # who is wanted at once has no time to lose
+BEFORE_THE_FIRST_SECONDS = 0.2  # so that it does not delay a session that comes at once
 EVERY_SECONDS = 60.0  # less than providers keep a silent connection
 DEADLINE_SECONDS = 10.0
 
 
 class Idle:
-    """The time of a process between `Ready` and its caller."""
+    """Keeps a bot warm between `Ready` and the session."""
 
     def __init__(self, agent: str, warm_up: WarmUp | None) -> None:
         self._agent = agent
@@ -34,7 +34,7 @@ class Idle:
             self._task = asyncio.get_running_loop().create_task(self._keep_warm(self._warm_up))
 
     def end(self) -> None:
-        """Somebody calls: the loop is theirs, and a call that is under way is given up."""
+        """Stop, because a session has come; a call of `warm_up` that is under way is cancelled."""
         if self._task is not None:
             self._task.cancel()
             self._task = None

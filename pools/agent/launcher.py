@@ -1,6 +1,6 @@
-"""The supervisor's side of starting agents: a zygote that forks them, or a fresh interpreter for each.
+"""Starts agent processes for the supervisor: a zygote forks them, or each gets a fresh interpreter.
 
-Only the standard library is imported here: the Django process never imports Pipecat.
+Only the standard library is imported here, because the Django process must never import Pipecat.
 """
 
 import array
@@ -30,14 +30,14 @@ _FD_BYTES = array.array("i").itemsize
 
 
 class ZygoteUnavailable(Exception):
-    """The zygote is gone, or so far behind that its queue of forks is full: spawn instead, or try again."""
+    """The zygote is gone, or its queue of forks is full. The caller may spawn instead, or try again."""
 
 
 class Zygote:
-    """A fork server: `python -m pools.agent.zygote` with the bot imported and its models loaded.
+    """The supervisor's handle on its fork server, `python -m pools.agent.zygote`.
 
-    Agents that it has forked outlive it. Forks asked for while it warms up are made when it is ready. Nothing here
-    blocks.
+    Agents outlive the zygote that forked them. Forks that are requested during its warm-up are made once it is ready.
+    No method blocks.
     """
 
     def __init__(self, config: AgentConfig) -> None:
@@ -54,11 +54,11 @@ class Zygote:
 
     @property
     def alive(self) -> bool:
-        """Whether its process exists. (It is no use after `eof`, which comes a moment earlier.)"""
+        """Whether its process exists. `eof` is known a moment earlier; after it the zygote is useless."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it. `receive()` will bring ZygoteReady or WarmupFailed. Raises OSError."""
+        """Start the process. `receive()` later returns ZygoteReady or WarmupFailed. Raises OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         try:
@@ -71,11 +71,11 @@ class Zygote:
         self._control = ours
 
     def fileno(self) -> int:
-        """Its control socket, for a selector; -1 before `start` and after `stop`."""
+        """Return its control socket, for a selector; -1 before `start` and after `stop`."""
         return self._control.fileno() if self._control else -1
 
     def fork(self, uuid: str) -> AgentChannel:
-        """Ask for an agent. Returns at once; the agent says Ready, or its channel comes to EOF if the fork is refused.
+        """Request a fork. Returns at once; later the channel brings Ready, or EOF if the fork was refused.
 
         Raises ZygoteUnavailable.
         """
@@ -93,9 +93,10 @@ class Zygote:
         return channel
 
     def receive(self) -> list[Message]:
-        """ZygoteReady, WarmupFailed, Forked, ForkRefused, AgentExited; the channels concerned are brought up to date.
+        """Return the messages that have arrived, and update the channels that they concern.
 
-        Sets `eof`. Raises ProtocolError.
+        These are ZygoteReady, WarmupFailed, Forked, ForkRefused and AgentExited. Sets `eof` when the zygote is gone.
+        Raises ProtocolError.
         """
         messages: list[Message] = []
         while self._control is not None and not self.eof:
@@ -122,25 +123,25 @@ class Zygote:
                 channel.identify(message.pid, descriptors.pop())
         elif isinstance(message, AgentExited) and (channel := self._agents.pop(message.agent, None)):
             channel.has_exited(message.status)
-        for unclaimed in descriptors:  # of an agent that has been forgotten meanwhile
+        for unclaimed in descriptors:  # the supervisor has dropped this agent meanwhile
             os.close(unclaimed)
         return message
 
     def stop(self) -> None:
-        """Let it go: it exits at the EOF. Its agents live on by their own rules."""
+        """Close the socket; the zygote exits at EOF. Its agents live on by their own rules."""
         self.eof = True
         if self._control is not None:
             self._control.close()
 
     def kill(self) -> None:
-        """SIGKILL, for one that hangs. Its agents live on."""
+        """Kill a zygote that hangs (SIGKILL). Its agents live on."""
         if self._process is not None:
             self._process.kill()
         self.stop()
 
 
 def spawn(config: AgentConfig, uuid: str) -> AgentChannel:
-    """Start an agent in a fresh interpreter: slow (imports and models), but needs no zygote. Raises OSError.
+    """Start an agent in a fresh interpreter. This is slow (imports, models) but needs no zygote. Raises OSError.
 
     Its first message is Ready or WarmupFailed.
     """
@@ -156,9 +157,9 @@ def spawn(config: AgentConfig, uuid: str) -> AgentChannel:
 
 
 def _start_python(module: str, config: AgentConfig, control: socket.socket, *arguments: str) -> subprocess.Popen[bytes]:
-    """Run one of our modules with `control` inherited, its number being the first argument, in a session of its own.
+    """Run a module in a process session of its own. It inherits `control`, whose number is its first argument.
 
-    Both of its output streams are our standard error: standard output may be somebody's table or JSON.
+    Both of its output streams go to our standard error, because our standard output may be a table or JSON.
     """
     fd = control.fileno()
     return subprocess.Popen(

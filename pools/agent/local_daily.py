@@ -1,4 +1,4 @@
-"""Daily's client SDK, as far as the sandbox can carry it: what stands behind Pipecat's `DailyTransport` there.
+"""Stands in for Daily's client SDK in rooms of the sandbox, below Pipecat's `DailyTransport`.
 
 The transport is Pipecat's own, with all that it does and tells; only the names that it has imported from `daily` are
 ours for a session in the sandbox. `CallClient` enters the room over a WebSocket (`sandbox_room`), where it hears who
@@ -26,7 +26,7 @@ from pools.agent.sandbox_room import JoinError, Participant, SandboxRoom, join_r
 
 logger = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 3.0  # a caller whose page has not connected by then is announced all the same
+CONNECT_SECONDS = 3.0  # after this, a caller is announced even if their page has not connected
 _CLOSE_SECONDS = 1.0
 _SOURCE = "microphone"
 
@@ -36,7 +36,7 @@ Answered = Callable[[dict[str, Any], str | None], None]
 
 
 class SandboxCannot(NotImplementedError):
-    """The bot asks for something that Daily has and the sandbox has not."""
+    """The bot uses a feature of Daily that the sandbox does not have."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the sandbox cannot do this, Daily can: {what}")
@@ -47,7 +47,7 @@ class SandboxCannot(NotImplementedError):
 
 
 class AudioTrack:
-    """`CustomAudioTrack`: its source, by an id."""
+    """`CustomAudioTrack` of the SDK."""
 
     known: dict[str, AudioSource] = {}
 
@@ -57,7 +57,7 @@ class AudioTrack:
 
 
 class VideoSource:
-    """`CustomVideoSource`: what a bot shows is not carried."""
+    """`CustomVideoSource` of the SDK; video is discarded."""
 
     def __init__(self, width: int, height: int, color_format: str) -> None:
         self.width, self.height, self.color_format = width, height, color_format
@@ -67,14 +67,14 @@ class VideoSource:
 
 
 class VideoTrack:
-    """`CustomVideoTrack`."""
+    """`CustomVideoTrack` of the SDK."""
 
     def __init__(self, source: VideoSource) -> None:
         self.id = str(uuid.uuid4())
 
 
 class Speaker:
-    """`VirtualSpeakerDevice`: all callers mixed into one, for a bot that wants no track of each."""
+    """`VirtualSpeakerDevice` of the SDK: all callers mixed, for a bot that does not use their single tracks."""
 
     def __init__(self, name: str, sample_rate: int, channels: int) -> None:
         self.name, self.sample_rate, self.channels = name, sample_rate, channels
@@ -122,7 +122,7 @@ def _mixed(voices: list[bytes]) -> bytes:
 
 
 class Daily:
-    """`Daily`: the process's devices. There is nothing native to start."""
+    """`Daily` of the SDK: the devices of the process. There is nothing native to start."""
 
     speaker: Speaker | None = None
 
@@ -150,7 +150,7 @@ class Daily:
 
 
 class Caller:
-    """Somebody else in the room: what is heard of them, and how they are reached."""
+    """Another participant in the room: their audio, and the connection to their page."""
 
     def __init__(self, participant: Participant) -> None:
         self.id: str = participant["id"]
@@ -165,7 +165,7 @@ class Caller:
 
 
 class CallClient:
-    """`daily.CallClient`, in a room of the sandbox."""
+    """`daily.CallClient` of the SDK, in a room of the sandbox."""
 
     def __init__(self, event_handler: Any) -> None:
         self._events = event_handler
@@ -174,13 +174,13 @@ class CallClient:
         self._room: SandboxRoom | None = None
         self._voice: Voice | None = None
         self._callers: dict[str, Caller] = {}
-        self._talking_to = ""  # one page has the bot's ear; the others are told that it is busy
+        self._talking_to = ""  # the bot listens to one page; others are told that it is busy
         self._offers: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._answering: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else that the SDK has."""
+        """Provide every other method of the SDK."""
         if name.startswith("_"):
             raise AttributeError(name)
         raise SandboxCannot(f"CallClient.{name}")
@@ -255,7 +255,7 @@ class CallClient:
         if event == "joined":
             self._came(participant)
         elif caller := self._callers.get(participant["id"]):
-            self._announce(caller)  # to go, they must have been there
+            self._announce(caller)  # before they can leave, they must have been announced
             self._went(caller)
 
     def _came(self, participant: Participant) -> None:
@@ -295,7 +295,7 @@ class CallClient:
             self._offers.put_nowait((sender, str(data.get("sdp", ""))))
 
     async def _answer_offers(self, room: SandboxRoom) -> None:
-        """One after the other; a page that has come back makes another one."""
+        """Answer offers one after the other; a page that returns makes a new one."""
         while True:
             sender, sdp = await self._offers.get()
             caller = self._callers.get(sender)
@@ -307,7 +307,7 @@ class CallClient:
             self._talking_to = sender
             try:
                 await room.send(sender, await self._connect(caller, sdp))
-            except Exception as error:  # aiortc raises all sorts of things about what is in an offer
+            except Exception as error:  # aiortc raises various exceptions for invalid offers
                 logger.warning("offer from=%s refused error=%s: %s", sender, type(error).__name__, error)
                 await room.send(sender, {"type": "refused", "reason": "the bot could not make sense of the offer"})
                 self._announce(caller)
@@ -411,7 +411,7 @@ class CallClient:
 
 
 def _voice(settings: dict[str, Any]) -> Voice:
-    """What the bot's microphone is, by the settings of a join."""
+    """Return the bot's microphone, as the settings of a join name it."""
     microphone = settings.get("inputs", {}).get(_SOURCE, {})
     source = AudioTrack.known.get(microphone.get("settings", {}).get("customTrack", {}).get("id", ""))
     return Voice(source or AudioSource(48_000, 1))
@@ -422,7 +422,7 @@ def _to_speaker(speaker: Speaker, caller: str, audio: Any) -> None:
 
 
 def _as_daily(participant: Participant, *, local: bool = False) -> dict[str, Any]:
-    """A participant in the SDK's shape."""
+    """Convert a participant into the SDK's form."""
     sound = {"state": "playable" if participant.get("media") or local else "off", "subscribed": "subscribed"}
     return {
         "id": participant["id"],
@@ -461,10 +461,10 @@ _NAMES: dict[str, Any] = {
 
 
 def stand_in() -> None:
-    """From now on Pipecat's Daily transports of this process are in the sandbox."""
+    """Make Pipecat's Daily transports in this process use the sandbox."""
 
     def put(_self: Any, queue: asyncio.Queue[Any], callback: Any, *args: Any) -> None:
-        """The original waits for the event loop, in a thread of the SDK's; we are the event loop."""
+        """Queue a callback without waiting: the SDK would wait in a thread of its own, but this is the event loop."""
         queue.put_nowait((callback, *args))
 
     for name, value in _NAMES.items():

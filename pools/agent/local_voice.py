@@ -1,4 +1,4 @@
-"""Voices in a room of the sandbox: what the bot says goes to its caller over WebRTC (aiortc), and back.
+"""Carries voices in a room of the sandbox: between the bot and its caller, over WebRTC (aiortc).
 
 One clock gives the pace to what the bot says, whether a page listens or nobody does: a chunk that has been written is
 done when it has been spoken. Imported by the warm-up of a process whose bot uses Pipecat.
@@ -26,7 +26,7 @@ from av import AudioFrame, AudioResampler
 logger = logging.getLogger(__name__)
 
 FRAME_SECONDS = 0.02
-_CATCH_UP_SECONDS = 1.0  # a loop that was busy for longer does not make up for all of it
+_CATCH_UP_SECONDS = 1.0  # after a longer delay of the event loop, the rest is not made up for
 _UNSENT_FRAMES = 50
 _UNSENT_MESSAGES = 1000
 
@@ -37,7 +37,7 @@ Hear = Callable[[AudioFrame | None], None]
 
 
 class AudioSource:
-    """Where the bot writes what it says: 16-bit samples, interleaved."""
+    """Takes what the bot says: 16-bit samples, interleaved."""
 
     def __init__(self, sample_rate: int, channels: int, auto_silence: bool = True) -> None:
         self.sample_rate = sample_rate
@@ -56,7 +56,7 @@ class AudioSource:
         return samples
 
     def take(self) -> bytes:
-        """The next 20 ms; silence where nothing was written."""
+        """Return the next 20 ms, filled with silence."""
         taken = bytearray()
         while self._chunks and len(taken) + len(self._chunks[0][0]) <= self._piece:
             piece, done, samples = self._chunks.popleft()
@@ -69,7 +69,7 @@ class AudioSource:
 
 
 class Voice:
-    """The bot's voice: takes from its source at the pace of speech, and gives it to who listens."""
+    """Plays the bot's voice in real time: takes it from its source and gives it to all connections."""
 
     def __init__(self, source: AudioSource) -> None:
         self._source = source
@@ -77,7 +77,7 @@ class Voice:
         self._speaking = asyncio.get_running_loop().create_task(self._speak())
 
     def listener(self) -> "VoiceTrack":
-        """A track for one more connection."""
+        """Return a track for one more connection."""
         track = VoiceTrack(self._source.sample_rate, self._source.channels)
         self._listeners.append(track)
         self._source.written.set()
@@ -94,7 +94,7 @@ class Voice:
         clock = asyncio.get_running_loop().time
         due = clock()
         while True:
-            if not self._listeners:  # to whom silence would have to be sent
+            if not self._listeners:  # nobody needs silence to be sent
                 await self._source.written.wait()
             due = max(due + FRAME_SECONDS, clock() - _CATCH_UP_SECONDS)
             if clock() - due > FRAME_SECONDS and not self._listeners:
@@ -106,7 +106,7 @@ class Voice:
 
 
 class VoiceTrack(MediaStreamTrack):
-    """What one connection carries of the bot's voice."""
+    """The bot's voice as one connection carries it."""
 
     kind = "audio"
 
@@ -119,12 +119,12 @@ class VoiceTrack(MediaStreamTrack):
         self._frames: asyncio.Queue[bytes] = asyncio.Queue(_UNSENT_FRAMES)
 
     def put(self, samples: bytes) -> None:
-        if self._frames.full():  # nobody is connected yet, or any more: the newest is what counts
+        if self._frames.full():  # nobody is connected: keep the newest frames
             self._frames.get_nowait()
         self._frames.put_nowait(samples)
 
     def skip(self) -> None:
-        """Forget what was said before anybody could hear it."""
+        """Drop what was said before anybody could hear it."""
         while not self._frames.empty():
             self._frames.get_nowait()
 
@@ -140,7 +140,7 @@ class VoiceTrack(MediaStreamTrack):
 
 
 class AudioData(NamedTuple):
-    """What a renderer is given; the names are the SDK's."""
+    """A frame of audio for a renderer, with the SDK's names."""
 
     audio_frames: bytes
     sample_rate: int
@@ -153,7 +153,7 @@ class AudioData(NamedTuple):
 
 
 class Renderer:
-    """Gives what a caller says to a callback, at the rate that it wants."""
+    """Passes a caller's voice to a callback, at the sample rate that it wants."""
 
     def __init__(self, callback: Callable[[AudioData], None], sample_rate: int) -> None:
         self._callback = callback
@@ -170,7 +170,7 @@ class Renderer:
 
 
 class SilentCaller:
-    """Somebody without a page is there: what they say is silence."""
+    """A caller without a page, who sends silence."""
 
     def __init__(self, hear: Hear) -> None:
         self._task = asyncio.get_running_loop().create_task(self._be_silent(hear))
@@ -208,7 +208,7 @@ class Peer:
         self._pc.on("connectionstatechange", self._state_changed)
 
     async def answer(self, sdp: str) -> str:
-        """The answer to an offer. Raises whatever an offer that is none makes of itself."""
+        """Return the answer to an offer. Raises various exceptions for an invalid one."""
         await self._pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
         self._pc.addTrack(self._track)
         await self._pc.setLocalDescription(await self._pc.createAnswer())
@@ -238,7 +238,7 @@ class Peer:
             self._listening.append(asyncio.get_running_loop().create_task(self._listen(track)))
 
     async def _listen(self, track: Any) -> None:
-        with contextlib.suppress(MediaStreamError):  # the end of it
+        with contextlib.suppress(MediaStreamError):  # raised at the end of the stream
             while True:
                 self._hear(await track.recv())
 

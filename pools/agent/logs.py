@@ -1,4 +1,4 @@
-"""The output of an agent in a session: prefixed, redacted, bounded, and never in the way of the call.
+"""Handles the output of an agent in a session: prefixes, redacts and bounds it, and never blocks the call.
 
 Everything that the process writes to its standard output and error, native libraries included, goes into a pipe
 that a thread of the same process drains into the pod's standard error. A pipe that nobody drains stops a call after
@@ -23,16 +23,16 @@ from pools.logs import log_format
 from pools.logs.redaction import Redactor
 
 THREAD = "session-log"
-MAX_LINE = 4096  # bytes with prefix and newline: as much as a pipe takes from one writer in one piece (PIPE_BUF)
+MAX_LINE = 4096  # bytes with prefix and newline; a pipe takes as much in one piece (PIPE_BUF)
 LINES_PER_SECOND = 200
 BURST_LINES = 1000
-_PIPE_BYTES = 256 * 1024  # native code that prints while it holds the interpreter's lock cannot be drained meanwhile
+_PIPE_BYTES = 256 * 1024  # room for what native code prints while it holds the GIL, when nobody can drain the pipe
 _LONGEST_UNREAD_LINE = 64 * 1024
 _CLOSE_SECONDS = 0.5
 
 
 class SessionLog:
-    """Standard output and error of this process, from now until `close`."""
+    """Captures standard output and error of this process, from now until `close`."""
 
     def __init__(self, ids: Mapping[str, Any], redactor: Redactor, form: str) -> None:
         """`ids` are on every line: as text `agent=1a2b3c4d pid=17 session=... `, as JSON fields of their own."""
@@ -54,7 +54,7 @@ class SessionLog:
         self._lines.finish()
 
     def close(self) -> None:
-        """Write what is still in the pipe; for half a second at most, as a program of the bot's may hold it open."""
+        """Write what is still in the pipe, for at most half a second: a program of the bot's may hold it open."""
         with contextlib.suppress(OSError, ValueError):  # the bot may have closed or replaced them
             sys.stdout.flush()
             sys.stderr.flush()
@@ -64,14 +64,14 @@ class SessionLog:
 
 
 class Lines:
-    """Cuts a stream of bytes into lines, and passes on as many as are allowed."""
+    """Cuts a stream of bytes into lines, and passes on as many as the rate allows."""
 
     def __init__(self, compose: Callable[[bytes], bytes], redactor: Redactor, sink: Callable[[bytes], bool]) -> None:
         self._compose = compose
         self._redactor = redactor
         self._sink = sink
         self._partial = b""
-        self._skipping = False  # the rest of a line that was too long to keep
+        self._skipping = False  # true during the rest of a line that is too long
         self._allowance = float(BURST_LINES)
         self._refilled = time.monotonic()
         self._dropped = 0
@@ -116,7 +116,7 @@ class Lines:
 
 
 def composer(ids: Mapping[str, Any], form: str) -> Callable[[bytes], bytes]:
-    """What puts `ids` on each line."""
+    """Return the function that puts `ids` on each line."""
     return log_format.json_line(ids, MAX_LINE) if form == log_format.JSON else log_format.text_line(ids, MAX_LINE)
 
 
@@ -131,23 +131,23 @@ _pods_stderr = 2
 
 
 def pods_stderr() -> int:
-    """The descriptor of the pod's standard error in this process."""
+    """Return the descriptor of the pod's standard error in this process."""
     return _pods_stderr
 
 
 def keep_pods_stderr() -> None:
-    """Remember it under another number: descriptor 2 is about to be something else."""
+    """Duplicate the pod's standard error, before descriptor 2 is replaced."""
     global _pods_stderr
     _pods_stderr = os.dup(2)
 
 
 def open_sink(descriptor: int) -> Callable[[bytes], bool]:
-    """A writer to the pod's standard error that never blocks; it says whether the line went out.
+    """Return a function that writes a line to the pod's standard error without blocking, and returns if it was written.
 
     Not O_NONBLOCK on the descriptor itself: that flag belongs to the open file, and all processes of the pod share it.
     """
     mode = os.fstat(descriptor).st_mode
-    if stat.S_ISSOCK(mode):  # cannot be opened anew, but has a flag for a single write
+    if stat.S_ISSOCK(mode):  # cannot be opened again, but has a flag for single writes
         connection = socket.socket(fileno=os.dup(descriptor))
         return lambda line: _written(lambda: connection.send(line, socket.MSG_DONTWAIT))
     if stat.S_ISREG(
@@ -157,7 +157,7 @@ def open_sink(descriptor: int) -> Callable[[bytes], bool]:
         return lambda line: _written(lambda: os.write(file, line))
     try:
         own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # e.g. opened by root before the privileges were dropped
+    except OSError:  # for instance, it was opened by root before privileges were dropped
         shared = os.dup(descriptor)
         poll = select.poll()
         poll.register(shared, select.POLLOUT)
@@ -175,7 +175,7 @@ def _written(write: Callable[[], int]) -> bool:
 
 
 def log_to_stderr() -> None:
-    """Our own loggers write to standard error, redacted; a bot may configure the root logger as it likes."""
+    """Make our own loggers write redacted lines to standard error; the root logger is left to the bot."""
     handler = logging.StreamHandler()
     handler.setFormatter(log_format.formatter(log_format.form_of_environment()))
     ours = logging.getLogger("pools")

@@ -1,4 +1,4 @@
-"""Voice activity and end-of-turn models, loaded before the fork and shared with the bot's own analyzers.
+"""Loads the voice activity and end-of-turn models before the fork, and shares them with the bot's own analyzers.
 
 A bot builds `SileroVADAnalyzer()` and `LocalSmartTurnAnalyzerV3()` when its session begins (Pipecat's aggregators
 build the second by default): 70 ms and the models' memory, once a session. An ONNX session holds no state between
@@ -38,7 +38,7 @@ class SharedSession(onnxruntime.InferenceSession):
 
 
 def _key(path: Any, options: Any, providers: Any, others: dict[str, Any]) -> tuple[Any, ...]:
-    """What has to be equal for two sessions to be the same; only files have a key that occurs twice."""
+    """Return a key that is equal for sessions that can be shared; only sessions of files are shared."""
     if not isinstance(path, str | os.PathLike):
         return (id(path),)
     threads = (options.intra_op_num_threads, options.inter_op_num_threads) if options is not None else ()
@@ -48,7 +48,7 @@ def _key(path: Any, options: Any, providers: Any, others: dict[str, Any]) -> tup
 def load_and_run() -> dict[str, float]:
     """Load both models, run each once in this thread (an executor's thread would not survive the fork), share them.
 
-    Returns what they said of silence. Raises whatever a model that does not work raises.
+    Returns their results for silence. Raises whatever a model that does not work raises.
     """
     global _collecting
     onnxruntime.InferenceSession = SharedSession

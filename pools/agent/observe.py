@@ -1,4 +1,4 @@
-"""Seeing, from outside an unchanged bot, when it joins, when callers come and go, when it first speaks and hears.
+"""Observes an unchanged bot from outside: when it joins, when callers come and go, when it first speaks and hears.
 
 Every Pipecat transport announces what happens in its room through `BaseTransport._call_event_handler(name, ...)`,
 whether or not the bot has a handler for it; every output transport pushes a `BotStartedSpeakingFrame`; what is heard
@@ -19,7 +19,7 @@ _JOINED = {"on_joined", "on_connected"}
 _CAME = {"on_first_participant_joined", "on_participant_joined", "on_client_connected"}
 _WENT = {"on_participant_left", "on_client_disconnected"}
 _PHONE = {"on_dialout_answered": "answered", "on_dialout_stopped": "stopped", "on_dialout_error": "error"}
-# Daily documents the types of errors, but not what its client for Python makes of them.
+# Daily documents the types of errors, but not the texts that its Python client makes of them.
 _NO_ROOM = re.compile(
     r"Error joining .*(\b(no|exp)-room\b|does not exist|no longer available)", re.IGNORECASE | re.DOTALL
 )
@@ -46,29 +46,29 @@ _installed = False
 
 
 def listen(listener: Listener | None) -> None:
-    """From now on, tell `listener` (or nobody) what the transports of this process see."""
+    """Report to `listener` from now on what the transports of this process see; None: to nobody."""
     global _listener
     _listener = listener
 
 
 def sees_joins() -> bool:
-    """Whether a bot that joins a Daily room in this process would be noticed (and its absence means something)."""
+    """Return whether joins of Daily rooms are observed in this process, so that a missing one means something."""
     return _installed and _DAILY in sys.modules
 
 
 def sees_speech() -> bool:
-    """Whether it would be noticed if the bot spoke or heard something."""
+    """Return whether it is observed when the bot speaks or hears something."""
     return _installed
 
 
 def note_error(words: str) -> None:
-    """Something of the call does not work; the bot may go on."""
+    """Report an error in the call after which the bot may go on."""
     if _listener is not None:
         _listener.error_seen(words)
 
 
 def install() -> None:
-    """Wrap Pipecat's transports. Call it once Pipecat has been imported; calling it again does nothing."""
+    """Wrap Pipecat's transports. Call it after Pipecat was imported; a second call does nothing."""
     global _installed
     if _installed:
         return
@@ -113,7 +113,7 @@ def _observe_frames(processor: Any) -> None:
     push, push_error = processor.push_frame, processor.push_error_frame
 
     def observed_push(self: Any, frame: Any, *args: Any, **kwargs: Any) -> Any:
-        """Not a coroutine function of its own: every frame of a call passes here, many times."""
+        """Note the frames of interest. It is not a coroutine function, because every frame passes here many times."""
         if _listener is not None and isinstance(frame, either):
             _listener.heard(words=isinstance(frame, words))
         return push(self, frame, *args, **kwargs)
@@ -165,7 +165,8 @@ def _note(event_name: str, args: tuple[Any, ...]) -> None:
 
 
 def _note_error(words: str) -> None:
-    """A refused join is final: Pipecat's transport does not try again. Another failure to join may be the network's."""
+    """Report a failed join. A refusal is final, because Pipecat's transport does not retry; other failures may be the
+    network's."""
     if _listener is None:
         return
     if _NO_ROOM.match(words):
@@ -177,14 +178,14 @@ def _note_error(words: str) -> None:
 
 
 def _present_already(args: tuple[Any, ...]) -> list[str]:
-    """Daily's answer to a join lists everybody in the room, ourselves as "local"."""
+    """Report who is in the room. Daily's answer to a join lists everybody, with ourselves as "local"."""
     answer = args[0] if args and isinstance(args[0], dict) else {}
     participants = answer.get("participants")
     return [str(key) for key in participants if key != "local"] if isinstance(participants, dict) else []
 
 
 def _identity(args: tuple[Any, ...]) -> str:
-    """Daily's participants are dictionaries with an id; other transports pass their connection."""
+    """Return what identifies a participant: Daily passes a dictionary with an id, other transports a connection."""
     subject = args[0] if args else None
     if isinstance(subject, dict):
         return str(subject.get("id", ""))

@@ -1,8 +1,8 @@
-"""The output of a zygote and of all that is not in a session yet: redacted by a process of its own.
+"""Redacts the output of a zygote and of agents outside of a session, in a process of its own.
 
-A bot prints what it likes while it is imported and in `warm_up`, its keys included. A thread that redacts it, as in a
-session, would forbid the zygote to fork. So another process does, forked before anything is imported. It outlives a
-zygote that crashes, whose last words it still passes on, and ends when nobody can write to it any more.
+A bot may print anything while it is imported and in `warm_up`, even its keys. In a session a thread redacts the output,
+but a zygote with a second thread could not fork. So another process does it, forked before anything is imported. It
+outlives a zygote that crashes, passes on its last output, and ends when all writers are gone.
 """
 
 import os
@@ -19,7 +19,7 @@ from pools.logs.redaction import process_redactor
 
 
 def redact_output(ids: Mapping[str, Any]) -> None:
-    """Whatever this process and its children write from now on is redacted, and has `ids` before it."""
+    """Redact whatever this process and its children print from now on, and put `ids` before each line."""
     keep_pods_stderr()
     read_end, write_end = wide_pipe()
     sys.stdout.flush()
@@ -33,15 +33,15 @@ def redact_output(ids: Mapping[str, Any]) -> None:
 
 
 def _pass_on(read_end: int, ids: Mapping[str, Any]) -> NoReturn:
-    """Until the last writer is gone."""
+    """Redact and write lines until the last writer is gone."""
     try:
-        os.setsid()  # the end of an agent is the end of its process group
+        os.setsid()  # so that it survives when the process group of an agent is killed
         with suppress(OSError):
             Path("/proc/self/comm").write_text(OUTPUT_PROCESS)
         form = form_of_environment()
         if form == JSON:
             ids = {**ids, "pod": os.environ.get("POD_NAME", "")}
-        _close_all_but(0, 1, 2, read_end, pods_stderr())  # the control socket would otherwise have no end
+        _close_all_but(0, 1, 2, read_end, pods_stderr())  # otherwise the control socket would never see EOF
         lines = Lines(composer(ids, form), process_redactor(), open_sink(pods_stderr()))
         while data := os.read(read_end, 64 * 1024):
             lines.feed(data)
@@ -59,7 +59,7 @@ def _close_all_but(*kept: int) -> None:
 
 @contextmanager
 def last_words() -> Iterator[list[str]]:
-    """What Python code prints meanwhile; the list is empty, or holds the last line."""
+    """Remember the last line that Python code prints meanwhile; the list is empty until there is one."""
     words: list[str] = []
     streams = [stream for stream in (sys.stdout, sys.stderr) if hasattr(stream, "__dict__")]
     for stream in streams:

@@ -1,8 +1,8 @@
-"""Bots that can join before anybody has claimed them: hot pairs (`VOICE_AGENT_PREJOIN`).
+"""Lets bots join a room before their session is claimed: pre-joined pairs (`VOICE_AGENT_PREJOIN`).
 
-A bot module says that it can with `PREJOIN = True`. It is then called with an empty body and joins its room; what it is
-to say depends on `await claimed_body(runner_args)`, which returns at the claim. A caller comes only after that. Called
-in the ordinary way, with its body, it gets that at once.
+A bot module declares that it can with `PREJOIN = True`. It is then called with an empty body and joins its room, and
+`await claimed_body(runner_args)` returns the session's body at the claim, before the caller joins. If the bot is called
+in the ordinary way, with its body, that call returns at once.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ _waiting: asyncio.Future[dict[str, Any]] | None = None
 
 
 def begin() -> None:
-    """The bot of this process is about to be called without its body."""
+    """Prepare for a bot that is called before its session is claimed."""
     global _waiting
     _waiting = asyncio.get_running_loop().create_future()
 
@@ -25,7 +25,7 @@ def deliver(body: dict[str, Any]) -> None:
 
 
 async def claimed_body(runner_args: Any) -> dict[str, Any]:
-    """The body of the session, as soon as there is one."""
+    """Return the body of the session, as soon as it is claimed."""
     if _waiting is None:
         return runner_args.body or {}
     return await asyncio.shield(_waiting)

@@ -1,4 +1,4 @@
-"""Modules that a first session would import, imported before the fork."""
+"""Imports, before the fork, the modules that a first session would import."""
 
 import importlib
 import logging
@@ -41,7 +41,7 @@ LAZY_MODULES: dict[str, tuple[str, ...]] = {
 
 
 def preload() -> list[str]:
-    """Import what is missing; returns the names of the listed modules that were imported by this call."""
+    """Import what is missing; return the names of the modules that this call has imported."""
     imported = []
     for trigger, names in LAZY_MODULES.items():
         if trigger not in sys.modules:

@@ -1,9 +1,9 @@
-"""An agent process: warm, handed one session, gone.
+"""The main loop of an agent process, which hosts exactly one session and exits.
 
-`main` is entered right after the fork (or, spawned, after the warm-up) and never returns. Until `Go` the process
-lives by its control socket: EOF, a `Stop`, or a `Go` that does not come in time ends it at once, so that a
-late or fenced supervisor cannot put a second bot into a room. From `Go` on it belongs to the session: EOF then means
-that the supervisor is gone, and the call is finished without it, its report left in the spool (`pools.agent.spool`).
+`main` is called right after the fork (or, if spawned, after the warm-up) and never returns. Until `Go`, EOF on the
+control socket, a `Stop` or a missing `Go` ends the process at once, so that a late or fenced supervisor cannot put a
+second bot into a room. From `Go` on the process belongs to the session: EOF then means that the supervisor is gone, and
+the call goes on without it; its report is left in the spool (`pools.agent.spool`).
 """
 
 import asyncio
@@ -44,9 +44,9 @@ from pools.protocol import (
 
 logger = logging.getLogger(__name__)
 
-GO_SECONDS = 4.0  # a supervisor without CPU is late; one that is later has been taken for lost by others, or will be
+GO_SECONDS = 4.0  # a supervisor short of CPU may be late; if it is later than this, other pods consider it lost
 _FLUSH_SECONDS = 2.0
-_OVERTIME_SECONDS = 30  # after the session limit, for a loop that no longer turns
+_OVERTIME_SECONDS = 30  # after the session limit, the kernel kills a process whose event loop is stuck
 
 
 class Agent(asyncio.Protocol):
@@ -68,14 +68,14 @@ class Agent(asyncio.Protocol):
         self._spool: SpoolFile | None = None
         self._redactor = process_redactor()
         self._idle = Idle(agent, bot.warm_up)
-        self.over = False  # the report is handed in, and the bot has had its time
+        self.over = False  # the report is delivered, and the time for afterwork is over
         self._leave_until = 0.0
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)  # so that resume_writing means: everything has gone out
+        self._transport.set_write_buffer_limits(high=0)  # so that resume_writing means that everything was sent
         self._send(Ready(pid=os.getpid(), version=self._config.version, warm=self._bot.facts))
         self._idle.begin()
 
@@ -118,8 +118,8 @@ class Agent(asyncio.Protocol):
         self._start = start
         if not start.prejoin:
             self._idle.end()
-        # Read before the answer: a pause right after it would otherwise not count. And the clock itself decides, not
-        # only the timer: after a pause, Go and the timer are both due.
+        # The clock is read before the answer, so that a pause right after it counts. `_go` compares the clock again:
+        # after a pause, Go and the timer are both due.
         self._go_until = time.monotonic() + GO_SECONDS
         self._send(Started(start.session, start.attempt))
         self._loop.call_later(GO_SECONDS, self._exit_without_go)
@@ -137,7 +137,7 @@ class Agent(asyncio.Protocol):
 
     def _go(self, go: Go, start: Start) -> None:
         if (go.session, go.attempt) != (start.session, start.attempt):
-            return  # for an earlier hand-off
+            return  # it belongs to an earlier hand-off
         if time.monotonic() > self._go_until:
             self._exit_without_go()
             return
@@ -161,12 +161,12 @@ class Agent(asyncio.Protocol):
         self._drained.set()
         if self._session is None:
             self._exit(0)
-        if not self._session.is_claimed:  # nobody could ever claim it any more
+        if not self._session.is_claimed:  # without a supervisor it can never be claimed
             self._session.stop("supervisor_gone", 1.0)
         self._transport.close()
 
     def loop_interrupted(self, error: BaseException) -> None:
-        """SystemExit or KeyboardInterrupt came out of a task that the bot had started."""
+        """Handle SystemExit or KeyboardInterrupt, raised by a task that the bot had started."""
         if self._session is None:
             self._exit(1)
         else:
@@ -175,8 +175,8 @@ class Agent(asyncio.Protocol):
     # --- session -----------------------------------------------------------------------------------------
 
     def _take_charge(self, start: Start) -> None:
-        """From now on the call must end, and end in a report, even if nobody is left to see to it."""
-        # The kernel's own clock, for a bot that blocks the loop in a process without a supervisor.
+        """Make sure that the call ends and leaves a report even if the supervisor disappears."""
+        # The kernel's timer works even if a bot blocks the event loop and no supervisor is left.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._session_limit = start.session_limit
         self._seconds_for_afterwork = start.afterwork
@@ -186,7 +186,7 @@ class Agent(asyncio.Protocol):
             return
         try:
             self._spool = SpoolFile(self._config.spool_dir, start.session, start.attempt)
-        except (OSError, ValueError) as error:  # not worth the call: only an orphan's report is at stake
+        except (OSError, ValueError) as error:  # go on: the file matters only if the supervisor disappears
             logger.error("session=%s no spool file error=%s", start.session, error)
 
     @staticmethod
@@ -208,7 +208,7 @@ class Agent(asyncio.Protocol):
             self._exit(1)
 
     async def _hand_in(self, ended: Ended) -> None:
-        """To the spool first: what has been written to a socket may die with its reader."""
+        """Deliver the report: first to the spool, because what is written to a socket is lost if its reader dies."""
         logger.info("session=%s ended reason=%s error=%s", ended.session, ended.reason, ended.error)
         if self._spool is not None:
             try:
@@ -223,7 +223,7 @@ class Agent(asyncio.Protocol):
             logger.error("session=%s the supervisor did not take the report", ended.session)
 
     def leave(self) -> NoReturn:
-        """The session is over and the loop has stopped: what the bot wants done at exit is done, if there is time."""
+        """Run the bot's exit handlers, within what is left of the time for afterwork, and exit."""
         left = max(0.0, self._leave_until - time.monotonic())
         watchdog = threading.Timer(left, self._exit, [0])
         watchdog.daemon = True
@@ -236,7 +236,7 @@ class Agent(asyncio.Protocol):
             self._transport.write(encode_frame(message))
 
     def _exit(self, status: int) -> NoReturn:
-        """Without Python's teardown: it takes a third of a second, and native libraries do not always survive it."""
+        """Exit without Python's teardown, which takes a third of a second and crashes some native libraries."""
         if self._log is not None:
             self._log.close()
         os._exit(status)
@@ -247,9 +247,9 @@ class Agent(asyncio.Protocol):
 
 
 def set_signals() -> None:
-    """Ctrl-C, or a signal to the whole service, is the supervisor's to answer; we follow its orders and its EOF.
+    """Make the process ignore Ctrl-C and SIGTERM: the supervisor handles them, and the agent follows its messages.
 
-    A handler that does nothing, because programs that a bot starts would inherit "ignore" but not a handler.
+    The handler does nothing instead of being SIG_IGN, because programs that a bot starts would inherit SIG_IGN.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
@@ -259,13 +259,13 @@ def set_signals() -> None:
 
 
 def after_fork() -> None:
-    """What a child must not share with its siblings."""
+    """Reset what a forked process must not share with its siblings."""
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # `random` and `ssl` reseed themselves
 
 
 def main(agent: str, config: AgentConfig, control: socket.socket, bot: WarmBot) -> NoReturn:
-    """Be the agent named `agent`, over `control`, until the process ends."""
+    """Run as the agent with this id, over the socket `control`, until the process ends."""
     become_subreaper()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -278,7 +278,7 @@ def main(agent: str, config: AgentConfig, control: socket.socket, bot: WarmBot) 
 
     loop.run_until_complete(connect())
     us = cast(Agent, protocol)
-    while not us.over:  # a bot that stops the loop has stopped it for one turn
+    while not us.over:  # if a bot stops the loop, it is started again
         try:
             loop.run_forever()
         except (SystemExit, KeyboardInterrupt) as error:

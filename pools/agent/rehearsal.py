@@ -1,8 +1,8 @@
-"""Playing through hand-offs in the zygote, so that its children do not do anything for the first time.
+"""Runs hand-offs in the zygote before the first fork, so that its children do nothing for the first time.
 
-What Python does once (specialising the bytecode of a function, filling a cache, building a lookup table) is done in
-the memory of the process that happens to do it. Done before the fork it is shared; done after it, it costs every child
-a copied page for each place that it touches: 3.3 ms between fork and Ready instead of 1.9.
+Some things Python does once per process: it specialises the bytecode of a function, fills caches, builds lookup tables.
+Done before the fork, the result is shared. Done after it, every child copies each page that is touched: 3.3 ms between
+fork and Ready instead of 1.9.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ _TIMES = 16  # Python 3.11 specialises a function after 8 calls
 
 
 def rehearse(config: AgentConfig, bot: WarmBot) -> None:
-    """Hand sessions with a bot that does nothing to agents of this very process. Leaves no trace but warmth."""
+    """Hand sessions with a bot that does nothing to agents in this process. Nothing else changes."""
     said_before = logging.root.manager.disable
     logging.disable(logging.INFO)
     for _ in range(_TIMES):
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(_hand_off(config, WarmBot(_no_bot, bot.facts)))
-        except (EOFError, BrokenPipeError):  # told to go too late, on a busy machine: it gives up, as an agent does
+        except (EOFError, BrokenPipeError):  # Go came too late on a busy machine, and the agent gave up
             logger.warning("zygote rehearsal interrupted")
         finally:
             loop.close()
@@ -43,7 +43,7 @@ async def _no_bot(_runner_args: Any) -> None:
 
 
 class _Understudy(Agent):
-    """Everything but what changes the process."""
+    """An agent without the steps that change the process."""
 
     def _take_over_output(self, start: Start) -> None: ...
 
@@ -54,7 +54,7 @@ class _Understudy(Agent):
 
 
 async def _hand_off(config: AgentConfig, bot: WarmBot) -> None:
-    """The supervisor's side, with the messages in the order of a real hand-off."""
+    """Play the supervisor's side, with the messages in the order of a real hand-off."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
@@ -70,7 +70,7 @@ async def _hand_off(config: AgentConfig, bot: WarmBot) -> None:
 
 
 async def _answer(ours: socket.socket, frames: FrameReader) -> list[Message]:
-    """Raises EOFError when the other side has hung up."""
+    """Wait for messages from the agent. Raises EOFError when it has closed the connection."""
     messages: list[Message] = []
     while not messages:
         data = await asyncio.get_running_loop().sock_recv(ours, 65536)

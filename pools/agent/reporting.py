@@ -1,7 +1,6 @@
-"""What a bot says about its session: `from pools.agent import report`.
+"""Lets a bot report the outcome, transcript and details of its session: `from pools.agent import report`.
 
-Optional for bots, and harmless where there is no session (in a test, under Pipecat's own runner): then it is kept
-and nobody asks for it.
+Reporting is optional. Outside of a session (in a test, under Pipecat's own runner) it has no effect.
 """
 
 import json
@@ -16,7 +15,7 @@ MAX_DEPTH = 20  # of nested lists and objects; what lies deeper (or refers to it
 
 
 class Report:
-    """What has been reported so far, always fit to be sent: JSON, bounded, storable by PostgreSQL."""
+    """What a bot has reported so far, as JSON of bounded size that PostgreSQL can store."""
 
     def __init__(self) -> None:
         self.outcome = ""
@@ -38,9 +37,9 @@ _report = Report()
 
 
 def report(*, outcome: str | None = None, transcript: list[dict[str, Any]] | None = None, **detail: Any) -> None:
-    """Say how the session went; may be called as often as there is news.
+    """Report how the session goes or went. May be called any number of times.
 
-    `outcome` is the template's word for it (at most 50 characters; the last one counts), `transcript` the whole
+    `outcome` is one of the template's outcomes (at most 50 characters; the last one counts), `transcript` the whole
     conversation so far as `[{"role": ..., "content": ...}, ...]` (replaces the earlier one; the oldest entries go if it
     exceeds 1 MiB), `detail` anything else that is JSON (merged; what is not JSON becomes its `str()`).
     """
@@ -48,12 +47,12 @@ def report(*, outcome: str | None = None, transcript: list[dict[str, Any]] | Non
 
 
 def current_report() -> Report:
-    """What the bot of this process has reported."""
+    """Return what the bot of this process has reported."""
     return _report
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """`value` as JSON can hold it, whatever the bot gave us."""
+    """Convert any value into one that JSON can hold."""
     if isinstance(value, str):
         return _storable(value)
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
@@ -67,12 +66,12 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def _storable(text: str) -> str:
-    """Without NUL and lone surrogates, which PostgreSQL's jsonb and UTF-8 cannot hold."""
+    """Remove NUL and lone surrogates, which PostgreSQL's jsonb and UTF-8 cannot hold."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _bounded_transcript(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The newest entries that fit into MAX_REPORT_BYTES."""
+    """Return the newest entries that fit into MAX_REPORT_BYTES."""
     room = MAX_REPORT_BYTES
     for position in range(len(entries) - 1, -1, -1):
         room -= len(json.dumps(entries[position])) + 1

@@ -1,4 +1,4 @@
-"""A participant in a room of the sandbox.
+"""Joins a room of the sandbox as a participant, and follows what happens in it.
 
 Real Daily rooms are joined by the bot's transport, over WebRTC. The sandbox carries no media: there the agent's shell
 joins in the bot's place (`Start.sandbox`), over a WebSocket that stays open for as long as the session lasts, and whose
@@ -25,8 +25,8 @@ Receiver = Callable[[str, dict[str, Any]], None]
 
 
 class JoinError(Exception):
-    """The sandbox did not let us in; the message is its error type and text. `no_room`: the room does not exist, or
-    not any more."""
+    """The sandbox refused the join; the message is its error type and text. `no_room`: the room does not exist (any
+    more)."""
 
     def __init__(self, message: str, *, no_room: bool = False) -> None:
         super().__init__(message)
@@ -34,10 +34,10 @@ class JoinError(Exception):
 
 
 class SandboxRoom:
-    """Our presence in one room."""
+    """The presence of this process in one room."""
 
     def __init__(self, room_url: str, token: str, receiver: Receiver | None = None, user_name: str = "") -> None:
-        """With a `receiver` we can be spoken with: it takes the messages of the other participants."""
+        """`receiver` takes the messages of other participants; without it, nobody can connect to us."""
         self._address = _join_address(room_url)
         self._hello = {"token": token, "media": receiver is not None, **({"user_name": user_name} if user_name else {})}
         self._receiver = receiver
@@ -52,7 +52,7 @@ class SandboxRoom:
         self.is_left = False
 
     def subscribe(self, callback: Callback) -> None:
-        """Tell `callback` who comes and goes, beginning with who was there when we came.
+        """Tell `callback` who joins and leaves, beginning with those who were there when we joined.
 
         A bot may take longer to start than a caller to give up, and has to know that somebody was there.
         """
@@ -61,11 +61,11 @@ class SandboxRoom:
             callback(event, participant)
 
     def subscribe_to_phones(self, callback: Callback) -> None:
-        """Tell `callback` of dialled telephones: "connected", "answered", "stopped", "error", and the event."""
+        """Tell `callback` of dialled phones: "connected", "answered", "stopped" or "error", and the event."""
         self._phone_callbacks.append(callback)
 
     async def join(self) -> None:
-        """Enter the room. Raises JoinError."""
+        """Join the room. Raises JoinError."""
         self._http = aiohttp.ClientSession()
         try:
             self._socket = await self._http.ws_connect(self._address)
@@ -104,13 +104,13 @@ class SandboxRoom:
         return "" if self.is_left else "room_lost"
 
     async def send(self, to: str, data: dict[str, Any]) -> None:
-        """A message to one participant; a room that is lost takes none, and `watch` says so."""
+        """Send a message to one participant. If the room is lost, nothing is sent; `watch` reports that."""
         if self._socket is not None and not self._socket.closed:
             with contextlib.suppress(ConnectionError):
                 await self._socket.send_json({"to": to, "data": data})
 
     async def ask(self, what: str, settings: dict[str, Any]) -> dict[str, Any]:
-        """What the room says to a request of an owner: to dial, to record. A refusal is `{"error": ...}`."""
+        """Send an owner's request (to dial, to record) and return the answer. A refusal is `{"error": ...}`."""
         if self._socket is None or self._socket.closed:
             return {"error": "the room is lost"}
         self._requests += 1
@@ -119,7 +119,7 @@ class SandboxRoom:
         return await asked
 
     async def leave(self) -> None:
-        """Be gone, within a second."""
+        """Leave the room, within a second."""
         self.is_left = True
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
             async with asyncio.timeout(1):
@@ -141,18 +141,18 @@ _entered: Callable[[SandboxRoom], None] | None = None
 
 
 def current_room() -> SandboxRoom | None:
-    """The sandbox room that this process is in, if any."""
+    """Return the sandbox room that this process is in, if any."""
     return _current
 
 
 def tell_of_entry(entered: Callable[[SandboxRoom], None]) -> None:
-    """The session wants to know of the room that its bot enters."""
+    """Register a callback of the session for the room that its bot joins."""
     global _entered
     _entered = entered
 
 
 async def join_room(room_url: str, token: str, receiver: Receiver | None = None, user_name: str = "") -> SandboxRoom:
-    """Enter a room and make it the current one. Raises JoinError."""
+    """Join a room and make it the current one. Raises JoinError."""
     global _current
     room = SandboxRoom(room_url, token, receiver, user_name)
     try:

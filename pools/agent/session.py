@@ -1,4 +1,4 @@
-"""One voice session: the bot called, watched and ended.
+"""Runs one voice session in an agent process: calls the bot, watches it, and ends it.
 
 How a session ends (`Ended.reason`), besides the reasons that the supervisor gives in `Stop`:
 
@@ -9,10 +9,10 @@ How a session ends (`Ended.reason`), besides the reasons that the supervisor giv
     join_timeout         the bot was not in the room in time (only where the shell can see the room)
     join_failed          Daily (or the sandbox) refused the bot: `Ended.error` says why, `no_room` if the room is gone
     caller_never_joined  nobody came (only where the shell can see the room)
-    phone_busy           the telephone was not answered, and Daily or the carrier said why
+    phone_busy           the phone was not answered, and Daily or the carrier said why
     phone_no_answer
     phone_failed
-    idle_timeout         the caller went and the bot stayed
+    idle_timeout         the caller left and the bot stayed
     ejected              the room's owner or its expiry put the bot out (sandbox only)
     room_lost            the connection to the sandbox broke
 """
@@ -35,15 +35,15 @@ from pools.protocol import CallerJoined, Ended, FirstAudio, Joined, Message, Sta
 
 logger = logging.getLogger(__name__)
 
-CANCEL_SECONDS = 5.0  # what a bot gets to clean up when we end the session ourselves
+CANCEL_SECONDS = 5.0  # for a bot to clean up when the session is ended from outside
 CANCEL_UNJOINED_SECONDS = 1.0
-_RESERVE_SECONDS = 0.5  # of a Stop's deadline, for leaving the room and handing in the report
+_RESERVE_SECONDS = 0.5  # of a Stop's deadline, for leaving the room and delivering the report
 _LONGEST_ERROR = 500
 _LONGEST_CAUSE = 100
 
 
 class Session:
-    """Hosts the bot until the session is over, for whichever reason comes first."""
+    """Hosts the bot until the session ends, for whichever reason comes first."""
 
     def __init__(self, start: Start, bot: Bot, send: Callable[[Message], None], redactor: Redactor) -> None:
         self._start = start
@@ -66,7 +66,7 @@ class Session:
     # --- from outside ------------------------------------------------------------------------------------
 
     async def run(self) -> Ended:
-        """Call the bot; returns when it is over, with the bot cancelled and the room left."""
+        """Call the bot, and return the report when the session is over, the bot cancelled and the room left."""
         observe.listen(self)
         if self.is_claimed:
             self._limit_begins()
@@ -80,7 +80,7 @@ class Session:
             self._decide(hosting.result())
         else:
             hosting.cancel()
-            # A bot that is not in the room has nobody to part from, and may hang in its attempt to join.
+            # A bot outside of the room has no farewells to make, and may hang in its attempt to join.
             grace = self._grace if self._joined else min(self._grace, CANCEL_UNJOINED_SECONDS)
             await asyncio.wait({hosting}, timeout=grace)
         if self._limit is not None:
@@ -91,7 +91,7 @@ class Session:
         return self._ended(self._decided.result())
 
     def claimed(self, body: dict[str, Any]) -> None:
-        """The bot is in its room already; now somebody is to come."""
+        """Give a pre-joined bot the session's body and expect a caller."""
         if not self.is_claimed:
             self.is_claimed = True
             self._limit_begins()
@@ -103,12 +103,12 @@ class Session:
         self._limit = self._loop.call_later(self._start.session_limit, self._decide, "session_limit")
 
     def stop(self, reason: str, deadline: float) -> None:
-        """End it within `deadline` seconds."""
+        """End the session within `deadline` seconds."""
         self._grace = max(0.0, deadline - _RESERVE_SECONDS)
         self._decide(reason)
 
     def fail(self, error: BaseException) -> None:
-        """The bot has torn down the event loop's run, e.g. by sys.exit() in a task of its own."""
+        """End the session because the bot stopped the event loop, for instance by sys.exit() in one of its tasks."""
         if _is_orderly(error):
             self._decide(self._ended_by_itself())
             return
@@ -166,7 +166,7 @@ class Session:
         self._error = self._error or self._one_line(words)
 
     def phone(self, event: str, words: str) -> None:
-        """What became of the telephone that is dialled for this session; one that the bot dials is its own business."""
+        """Handle an event of the phone that is dialled for this session; calls that the bot makes are ignored."""
         if not self._start.phone:
             return
         if event == "answered":
@@ -178,7 +178,7 @@ class Session:
     # --- inside ------------------------------------------------------------------------------------------
 
     async def _host(self) -> str:
-        """Returns why the bot is no longer running."""
+        """Run the bot; return why it is no longer running."""
         try:
             await self._bot(await self._arguments())
         except JoinError as error:
@@ -186,7 +186,7 @@ class Session:
             return "join_failed"
         except asyncio.CancelledError:
             return "bot_ended"
-        except BaseException as error:  # SystemExit too: it would end the loop, not only the session
+        except BaseException as error:  # including SystemExit, which would end the event loop
             if _is_orderly(error):
                 return self._ended_by_itself()
             logger.exception("session=%s the bot raised", self._start.session)
@@ -198,8 +198,8 @@ class Session:
         return "caller_left" if self._caller_came and not self._callers else "bot_ended"
 
     async def _arguments(self) -> Any:
-        """What the bot is called with. A room of the sandbox is entered by the bot's Daily transport, as Daily's are,
-        or, where it has none, for it."""
+        """Prepare the bot's arguments. A room of the sandbox is entered by the bot's Daily transport or, if it has
+        none, on the bot's behalf."""
         if self._start.sandbox:
             tell_of_entry(self._entered)
             if local_daily := sys.modules.get("pools.agent.local_daily"):
@@ -237,7 +237,7 @@ class Session:
         self._decide("join_timeout")
 
     def _expect(self, seconds: float, otherwise: str) -> None:
-        """The next thing has to happen within `seconds`; whatever we waited for before has happened."""
+        """Start the deadline for the next expected event, in place of the previous one."""
         self._stop_waiting()
         self._waiting = self._loop.call_later(seconds, self._decide, otherwise)
 
@@ -280,5 +280,5 @@ def _words(error: BaseException) -> str:
 
 
 def _is_orderly(error: BaseException) -> bool:
-    """`sys.exit()` or `sys.exit(0)`: how a program says that all is well."""
+    """Return whether it is `sys.exit()` or `sys.exit(0)`, by which a program reports success."""
     return isinstance(error, SystemExit) and error.code in (None, 0)

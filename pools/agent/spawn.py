@@ -1,7 +1,7 @@
-"""One agent in an interpreter of its own: `python -m pools.agent.spawn <control socket> <agent>`.
+"""Runs one agent in an interpreter of its own: `python -m pools.agent.spawn <control socket> <agent>`.
 
-What an agent becomes when there is no zygote to fork it (a bot that starts threads when it is imported, or
-`VOICE_AGENT_START_METHOD=spawn`): a second or more of imports instead of milliseconds, then exactly the same.
+It is used where no zygote can fork the agent: if the bot starts threads when it is imported, or with
+`VOICE_AGENT_START_METHOD=spawn`. It takes a second or more of imports instead of milliseconds; the rest is the same.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def main() -> None:
     config = AgentConfig.from_environment()
     try:
         bot = warm_up(config)
-        process.set_signals()  # a bot's import may have set others
+        process.set_signals()  # a bot's import may have changed them
     except WarmupError as error:
         logger.error("agent=%.8s warm-up failed reason=%s", agent, error, exc_info=error.__cause__)
         with contextlib.suppress(ConnectionError):

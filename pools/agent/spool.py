@@ -1,4 +1,4 @@
-"""Reports that outlive a supervisor: one private file a session, on the host where its agent runs.
+"""Keeps reports that outlive a supervisor: one private file per session, on the host where its agent runs.
 
 An agent creates `<session>.<attempt>.json` when its bot starts and holds an flock on it for as long as it lives; when
 the session is over it writes its `Ended` message into it, whether or not a supervisor is there to be told. Whoever
@@ -29,21 +29,21 @@ _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class SpoolFile:
-    """The agent's side: holds the lock until the process is gone."""
+    """The agent's side of a file; holds its lock until the process is gone."""
 
     def __init__(self, directory: Path, session: str, attempt: int) -> None:
-        """Raises OSError (a full disk, a directory of somebody else) and ValueError (a session that is no name)."""
+        """Create and lock the file. Raises OSError (disk full, no permission), ValueError (session is no file name)."""
         if _SESSION.fullmatch(session) is None:
             raise ValueError("the session's name cannot be a file's name")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Locked before it has its name: a supervisor must never see the file of a running agent unlocked.
+        # The file is locked before it gets its name: a supervisor must never see that of a running agent unlocked.
         unnamed = directory / f".{session}.{attempt}.{os.getpid()}"
         self._fd = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(directory / f"{session}.{attempt}.json")
 
     def write(self, ended: Ended) -> None:
-        """Leave the report. Raises OSError."""
+        """Write the report. Raises OSError."""
         remaining = memoryview(encode(ended))
         while remaining:
             remaining = remaining[os.write(self._fd, remaining) :]
@@ -51,7 +51,7 @@ class SpoolFile:
 
 @dataclass(frozen=True)
 class SpooledReport:
-    """The supervisor's side: one file. `ended` is None if the agent still runs or died without a report."""
+    """A file as the supervisor sees it. `ended` is None if the agent still runs or died without a report."""
 
     session: str
     attempt: int
@@ -66,7 +66,7 @@ class _Content(NamedTuple):
 
 
 def spooled_reports(directory: Path) -> Iterator[SpooledReport]:
-    """What the agents of this host have left in `directory`, and which of them still run."""
+    """Return the files that the agents of this host have left in `directory`; some of these agents still run."""
     if not directory.is_dir():
         return
     for path in sorted(directory.iterdir()):
@@ -75,7 +75,7 @@ def spooled_reports(directory: Path) -> Iterator[SpooledReport]:
             continue
         try:
             content = _read(path)
-        except FileNotFoundError:  # discarded meanwhile
+        except FileNotFoundError:  # removed meanwhile
             continue
         except OSError as error:
             logger.warning("spool file=%s unreadable=%s", path.name, error.strerror)
@@ -85,7 +85,7 @@ def spooled_reports(directory: Path) -> Iterator[SpooledReport]:
 
 
 def discard(directory: Path, session: str, attempt: int) -> None:
-    """Remove the file of an attempt whose report is stored (or is not wanted)."""
+    """Remove the file of an attempt, once its report is stored or not needed."""
     if _SESSION.fullmatch(session):
         (directory / f"{session}.{attempt}.json").unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""Which transports a bot knows, by what its source says; so that one that cannot join a Daily room is told so at once.
+"""Finds out from a bot's source which transports it supports, to refuse at once a bot that cannot join a Daily room.
 
 A bot is only ever called with `DailyRunnerArguments`. One that expects `runner_args.webrtc_connection` or a carrier's
-websocket would fail in each call.
+websocket would fail in every call.
 """
 
 import ast
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 DAILY = "daily"
-_NAMES = {  # what a bot names -> the transport that it means
+_NAMES = {  # a name in the source -> the transport that it stands for
     "DailyTransport": DAILY,
     "DailyRunnerArguments": DAILY,
     "room_url": DAILY,
@@ -25,13 +25,13 @@ _NAMES = {  # what a bot names -> the transport that it means
     "LiveKitRunnerArguments": "livekit",
     "VonageRunnerArguments": "vonage",
 }
-# The keys of what `create_transport` is given.
+# The keys of the dictionary that `create_transport` takes.
 _KEYS = {DAILY, "webrtc", "websocket", "twilio", "telnyx", "plivo", "exotel", "livekit", "vonage"}
 _ELSEWHERE = {"site-packages", "dist-packages"}
 
 
 def known_in(source: str) -> set[str]:
-    """The transports that this source can use. Empty where it says nothing, or cannot be parsed."""
+    """Return the transports that a source can use; empty if it names none or cannot be parsed."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -52,7 +52,10 @@ def _known_by(node: ast.AST) -> Iterable[str]:
 
 
 def known_to(bot: str, before: set[str]) -> set[str]:
-    """The transports that the bot's module and those that came with it (not in `before`) from its directory can use."""
+    """Return the transports that a bot can use.
+
+    Its module is read, and the modules from its directory that were imported with it (not in `before`).
+    """
     known = set()
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

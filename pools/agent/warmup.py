@@ -1,4 +1,4 @@
-"""Making a process ready to host sessions: the bot imported, its models loaded, nothing left to import."""
+"""Makes a process ready to host sessions: imports the bot, loads its models, imports what it would import later."""
 
 import contextlib
 import importlib
@@ -24,7 +24,7 @@ _LONGEST_REASON = 300
 
 
 class WarmupError(Exception):
-    """The bot cannot be run; the message is one line for people."""
+    """The bot cannot be run. The message is one line for people."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def warm_up(config: AgentConfig) -> WarmBot:
 
 
 def enter(config: AgentConfig) -> None:
-    """Become a program that lies in the bot's directory; ours stays importable, after everything of the bot's."""
+    """Change to the bot's directory and put it first in `sys.path`; our own package comes last."""
     try:
         os.chdir(config.bot_dir)
     except OSError as error:
@@ -87,12 +87,12 @@ def import_bot(name: str) -> Bot:
 
 
 def _is_not_there(bot: str, error: BaseException) -> bool:
-    """The bot's own module, or a package above it: not one that it imports."""
+    """Return whether the missing module is the bot's own or a package above it, not one that it imports."""
     return isinstance(error, ModuleNotFoundError) and f"{bot}.".startswith(f"{error.name}.")
 
 
 def _refuse_without_daily(bot: str, known: set[str]) -> None:
-    """Told once, before the first call, instead of in each."""
+    """Raise WarmupError if the bot has no Daily transport, so that this is reported once and not in each call."""
     if known and transports.DAILY not in known:
         raise WarmupError(
             f"bot module {bot} can join no Daily room, it only knows {', '.join(sorted(known))}: "
@@ -105,7 +105,7 @@ def _may_prejoin(name: str) -> bool:
 
 
 def _warm_up_of(name: str) -> idle.WarmUp | None:
-    """Only a coroutine function is meant: a bot may have a function of this name for something else."""
+    """Return the bot's `warm_up`, if it is a coroutine function: others of this name may serve another purpose."""
     warm_up: idle.WarmUp | None = getattr(sys.modules[name], idle.DECLARATION, None)
     return warm_up if inspect.iscoroutinefunction(warm_up) else None
 
@@ -127,13 +127,13 @@ def _warm_pipecat() -> dict[str, Any]:
 
 
 def _forget_secrets() -> None:
-    """Importing a bot may read an .env file of the service; what is ours is not for the session."""
+    """Remove the service's secrets from the environment again: a bot's import may have read the service's `.env`."""
     for name in [name for name in os.environ if is_forbidden(name)]:
         del os.environ[name]
 
 
 def _reason(what: str, error: BaseException, *said: str) -> str:
-    """One line, without secrets. `said`: what the bot has printed about it."""
+    """Describe an error in one line without secrets. `said`: what the bot has printed about it."""
     text = " ".join(": ".join((what, type(error).__name__, str(error), *said)).split())
     return printable(process_redactor().text(text))[:_LONGEST_REASON]
 

@@ -1,8 +1,8 @@
-"""The fork server: `python -m pools.agent.zygote <control socket>`.
+"""The fork server, started as `python -m pools.agent.zygote <control socket>`; it forks an agent process on request.
 
-Synchronous and single-threaded for as long as it lives, because a fork copies only the thread that calls it: locks
-held by any other would stay locked in the child for ever. So it has no event loop, no log thread (it writes its few
-lines directly) and counts its threads before every fork.
+It is synchronous and always single-threaded, because a fork copies only the thread that calls it: locks held by any
+other thread would stay locked in the child for ever. So it has no event loop and no log thread (it writes its few lines
+directly), and it counts its threads before every fork.
 """
 
 import array
@@ -44,10 +44,10 @@ _FD_BYTES = array.array("i").itemsize
 
 
 class ForkServer:
-    """Forks an agent for every Fork message, reaps the dead, and is gone when its supervisor is."""
+    """Forks an agent for every Fork message, reaps dead agents, and ends when its supervisor is gone."""
 
     def __init__(self, control: socket.socket, config: AgentConfig, bot: WarmBot, connected: str) -> None:
-        """`connected`: why forks would share connections; empty if they would not."""
+        """`connected`: which open connections forks would share; empty if there are none."""
         self._connected = connected
         self._control = control
         self._config = config
@@ -57,7 +57,7 @@ class ForkServer:
         self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
-        """Until the supervisor closes its end."""
+        """Serve requests until the supervisor closes its end of the socket."""
         ready = ZygoteReady(
             pid=os.getpid(),
             version=self._config.version,
@@ -75,7 +75,7 @@ class ForkServer:
                 return
 
     def _serve_request(self) -> bool:
-        """Take one message. False: the supervisor is gone."""
+        """Handle one message. Returns False if the supervisor is gone."""
         try:
             packet, ancillary, _, _ = self._control.recvmsg(
                 _MAX_PACKET, socket.CMSG_SPACE(_FD_BYTES), socket.MSG_CMSG_CLOEXEC
@@ -95,7 +95,7 @@ class ForkServer:
         if not isinstance(message, Fork):
             logger.error("zygote unexpected message type=%s", message.type)
             return False
-        if not descriptors:  # the kernel drops them where this process has too many open
+        if not descriptors:  # the kernel drops them if this process has too many files open
             return self._send(ForkRefused(agent=message.agent, reason="no control socket came with the request"))
         return self._fork(message.agent, descriptors[0])
 
@@ -112,18 +112,18 @@ class ForkServer:
         if pid == 0:
             self._become_agent(agent, control)
         control.close()
-        # Our child, and reaped by nobody but us: this pid cannot be anybody else's.
+        # Only this process reaps its children, so the pid cannot have been reused.
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (agent, pid)
         self._poll.register(pidfd, select.POLLIN)
         return self._send(Forked(agent=agent, pid=pid), pidfd)
 
     def _problem(self) -> str:
-        """Why forking is not safe."""
+        """Return why forking is not safe; empty if it is."""
         return thread_problem() or self._connected
 
     def _become_agent(self, agent: str, control: socket.socket) -> NoReturn:
-        """In the child: give up what is the zygote's, and be an agent. What the bot opened at import stays open."""
+        """Turn the forked child into an agent: close the zygote's own files. What the bot opened stays open."""
         try:
             self._control.close()
             for pidfd in self._children:
@@ -134,7 +134,7 @@ class ForkServer:
         except BaseException:
             logger.exception("agent=%.8s failed", agent)
         finally:
-            os._exit(1)  # never return into the zygote's loop, whatever happens
+            os._exit(1)  # the child must never return into the zygote's loop
 
     def _reap(self, pidfd: int) -> None:
         agent, pid = self._children.pop(pidfd)
@@ -145,7 +145,7 @@ class ForkServer:
         self._send(AgentExited(agent=agent, pid=pid, status=os.waitstatus_to_exitcode(status)))
 
     def _send(self, message: Message, *descriptors: int) -> bool:
-        """False: the supervisor is gone."""
+        """Send a message. Returns False if the supervisor is gone."""
         try:
             if descriptors:
                 socket.send_fds(self._control, [encode(message)], descriptors)
@@ -165,7 +165,7 @@ def main() -> None:
     before = connections()
     try:
         bot = warm_up(config)
-        process.set_signals()  # a bot's import may have set others; with SIGCHLD ignored nobody could be waited for
+        process.set_signals()  # a bot's import may have changed them; with SIGCHLD ignored, waiting would fail
         rehearse(config, bot)
     except WarmupError as error:
         logger.error("zygote warm-up failed reason=%s", error, exc_info=error.__cause__)
@@ -173,13 +173,13 @@ def main() -> None:
             control.send(encode(WarmupFailed(reason=str(error))))
         os._exit(1)
     afterwork.leave_to_the_zygote()
-    # What is alive now stays alive: without this a child's first collection copies all of it (43 MB).
+    # Freeze what is alive: otherwise the first collection in each child would copy all of it (43 MB).
     gc.collect()
     gc.freeze()
     collapse_heap()
     logger.info("zygote ready pid=%d bot=%s total_ms=%s", os.getpid(), config.bot, bot.facts["total_ms"])
     ForkServer(control, config, bot, connection_problem(before)).serve()
-    os._exit(0)  # interpreter teardown with native libraries loaded takes longer than everything we did
+    os._exit(0)  # the interpreter's teardown takes long with native libraries loaded
 
 
 if __name__ == "__main__":

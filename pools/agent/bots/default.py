@@ -1,4 +1,4 @@
-"""The default bot: a Pipecat pipeline, in a Daily room, with whatever providers there are.
+"""The default bot: a Pipecat pipeline in a Daily room, with the providers for which there are keys.
 
     caller -> voice activity, smart turn -> speech to text -> language model -> voice -> caller
 
@@ -36,9 +36,9 @@ from pools.agent.bots.script import Script
 from pools.agent.bots.transcript import Transcript
 
 BOT_NAME = "Breeze Buddy"
-SILENCE_S = 30.0  # after so long without a word the offline bot asks whether anybody is there
+SILENCE_S = 30.0  # after so long without a word, the offline bot asks whether anybody is there
 SPEAK = "tts-speak"
-PREJOIN = True  # it can join before anybody has claimed it
+PREJOIN = True  # it can join before its session is claimed
 
 
 async def warm_up() -> None:
@@ -51,7 +51,7 @@ async def warm_up() -> None:
 
 async def bot(runner_args: DailyRunnerArguments) -> None:
     claim = asyncio.ensure_future(claimed_body(runner_args))
-    await asyncio.sleep(0)  # a body that is there already is there now
+    await asyncio.sleep(0)  # lets the claim finish if the body is there already
     script, transcript = Script.from_body(claim.result() if claim.done() else None), Transcript()
     transport = _transport(runner_args)
     stt, llm = providers.speech_to_text(script), None if script.stream else providers.language_model(script)
@@ -78,7 +78,7 @@ async def bot(runner_args: DailyRunnerArguments) -> None:
         transcript.follow_voice(tts)
 
     async def greeting() -> str:
-        """What is said first; whatever it takes is done at the claim, while the caller connects."""
+        """Return the first words. They are prepared at the claim, while the caller connects."""
         late = not claim.done()
         said = Script.from_body(await claim)
         if late:
@@ -98,7 +98,7 @@ async def bot(runner_args: DailyRunnerArguments) -> None:
 
 
 async def _take_over(script: Script, worker: PipelineWorker, context: LLMContext, *, talks: bool) -> None:
-    """The session is claimed, and its pipeline is running: the services stay, what they are told changes."""
+    """Give the claimed session's script to the services of a pipeline that is already running."""
     if talks:
         context.set_tools(ending.tools(script))
         llm = LLMSettings(system_instruction=script.prompt, **providers.given(model=script.llm.model))
@@ -119,7 +119,7 @@ def _first_words(script: Script, listener: FrameProcessor | None) -> str:
 
 
 def _turns(*, words: bool, listener: FrameProcessor | None) -> LLMUserAggregatorParams:
-    """When the caller's turn begins and ends. Without `words` there is no transcript to wait for."""
+    """Return how the caller's turns are detected. Without `words` there is no transcript to wait for."""
     ends = TurnAnalyzerUserTurnStopStrategy(turn_analyzer=LocalSmartTurnAnalyzerV3(), wait_for_transcript=words)
     params = LLMUserAggregatorParams(
         vad_analyzer=SileroVADAnalyzer(), user_turn_strategies=UserTurnStrategies(stop=[ends])
@@ -136,13 +136,13 @@ def _answer_events(
 ) -> None:
     greeted = False
 
-    # A telephone is in the room while it rings.
+    # A phone is in the room while it rings.
     @transport.event_handler("on_dialout_answered" if phone else "on_client_connected")
     async def greet(_transport: BaseTransport, _client: Any) -> None:
         nonlocal greeted
         if not greeted:  # a caller who comes back has been greeted
             greeted = True
-            report(outcome="completed")  # unless the model finds a better word
+            report(outcome="completed")  # unless the model chooses another outcome
             if first_words := await greeting:
                 await worker.queue_frame(TTSSpeakFrame(first_words))
 
@@ -158,7 +158,7 @@ def _mind_silence(aggregators: LLMContextAggregatorPair, listener: offline.Liste
 
 
 def _speak_for_the_client(worker: PipelineWorker) -> None:
-    """RTVI's client messages of type `tts-speak`, `{"text": ...}`."""
+    """Speak the texts of RTVI client messages of type `tts-speak`, `{"text": ...}`."""
 
     @worker.rtvi.event_handler("on_client_message")
     async def speak(_rtvi: Any, message: Any) -> None:

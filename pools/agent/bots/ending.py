@@ -1,4 +1,4 @@
-"""How a conversation with a language model ends: the model calls a function that names the outcome and hangs up."""
+"""Lets a language model end a conversation: it calls a function that names the outcome and hangs up."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ GOODBYE = "Goodbye!"
 
 
 def tools(script: Script) -> ToolsSchema:
-    """`end_call(outcome, goodbye)`: with the template's outcomes, or one in the model's own word."""
+    """Describe `end_call(outcome, goodbye)` to the model, with the template's outcomes if there are any."""
     outcome: dict[str, Any] = {"type": "string", "description": "In one or two words, how the call went."}
     if script.outcomes:
         meanings = "; ".join(f"{word}: {meaning}" if meaning else word for word, meaning in script.outcomes.items())
@@ -34,7 +34,7 @@ def tools(script: Script) -> ToolsSchema:
 
 
 async def end_call(params: FunctionCallParams) -> None:
-    """The model's choice becomes the outcome; what is left to say is said, then the bot hangs up."""
+    """Report the model's outcome, say goodbye, and hang up."""
     report(outcome=str(params.arguments.get("outcome") or "completed"))
     await params.result_callback({"ended": True}, properties=FunctionCallResultProperties(run_llm=False))
     goodbye = params.arguments.get("goodbye")

@@ -26,7 +26,7 @@ _CHARACTERS = 1  # espeak_POSITION_TYPE
 _RATE, _WORDS_PER_MINUTE = 1, 165  # espeak_PARAMETER
 _CHUNK_BYTES = 4096
 _PIPELINE_RATE = 24_000
-# Not after what may be an abbreviation: "Mr. Smith" is no two sentences.
+# Not after what may be an abbreviation: "Mr. Smith" does not end a sentence.
 _END_OF_SENTENCE = re.compile(r"(?<=[!?])\s+|(?<=\w{4}\.)\s+")
 DEFAULT_LANGUAGE = "en-us"
 
@@ -34,7 +34,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class Espeak:
-    """The library, of which a process has one."""
+    """The library; a process has one."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -69,7 +69,7 @@ class Espeak:
 
 @functools.cache
 def library() -> Espeak:
-    """The one of this process, loaded when it is first asked for."""
+    """Return the library of this process; the first call loads it."""
     return Espeak()
 
 
@@ -93,7 +93,7 @@ class EspeakTTSService(TTSService):
         return True
 
     def prepare(self, text: str, language: str = "") -> None:
-        """Begin to synthesise what will be said; `language` is that of all that follows."""
+        """Begin to synthesise what will be said later; `language` applies to everything that follows."""
         self._spoken_language = language or self._spoken_language
         self._prepared[text] = self._begin(text)
 
@@ -116,7 +116,7 @@ class EspeakTTSService(TTSService):
         return [loop.create_task(self._speak(*each)) for each in zip(sentences, goes_on, strict=True)]
 
     async def _speak(self, sentence: str, goes_on: bool) -> bytes:
-        async with self._one_at_a_time:  # in the order in which they were asked for
+        async with self._one_at_a_time:  # in the order of the requests
             return await asyncio.to_thread(_samples_of, sentence, self._spoken_language, goes_on)
 
 

@@ -1,4 +1,4 @@
-"""A bot without Pipecat: it is in the room and says nothing.
+"""A bot without Pipecat that stays in the room and says nothing.
 
 For load and chaos runs, where processes matter and voices do not.
 

@@ -1,4 +1,4 @@
-"""What the default bot does without a language model: it hears that it is spoken to, and says for how long.
+"""The default bot without a language model: it notices that the caller speaks, and says for how long.
 
 There is no speech recognition in here. Voice activity and the end of a turn are the real models', so that pauses,
 interruptions and the time to an answer are those of a real conversation.
@@ -18,7 +18,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-TURNS = 3  # after so many the bot says goodbye
+TURNS = 3  # of the caller, after which the bot says goodbye
 EXPLANATION = "There is no speech recognition here, but I hear you. Say something, and I tell you how long I listened."
 STILL_THERE = "Are you still there?"
 GOODBYE = "Thank you for calling. Goodbye!"
@@ -54,7 +54,7 @@ class Listener(FrameProcessor):
             self._asked = False
 
     async def caller_is_silent(self) -> None:
-        """Nobody has spoken for a while: ask once, then part."""
+        """Handle a long silence: ask once whether anybody is there, then say goodbye."""
         if self._asked:
             await self._say_goodbye("")
         else:

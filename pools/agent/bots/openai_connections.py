@@ -1,4 +1,4 @@
-"""Connections to OpenAI (or whoever speaks its protocol at OPENAI_BASE_URL) that are open before somebody calls.
+"""Opens connections to OpenAI (or the service at OPENAI_BASE_URL) before a caller comes.
 
 All services of a process share one HTTP client, and with it these connections. One that the other end has closed in
 the meantime is noticed when it is about to be used, and replaced; a request that it closes under is sent once more by
@@ -22,7 +22,7 @@ _refusal_said = False
 
 
 def client() -> DefaultAsyncHttpxClient:
-    """The one HTTP client of this process; httpx itself would close a connection after five seconds without use."""
+    """Return the HTTP client of this process. By default, httpx would close connections after five idle seconds."""
     global _client
     if _client is None:
         limits = connection_limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=None)
@@ -31,15 +31,18 @@ def client() -> DefaultAsyncHttpxClient:
 
 
 class ConnectedLLMService(OpenAILLMService):
-    """Pipecat's, with our HTTP client, which it has no argument for."""
+    """Pipecat's service with our HTTP client, for which it has no argument."""
 
     def create_client(self, api_key: Any = None, base_url: Any = None, *_: Any, **__: Any) -> AsyncOpenAI:
         return AsyncOpenAI(api_key=api_key, base_url=base_url, http_client=client())
 
 
 async def open_connections(number: int) -> None:
-    """Have so many connections open: one for each request that may be under way at once. They are asked for the list of
-    models, which costs nothing and tells whether the key is good; whatever the answer, the connection stays open."""
+    """Open so many connections: one for each request that may run at the same time.
+
+    Each requests the list of models, which is free and shows whether the key is valid. Whatever the answer, the
+    connection stays open.
+    """
     global _refusal_said
     url = os.environ.get("OPENAI_BASE_URL", "").rstrip("/") or _DEFAULT_URL
     headers = {"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', '')}"}

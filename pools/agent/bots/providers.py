@@ -1,4 +1,4 @@
-"""Which of Pipecat's services the default bot speaks with: chosen by the template, else by settings, else by the keys.
+"""Chooses the default bot's services (speech to text, model, voice): by the template, else by settings, else by keys.
 
 A template says `{"stt": {"provider": "deepgram", "model": ...}, "llm": {...}, "tts": {"provider": ..., "voice": ...}}`;
 VOICE_AGENT_STT, VOICE_AGENT_LLM and VOICE_AGENT_TTS name a provider for all templates that do not. Without either it
@@ -37,7 +37,7 @@ Maker = Callable[[ServiceChoice, str, Script], S]
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """Only what has been chosen: an empty text is the provider's default."""
+    """Return only the values that were chosen; empty ones are left to the provider's default."""
     return {name: value for name, value in values.items() if value not in ("", None)}
 
 
@@ -98,10 +98,10 @@ _ALL: dict[str, Mapping[str, Maker[Any]]] = {
     "VOICE_AGENT_TTS": VOICES,
 }
 
-# Whom one speaks with over a stream of one's own: it would time out unused, so that it is not opened before a call.
+# Providers with a stream per call. Unused, it would time out, so it is not opened before a call.
 _STREAMS = {"deepgram": "api.deepgram.com", "cartesia": "api.cartesia.ai"}
 
-_made: dict[tuple[str, ...], Any] = {}  # services, by what they do; each waits for the session that wants just this
+_made: dict[tuple[str, ...], Any] = {}  # services made ahead, by the settings that a session must want to get one
 _chosen: dict[str, str] | None = None  # providers by setting
 
 
@@ -118,7 +118,7 @@ def voice(script: Script) -> TTSService | None:
 
 
 def make_ahead() -> None:
-    """Nobody calls yet: make the services that a script wants which leaves them to the settings. Once is enough."""
+    """Make the services of a script without choices of its own, before a caller comes. Later calls do nothing."""
     global _chosen
     if _chosen is not None:
         return
@@ -131,12 +131,12 @@ def make_ahead() -> None:
 
 
 def is_chosen(setting: str) -> bool:
-    """Whether `make_ahead` has found a provider for it."""
+    """Return whether `make_ahead` has found a provider for a setting."""
     return setting in (_chosen or {})
 
 
 async def connect() -> None:
-    """Have the connections open that the services made ahead will use, and the names of hosts looked up."""
+    """Open the connections that the services made ahead will use, and look up host names."""
     chosen = list((_chosen or {}).values())
     loop = asyncio.get_running_loop()
     look_ups = [loop.getaddrinfo(_STREAMS[provider], 443) for provider in sorted(set(chosen) & set(_STREAMS))]
@@ -156,7 +156,7 @@ def _service(setting: str, makers: Mapping[str, Maker[S]], choice: ServiceChoice
 
 
 def _key(setting: str, choice: ServiceChoice, script: Script) -> tuple[str, ...]:
-    """What has to be equal for a service that has been made to be the one that is wanted."""
+    """Return the key by which a service that was made ahead is found."""
     prompt = script.prompt if setting == "VOICE_AGENT_LLM" else ""
     return (setting, repr(choice), script.language, prompt)
 
@@ -166,7 +166,7 @@ def _api_key(provider: str) -> str:
 
 
 def _provider(setting: str, makers: Mapping[str, Any], wanted: str) -> str | None:
-    """Who is chosen, if there is a key for them."""
+    """Return the chosen provider, if there is a key for it."""
     wanted = wanted or os.environ.get(setting, "").strip().lower()
     if wanted and wanted not in makers:
         logger.warning(f"provider {wanted!r} is not known here; known for {setting}: {', '.join(makers)}")

@@ -1,4 +1,4 @@
-"""What the default bot says and how: taken from the body of its session, with defaults that hold a conversation."""
+"""Reads from the session's body what the default bot says and how; defaults suffice for a conversation."""
 
 import string
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ DEFAULT_PROMPT = (
 )
 DEFAULT_FIRST_MESSAGE = "Hello! This is Breeze Buddy."
 DEFAULT_FIRST_MESSAGE_TO = "Hello {name}! This is Breeze Buddy."
-NAMES = ("customer_name", "name", "user_name", "first_name")  # of the payload: whom the bot greets
+NAMES = ("customer_name", "name", "user_name", "first_name")  # fields of the payload with the name to greet
 
 
 @dataclass(frozen=True)
 class ServiceChoice:
-    """One of Pipecat's services, as far as a template chooses: empty is the settings' choice, or the provider's."""
+    """A template's choice of one service; empty values are left to the settings or the provider."""
 
     provider: str = ""
     model: str = ""
@@ -113,7 +113,7 @@ def _outcomes(value: object) -> dict[str, str]:
 
 
 class _Fields(string.Formatter):
-    """`{name}` and nothing more: attributes, indexes and conversions of what a caller sent are not for a template."""
+    """A formatter that allows `{name}` only: no attributes, indexes or conversions of a caller's values."""
 
     def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, str]:
         if field_name not in kwargs:
@@ -124,7 +124,7 @@ class _Fields(string.Formatter):
 def _fill_in(text: str, payload: Mapping[str, Any]) -> str:
     try:
         return _Fields().vformat(text, (), payload)
-    except ValueError:  # a lone brace: the text is not meant to be filled in
+    except ValueError:  # a single brace: the text is not a format string
         return text
 
 

@@ -1,4 +1,4 @@
-"""The conversation as the bot reports it: after every turn, so that a call that ends badly leaves what was said."""
+"""Reports the conversation after every turn, so that a call that ends badly leaves a transcript too."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +30,7 @@ class Transcript:
         self.add("user", content)
 
     def follow(self, aggregators: LLMContextAggregatorPair) -> None:
-        """Take down what both sides of a conversation with a language model say: of the bot, what has been spoken."""
+        """Record both sides of a conversation with a language model; of the bot only what was actually spoken."""
         self.follow_caller(aggregators)
         sentence = _SentenceOnAir()
 
@@ -51,7 +51,7 @@ class Transcript:
                 self.add("user", message.content, message.timestamp)
 
     def follow_voice(self, voice: TTSService) -> None:
-        """Take down what the voice is told to say, as it begins; the caller may interrupt it."""
+        """Record what the voice says as it begins; the caller may interrupt it."""
 
         @voice.event_handler("on_tts_request")
         async def bot_speaks(_voice: Any, _context: str, text: str) -> None:
@@ -72,7 +72,7 @@ class _SentenceOnAir:
         self._cut_off = ""
 
     def follow(self, frame: Frame) -> None:
-        if isinstance(frame, TTSTextFrame):  # from now on the aggregator knows of it
+        if isinstance(frame, TTSTextFrame):  # from here on, the aggregator has the text
             if self._announced is not None and frame.segment_id == self._announced.id:
                 self._announced = None
         elif isinstance(frame, AggregatedTextFrame):
