@@ -48,7 +48,9 @@ class HandOffs:
         pool: AgentPool,
         signer: Callable[[], TokenSigner | None],
         guards: Guards | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._guards = guards or Guards()
         self._config = config
         self._pod = pod
@@ -58,9 +60,9 @@ class HandOffs:
     def sessions(self) -> set[str]:
         return {agent.handoff.uuid for agent in self._pool.busy() if agent.handoff}
 
-    def just_sent(self, now: float) -> bool:
+    def just_sent(self) -> bool:
         """Whether a Start has been written a moment ago and its answer is about to come."""
-        handoffs = (agent.handoff for agent in self._pool.busy())
+        now, handoffs = self._clock(), (agent.handoff for agent in self._pool.busy())
         return any(it and it.stage is Stage.STARTED and now - it.since < PRECEDENCE_S for it in handoffs)
 
     # --- deadlines (memory only) --------------------------------------------------------------------------
@@ -113,7 +115,7 @@ class HandOffs:
 
     def _acknowledge(self, agent: Agent, handoff: Handoff, now: float) -> None:
         """Guarded: this session, this attempt, this process, this incarnation of the pod. Only then Go."""
-        since_start = time.monotonic() - handoff.start_at
+        since_start = self._clock() - handoff.start_at
         if not session_rows.acknowledge(handoff.pk, handoff.attempt, agent.row.pk, self._pod.pk, since_start):
             agent.condemn("its session went elsewhere")
             return
@@ -236,7 +238,7 @@ class HandOffs:
             reference=handoff.lead,
             prejoin=session.unclaimed,
         )
-        began = time.monotonic()
+        began = self._clock()
         try:
             written = agent.channel.send(start)
         except ProtocolError as error:
@@ -250,7 +252,7 @@ class HandOffs:
         """No process can be told of this session."""
         logger.error("event=not_handed_off session=%s reason=%s problem=%r", handoff.uuid, reason, problem)
         end_session(handoff.pk, Result(reason, detail={"problem": problem}))
-        handoff.settled(time.monotonic())
+        handoff.settled(self._clock())
         agent.condemn(f"its session cannot be handed off: {reason}")
 
     def _take_waiting(self, waiting: int, left: set[int], now: float) -> None:

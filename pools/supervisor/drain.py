@@ -5,7 +5,7 @@ that is over. An operator's drain keeps the zygote and the heartbeat, calls go o
 """
 
 import logging
-import time
+from collections.abc import Callable
 
 from pools.models import Pod, VoiceSession
 from pools.processes.agent_pool import DRAINED, STOPPED, AgentPool
@@ -21,7 +21,8 @@ DEVELOPMENT_DRAIN_S = 5.0  # after SIGINT, as `make run` stops a pod
 class Drain:
     """`begun`: somebody has asked for it. `done`: nothing is handed out any more, and nothing is left to hand out."""
 
-    def __init__(self, pod: Pod, agents: AgentPool, handoffs: HandOffs) -> None:
+    def __init__(self, pod: Pod, agents: AgentPool, handoffs: HandOffs, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._pod = pod
         self._agents = agents
         self._handoffs = handoffs
@@ -34,7 +35,7 @@ class Drain:
         return self._stop_at is not None
 
     def begin(self, timeout: float) -> None:
-        self._stop_at = time.monotonic() + timeout
+        self._stop_at = self._clock() + timeout
         logger.info("event=draining pod=%s calls=%d timeout_s=%g", self._pod.name, len(self._agents.busy()), timeout)
 
     def hurry(self, now: float) -> None:

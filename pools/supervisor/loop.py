@@ -1,8 +1,9 @@
 """The supervisor of one pod: one synchronous loop around one wait on everything.
 
-`run_once(timeout)` is one turn: wait, read what has arrived (memory only), then small steps that bring rows and
-processes to where they should be. Steps look at levels, not at events: whatever was missed, the next turn heals. A
-database that is away costs the steps of a turn and nothing else; what processes have said meanwhile is kept.
+`run_once(timeout)` is one turn: wait, read what has arrived into memory, then the steps (`_steps`) that bring rows and
+processes to where they should be. A step compares what is with what should be; it does not react to single events.
+So the next turn makes up for whatever was missed. Without a database a turn has no steps; what processes have reported
+meanwhile is kept in memory.
 """
 
 import logging
@@ -10,8 +11,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from functools import partial
 from http import HTTPStatus
+from math import inf
 from typing import Any
 
 from django.db import connection
@@ -25,6 +28,7 @@ from pools.daily.client import DailyClient
 from pools.guards import Guards
 from pools.http_calls import HttpCalls
 from pools.kernel.strays import end_strays, reap_strays
+from pools.notifications import CHORES, ORDERS
 from pools.processes import orphans
 from pools.processes.agent_in_hand import Agent
 from pools.processes.agent_pool import STOPPED, AgentPool
@@ -44,13 +48,23 @@ from pools.supervisor.quick_poll import QuickPolls
 from pools.supervisor.signal_notes import SignalNotes
 from pools.supervisor.watching import Watching
 from pools.supervisor_config import SupervisorConfig
+from pools.timer import Timer
 
 logger = logging.getLogger(__name__)
 
 RECONNECT_S = 0.5
 CHECK_LISTENER_S = 10.0
-LEFTOVERS_S = 5.0
-IMPATIENT_S = 0.05  # while somebody owes us an answer
+END_ORPHANS_S = 5.0
+IMPATIENT_S = 0.05  # while a process owes us an answer
+
+
+class Reason(IntEnum):
+    """Why a turn does its steps. The stronger reason includes the weaker ones."""
+
+    NONE = 0
+    REPLENISH = 1  # a timer is due, or the last turn has left its rest to this one, because a caller waited
+    CHANGE = 2  # something has changed: sessions may be there to be handed off
+    POLL = 3  # the safety net: compare everything
 
 
 class Supervisor:
@@ -64,8 +78,10 @@ class Supervisor:
         readiness: Callable[[], tuple[int, dict[str, Any]]] | None = None,
         gauges: PodGauges | None = None,
         background_tasks: Sequence[BackgroundTask] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`readiness` answers the probes, `gauges` tell Prometheus."""
+        self._clock = clock
         self._config = config
         self._client = client
         self._probes = probes
@@ -75,12 +91,14 @@ class Supervisor:
         self._background = BackgroundTasks(background_tasks, self.guards)
         self._watching = Watching()
         self._signals = SignalNotes()
-        self._listener = PodListener(config, self._watching)
+        self._listener = PodListener(config, self._watching, self._notified)
         self._calls = HttpCalls()
-        self._woken = True
-        self._rest_owed = False
-        self._strays_likely = False
-        self._poll_due = self._check_due = self._leftovers_due = 0.0
+        self._reason = Reason.CHANGE  # for the next turn
+        self._poll = Timer(config.poll_interval)
+        self._read_orders = Timer()  # set off when operators have ordered something; each poll reads them too
+        self._check_listener = Timer(CHECK_LISTENER_S)
+        self._end_orphans = Timer(END_ORPHANS_S)
+        self._end_strays = Timer(due=inf)  # set off when a process has died: it may have left children
         self._database_away = False
 
     # --- beginning and end --------------------------------------------------------------------------------
@@ -93,14 +111,14 @@ class Supervisor:
         self.rooms = RoomPool(self._config, self.pod, self._client, self._calls)
         self.targets = PodTargets(self._config, self.pod, self.agents, self.rooms)
         about_sessions = self._config, self.pod, self.agents, lambda: self.rooms.signer
-        self.handoffs = HandOffs(*about_sessions, guards=self.guards)
+        self.handoffs = HandOffs(*about_sessions, guards=self.guards, clock=self._clock)
         self.hot = HotPairs(*about_sessions)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self.guards)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents, self._daily_works)
-        self._lateness = Lateness(self.agents.pings, self.heartbeat)
+        self._lateness = Lateness(self.agents.pings, self.heartbeat, self._clock)
         self._quick_polls = QuickPolls(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
         self._warmth = Warmth(self.agents, self.rooms)
-        self._drain = Drain(self.pod, self.agents, self.handoffs)
+        self._drain = Drain(self.pod, self.agents, self.handoffs, self._clock)
         self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
         self._watching.add(self._calls, lambda now: None)
         self._background.watch(self._watching)
@@ -179,18 +197,13 @@ class Supervisor:
     def drain(self, timeout: float) -> None:
         """Take no more; end the idle; let calls finish for up to `timeout` seconds."""
         self._drain.begin(timeout)
-        self._woken = True
+        self._wake()
 
     # --- one turn -----------------------------------------------------------------------------------------
 
     def run_once(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for something to happen, then do what is to be done."""
-        asked = self._patience(timeout)
-        self._lateness.waits()
-        arrived = self._watching.wait(asked)
-        now = self._lateness.has_waited(asked)
-        for receive in arrived:
-            receive(now)
+        now = self._wait(self._patience(timeout))
         self._calls.collect()
         self._heed_signals(now)
         try:
@@ -198,105 +211,138 @@ class Supervisor:
         except DATABASE_AWAY as error:
             self._lost_database(error)
         self._enforce_deadlines(now)
-        self.agents.pings.ask(time.monotonic())
+        self.agents.pings.ask(self._clock())
         self._watching.update(self.agents, self._read_zygote)
         if self._probes:
             self._probes.turned()
         self._lateness.has_worked()
 
     def _patience(self, timeout: float) -> float:
-        now = time.monotonic()
+        """How long the turn may wait: until the next timer is due, and not long while an answer is owed."""
+        if self._reason >= Reason.CHANGE and not self._database_away:
+            return 0.0
         owed = any(
             agent.ping_sent is not None or agent.channel.eof or (agent.handoff and agent.handoff.stage < Stage.RUNNING)
             for agent in self.agents.agents.values()
         )
-        due = min(self._poll_due, self.heartbeat.due, self.agents.pings.next_deadline(), self._background.due)
-        return max(0.0, min(timeout, IMPATIENT_S if owed else max(due - now, 0.001)))
+        due = min(self._poll.due, self.heartbeat.due, self.agents.pings.next_deadline(), self._background.due)
+        return max(0.0, min(timeout, IMPATIENT_S if owed else max(due - self._clock(), 0.001)))
+
+    def _wait(self, patience: float) -> float:
+        """Wait, and read what has arrived. Returns the time of this turn."""
+        self._lateness.waits()
+        arrived = self._watching.wait(patience)
+        now = self._lateness.has_waited(patience)
+        for receive in arrived:
+            receive(now)
+        return now
 
     def _steps(self, now: float) -> None:
-        """In the order of urgency. Each may raise: the next turn begins again at the first."""
-        if self._database_away and now < self._poll_due:
+        """The database's part of a turn, in the order of urgency. Each step may raise: the next turn begins again."""
+        if self._database_away and not self._poll.is_due(now):
             return
+        if self._record(now):
+            self._wake()
+        if self._reason is Reason.NONE and self._quick_poll(now):
+            return
+        reason = self._take_reason(now)
+        if reason is Reason.NONE:
+            return
+        self._prove_identity(now)
+        if not self.reaped:
+            ordered = self._read_orders.take(now) or reason is Reason.POLL
+            if ordered:
+                self._out_of_service.poll()
+            if reason >= Reason.CHANGE:
+                self._background.wake()
+                self._hand_off(now)
+            if ordered:
+                self.targets.poll(now)
+            if self.handoffs.just_sent():
+                self._reason = max(self._reason, Reason.REPLENISH)
+                return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
+            self._replenish(now)
+            self._tell_warmth()
+            self.heartbeat.beat(now)
+            self._background.step(self.pod, now, draining=self._draining)
+        if reason is Reason.POLL:
+            self._full_poll(now)
+        self._found_database()
+
+    def _wake(self) -> None:
+        self._reason = max(self._reason, Reason.CHANGE)
+
+    def _take_reason(self, now: float) -> Reason:
+        """Why this turn does its steps. What comes up in them is a reason for the next turn."""
+        reason, self._reason = self._reason, Reason.NONE
+        if self._poll.is_due(now):
+            return Reason.POLL
+        timer_is_due = now >= min(self.heartbeat.due, self._background.due)
+        return max(reason, Reason.REPLENISH) if timer_is_due else reason
+
+    # --- steps --------------------------------------------------------------------------------------------
+
+    def _record(self, now: float) -> bool:
+        """Write what processes, Daily and background tasks have reported; whether there was anything."""
         changed = self.handoffs.record(now)
         refusals.write()
         for agent in self.agents.dead_processes():
             self._watching.forget_agent(agent)
             if self.guards.run(f"the end of {agent}", partial(self._remove, agent, now)):
-                changed = self._strays_likely = True
+                changed = True
+                self._end_strays.set_off()
         changed |= self.agents.record_ready(now)
         changed |= self.rooms.record()
         changed |= self._background.record(now)
-        if not (changed or self._woken or self._listener.notified or self._rest_owed) and self._quick_poll_does(now):
-            return
-        if self._listener.chores_handed_over:
-            self._listener.chores_handed_over, self._poll_due = False, now
-        polling = now >= self._poll_due
-        looking = changed or self._woken or self._listener.notified or polling
-        if not (looking or self._rest_owed or now >= min(self.heartbeat.due, self._background.due)):
-            return
-        if not self._listener.is_open:
-            self._listen_again()
-        if self.heartbeat.interrupted:
-            self.heartbeat.beat(now)
-        if not self.reaped:
-            if self._listener.operators_acted or polling:
-                self._out_of_service.poll()
-            draining = self._drain.begun or self._out_of_service.in_force
-            if looking:
-                self._background.wake()
-                self.handoffs.poll(now, draining=draining)
-                self.hot.deliver()
-            if self._listener.operators_acted or polling:
-                self.targets.poll(now)
-                self._listener.operators_acted = False
-            if self.handoffs.just_sent(time.monotonic()):
-                self._woken, self._listener.notified, self._rest_owed = False, False, True
-                return  # a caller waits for the acknowledgement: the rest can wait for a few milliseconds
-            self._replenish(now)
-            if self._probes and not self._probes.has_been_warm:
-                self._probes.warmed(self._warmth.missing())
-            self.heartbeat.beat(now)
-            self._background.step(self.pod, now, draining=draining)
-        self._woken = self._listener.notified = self._rest_owed = False
-        if polling:
-            self._poll_due = now + self._config.poll_interval
-            self._poll(now)
-        if self._database_away:
-            logger.info("event=database_back pod=%s", self.pod.name)
-            self._database_away = False
+        return changed
 
     def _remove(self, agent: Agent, now: float) -> bool:
         self.handoffs.process_died(agent, now)
         self.agents.remove(agent, now)
         return True
 
-    def _quick_poll_does(self, now: float) -> bool:
-        """A large fleet's poll: prove life, and see that there is nothing to look for. False: look, if it is time."""
-        if now < min(self._poll_due, self.heartbeat.due) or now >= self._background.due:
+    def _quick_poll(self, now: float) -> bool:
+        """A large fleet's poll: prove life, and see that there is nothing to do. False: do the steps, if it is time."""
+        if now < min(self._poll.due, self.heartbeat.due) or now >= self._background.due:
             return False
-        disturbed = self.heartbeat.interrupted or self.reaped or self._drain.begun or self._out_of_service.in_force
-        warming = self._probes is not None and not self._probes.has_been_warm
-        if (
-            disturbed
-            or warming
-            or self._config.prejoin
-            or not self._listener.is_open
-            or not self._quick_polls.will_do(now)
-        ):
+        if not (self._is_settled and self._quick_polls.will_do(now)):
             return False
         seen = self.heartbeat.quick_poll(now)
         if seen is None or not self._quick_polls.all_is_well(seen):
-            self._poll_due = now  # with all that a poll looks at
+            self._poll.set_off()
             return False
         if self._config.max_processes:
             self.agents.zygote.tend(now)
         if self.rooms.are_coming:
-            self.rooms.replenish(now)  # asks again when it may; that alone is no reason for a look
-        self._poll_due = now + self._config.poll_interval
+            self.rooms.replenish(now)  # asks again when it may; that alone is no reason for a full poll
+        self._poll.restart(now)
         self._tidy(now)
         return True
 
+    @property
+    def _is_settled(self) -> bool:
+        """A pod in normal service, past its start."""
+        disturbed = self.heartbeat.interrupted or self.reaped or self._draining or not self._listener.is_open
+        warming = self._probes is not None and not self._probes.has_been_warm
+        return not (disturbed or warming or self._config.prejoin)
+
+    def _prove_identity(self, now: float) -> None:
+        """Before anything is made or handed out: the name is ours, and after an interruption the row too."""
+        if not self._listener.is_open:
+            self._listen_again()
+        if self.heartbeat.interrupted:
+            self.heartbeat.beat(now)
+
+    @property
+    def _draining(self) -> bool:
+        return self._drain.begun or self._out_of_service.in_force
+
+    def _hand_off(self, now: float) -> None:
+        self.handoffs.poll(now, draining=self._draining)
+        self.hot.deliver()
+
     def _replenish(self, now: float) -> None:
+        """Make up both pools; a pod that drains gives its stock up instead."""
         if self._drain.begun:
             self.hot.give_up()
             self._drain.step(now)
@@ -311,19 +357,22 @@ class Supervisor:
             self.agents.replenish(now)
         self.rooms.replenish(now)
         if self.hot.replenish(now):
-            self._woken = True  # there is something to hand off
+            self._wake()  # there is something to hand off
 
-    def _poll(self, now: float) -> None:
-        self.agents.orphans = orphans.take_in_reports(
-            self._config.agent.spool_dir, self.handoffs.sessions(), self.guards
-        )
+    def _tell_warmth(self) -> None:
+        if self._probes and not self._probes.has_been_warm:
+            self._probes.warmed(self._warmth.missing())
+
+    def _full_poll(self, now: float) -> None:
+        self._poll.restart(now)
+        spool = self._config.agent.spool_dir
+        self.agents.orphans = orphans.take_in_reports(spool, self.handoffs.sessions(), self.guards)
         self.chores.record()  # after the reports: they know more than the presence of a bot
         self.chores.run(now, daily_works=self._daily_works())
         self._quick_polls.full_poll_done(now)
         self.agents.agree_with_rows()
         self.agents.recycle(now)
-        if now >= self._leftovers_due:
-            self._leftovers_due = now + LEFTOVERS_S
+        if self._end_orphans.take(now):
             self.guards.run("ending what other pods have left on this host", partial(orphans.end_processes, self.pod))
         self._tidy(now)
         if self._probes and self._readiness:
@@ -335,13 +384,11 @@ class Supervisor:
         return rooms_can_be_had and self.chores.key_works
 
     def _tidy(self, now: float) -> None:
-        """What a poll looks at besides the rows."""
-        if now >= self._check_due:
-            self._check_due = now + CHECK_LISTENER_S
+        """What any poll does besides the rows."""
+        if self._check_listener.take(now):
             self._listener.check()
         known = self._known_pids()
-        if self._strays_likely:
-            self._strays_likely = False
+        if self._end_strays.take(now):
             end_strays(str(self.pod.uuid), known)
         reap_strays(known)
         self._gauges.note(self.pod, self.agents, self.rooms)
@@ -365,7 +412,14 @@ class Supervisor:
 
     def _read_zygote(self, now: float) -> None:
         self.agents.read_zygote(now)
-        self._woken = True
+        self._wake()
+
+    def _notified(self, about: set[str]) -> None:
+        self._wake()
+        if ORDERS in about:
+            self._read_orders.set_off()
+        if CHORES in about:
+            self._poll.set_off()
 
     def _known_pids(self) -> set[int]:
         pids = {agent.channel.pid for agent in self.agents.agents.values()} | {self.agents.zygote.pid}
@@ -383,12 +437,17 @@ class Supervisor:
         if self._probes:
             self._probes.set_readiness(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the database does not answer"})
         self.heartbeat.interrupt()
-        self._woken = True
+        self._wake()
         if connection.connection is None or connection.connection.closed:
             self._listener.close()  # lost as well: to find that out would take its whole deadline again
         connection.close()
-        self._poll_due = time.monotonic() + RECONNECT_S
-        self.heartbeat.postpone(self._poll_due)
+        self._poll.put_off(self._clock() + RECONNECT_S)
+        self.heartbeat.postpone(self._poll.due)
+
+    def _found_database(self) -> None:
+        if self._database_away:
+            logger.info("event=database_back pod=%s", self.pod.name)
+            self._database_away = False
 
     def _listen_again(self) -> None:
         try:

@@ -4,10 +4,11 @@ Nothing would ever arrive on a connection that has gone silent without closing, 
 """
 
 import logging
+from collections.abc import Callable
 
 from common.database import DATABASE_AWAY
 from pools.models import Pod
-from pools.notifications import CHORES, ORDERS, Listener
+from pools.notifications import Listener
 from pools.supervisor.pod_identity import hold_name
 from pools.supervisor.watching import Watching
 from pools.supervisor_config import SupervisorConfig
@@ -16,16 +17,13 @@ logger = logging.getLogger(__name__)
 
 
 class PodListener:
-    """`notified`: something has changed; `operators_acted`: operators have ordered something; `chores_handed_over`: the
-    fleet's may be ours now. The loop sets them back once it has polled."""
-
-    def __init__(self, config: SupervisorConfig, watching: Watching) -> None:
+    def __init__(self, config: SupervisorConfig, watching: Watching, notified: Callable[[set[str]], None]) -> None:
+        """`notified` is called with what notifications are about, and with an empty set if the connection is lost."""
+        self._notified = notified
         self._config = config
         self._watching = watching
         self._listener: Listener | None = None
         self._descriptor = -1  # which a connection that is lost no longer says
-        self.notified = self.operators_acted = True
-        self.chores_handed_over = False
 
     @property
     def is_open(self) -> bool:
@@ -43,7 +41,8 @@ class PodListener:
         try:
             if self._listener:
                 self._listener.check()
-                self._take(self._listener)  # what has arrived meanwhile
+                if about := self._listener.drain():  # what has arrived meanwhile
+                    self._notified(about)
         except DATABASE_AWAY as error:
             self._lost(error)
 
@@ -54,19 +53,13 @@ class PodListener:
             self._listener = None
 
     def _read(self, now: float) -> None:
-        self.notified = True
         try:
             if self._listener:
-                self._take(self._listener)
+                self._notified(self._listener.drain())
         except DATABASE_AWAY as error:
             self._lost(error)
-
-    def _take(self, listener: Listener) -> None:
-        channels = listener.drain()
-        self.notified |= bool(channels)
-        self.operators_acted |= ORDERS in channels
-        self.chores_handed_over |= CHORES in channels
 
     def _lost(self, error: Exception) -> None:
         logger.warning("event=listener_lost pod=%s problem=%s", self._config.pod_name, type(error).__name__)
         self.close()
+        self._notified(set())
