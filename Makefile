@@ -30,40 +30,40 @@ bots: setup ## which bots below a folder can be run here, and what the others la
 	@exec $(PY) -m pools.agent.census $(ARGS)
 
 bench-sizing: setup ## a pod that follows demand against the simulation, and against a constant stock: three minutes
-	@exec $(PY) -m trials.bench.sizing $(ARGS)
+	@exec $(PY) -m trials sizing $(ARGS)
 
 bench: setup ## measure claims, hand-offs and refills; prints a table and writes JSON
-	@exec $(PY) -m trials.bench $(ARGS)
+	@exec $(PY) -m trials bench $(ARGS)
 
 bench-voice: setup ## measure spoken calls: press of the button to first word, and where each millisecond goes
-	@exec $(PY) -m trials.bench --voice --output .data/bench-voice.json $(ARGS)
+	@exec $(PY) -m trials bench --voice --output .data/bench-voice.json $(ARGS)
 
 bench-scale: setup ## a hundred pods on one database: a quarter of an hour (ARGS="--pods 20 --seconds 10 --history 0")
-	@exec $(PY) -m trials.scale $(ARGS)
+	@exec $(PY) -m trials scale $(ARGS)
 
 hosts: setup ## several hosts on this machine: cables pulled, a slow one, a rolling restart; needs root, cleans up after itself
-	@exec $(PY) -m trials.hosts $(ARGS)
+	@exec $(PY) -m trials hosts $(ARGS)
 
 chaos: setup ## break everything on purpose and count what is lost: a quarter of an hour (ARGS=--busy occupies the cores too); prints findings, writes JSON
-	@exec $(PY) -m trials.chaos chaos $(ARGS)
+	@exec $(PY) -m trials chaos $(ARGS)
 
 soak: setup ## three pods under load and faults for 10 minutes (ARGS="--minutes 60"), then an audit
-	@exec $(PY) -m trials.chaos soak $(ARGS)
+	@exec $(PY) -m trials soak $(ARGS)
 
 rolling: setup ## restart three pods one after the other under load (ARGS="--pipecat" with the Pipecat bot)
-	@exec $(PY) -m trials.chaos rolling $(ARGS)
+	@exec $(PY) -m trials rolling $(ARGS)
 
 load: setup ## 50 pushes/s and 10 connects/s for two minutes (ARGS="api --seconds 30"), or a campaign that is dialled (ARGS=dial)
-	@exec $(PY) -m trials.load $(or $(ARGS),api)
+	@exec $(PY) -m trials load $(ARGS)
 
 attack: setup ## what a tenant and what nobody can do to the API: two minutes; fails if /health is slow or unanswered
-	@exec $(PY) -m trials.load attack $(ARGS)
+	@exec $(PY) -m trials attack $(ARGS)
 
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them
 	@mkdir -p docs/images && SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m pytest -n0 -q tests/pools/test_cockpit_browser.py
 
 check-deploy: setup ## lint and validate what is shipped, rehearse a roll-out and an upgrade, build and run the images
-	@$(PY) -m trials.shipping files && $(PY) -m trials.shipping manifests && $(PY) -m trials.shipping rehearsal && $(PY) -m trials.shipping upgrade && $(PY) -m trials.shipping images
+	@$(PY) -m trials shipping files && $(PY) -m trials shipping manifests && $(PY) -m trials shipping rehearsal && $(PY) -m trials shipping upgrade && $(PY) -m trials shipping images
 
 export-data: setup ## the whole database in one private file below .data (ARGS=FILE names it); manage.py importdata reads it
 	@exec $(PY) manage.py exportdata $(ARGS)

@@ -8,9 +8,10 @@ from pathlib import Path
 from pools.agent.channel import AgentChannel
 from pools.protocol import Ended, Go, Joined, Message, Ping, Pong, Ready, Start, Started, Stop
 from tests.support.waiting import wait_until
+from trials.figures import percentile_of
 from trials.scale.database import Load
 from trials.scale.fleet import _claims
-from trials.scale.report import Report, at
+from trials.scale.report import Figures
 from trials.scale.stubs import StubAgents
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -54,22 +55,23 @@ def test_claims_a_second_are_those_that_got_something_over_the_time_of_all_progr
 
 
 def test_the_report_says_what_was_missed():
-    report = Report()
+    report = Figures()
     load = Load(seconds=10, cores=0.06, pods_cores=0.5, statements=300, commits=200, dearest=[])
     report.add_load("idle", "idle, 100 pods", load, at_most=0.05)
     report.add_claims("claims", "claims", _claims(1, [{"began": 0, "ended": 1, "claims": {"warm": [1.0]}}]), load)
 
     assert "MISSED" in str(report.lines[0])
+    assert report.as_json()["missed"] == [str(report.lines[0])]
     assert report.lines[1].met is None
     assert report.figures["claims"]["postgres_ms"] == 600
 
 
 def test_percentiles_are_samples():
-    assert (at([3, 1, 2], 50), at([3, 1, 2], 99), at([7], 1)) == (2, 3, 7)
+    assert (percentile_of([3, 1, 2], 50), percentile_of([3, 1, 2], 99), percentile_of([7], 1)) == (2, 3, 7)
 
 
 def test_wrong_arguments_are_refused_before_anything_starts():
-    command = [sys.executable, "-m", "trials.scale", "--only", "nonsense"]
+    command = [sys.executable, "-m", "trials", "scale", "--only", "nonsense"]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
     assert refused.returncode == 2

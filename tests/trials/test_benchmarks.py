@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from trials.bench.figures import Figure, ratio
-from trials.bench.report import Report
+from trials.bench.report import Measurements
+from trials.figures import Figure, ratio
+from trials.report import Report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -33,20 +34,23 @@ def test_a_ratio_is_that_of_the_medians() -> None:
 
 
 def test_the_report_says_what_was_missed_and_what_did_not_work(tmp_path: Path) -> None:
-    report = Report(figures=[Figure("x", "a thing", [9.0], aims={"p50": 8})], failures={"burst": "DidNotHappen: why"})
+    figure = Figure("x", "a thing", [9.0], aims={"p50": 8})
+    measurements = Measurements(figures=[figure], failures={"burst": "DidNotHappen: why"})
+    report = Report("bench", measurements)
 
-    table = report.table()
+    table = report.in_words()
     report.write(tmp_path / "new" / "bench.json")
 
     assert "MISSED" in table
     assert "burst DID NOT WORK: DidNotHappen: why" in table
     written = json.loads((tmp_path / "new" / "bench.json").read_text())
     assert written["figures"]["x"]["met"] is False
-    assert written["failures"] == report.failures
+    assert written["failures"] == measurements.failures
+    assert written["holds"] is report.holds is False
 
 
 def test_the_no_pool_baseline_is_compared_with_the_warm_pair() -> None:
-    report = Report(figures=[Figure("no_pool", "", [2000.0]), Figure("acknowledged_warm", "", [10.0])])
+    report = Measurements(figures=[Figure("no_pool", "", [2000.0]), Figure("acknowledged_warm", "", [10.0])])
 
     report.finish()
 
@@ -56,7 +60,7 @@ def test_the_no_pool_baseline_is_compared_with_the_warm_pair() -> None:
 
 def test_wrong_arguments_are_refused_before_anything_starts() -> None:
     for arguments in (["--rounds", "0"], ["--rounds", "x"], ["--only", "nonsense"]):
-        command = [sys.executable, "-m", "trials.bench", *arguments]
+        command = [sys.executable, "-m", "trials", "bench", *arguments]
         refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
         assert refused.returncode == 2

@@ -6,7 +6,7 @@ from pools.models import AgentProcess, Pod, Room, VoiceSession
 from tests.support.make import make_agent_process, make_pod, make_room
 from tests.support.programs import database_url
 from trials.bench.live_rows import live_rows
-from trials.bench.rows import Rows
+from trials.rows import Rows
 
 TABLES = (VoiceSession, AgentProcess, Room, Pod)
 

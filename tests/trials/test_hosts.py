@@ -38,7 +38,7 @@ def test_without_iproute2_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
 
 
 def test_wrong_arguments_are_refused_before_anything_starts():
-    command = [sys.executable, "-m", "trials.hosts", "--only", "99"]
+    command = [sys.executable, "-m", "trials", "hosts", "--only", "99"]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
     assert refused.returncode == 2

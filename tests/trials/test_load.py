@@ -53,7 +53,8 @@ def test_the_most_within_a_span(times, most):
 
 
 def test_help_says_what_there_is():
-    shown = subprocess.run([sys.executable, "-m", "trials.load", "--help"], cwd=PROJECT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "trials", "load", "dial", "--help"]
+    shown = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert shown.returncode == 0 and "--at-dailys-rate" in shown.stdout
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from trials.bench.rows import Rows
+from trials.rows import Rows
 
 PODS = 20
 CALLS = 3000  # each with a room and a process: 9,000 live rows, 1,000 more are stock

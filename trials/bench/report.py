@@ -1,30 +1,28 @@
-"""The table for people and the JSON for machines. Figures are stated as measured, whether or not they meet the aim."""
+"""What the benchmark measures, as a table and as JSON. Figures are stated whether or not they meet their aim."""
 
-import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from trials.bench.figures import PERCENTILES, Figure, ratio
+from trials.figures import PERCENTILES, Figure, ratio
 
 HEADINGS = ("", "n", *PERCENTILES, "aim (at most)", "")
 VERDICTS = {True: "met", False: "MISSED", None: ""}
 
 
 @dataclass
-class Report:
-    """What has come of a run. `failures`: measure -> what did not work."""
+class Measurements:
+    """`failures`: measure -> what did not work."""
 
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    load_before: tuple[float, ...] = field(default_factory=os.getloadavg)
     figures: list[Figure] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     rate_limited: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything worked, fast enough or not."""
+        return not self.failures
 
     def finish(self) -> None:
         """Add what compares one measure with another."""
@@ -37,7 +35,7 @@ class Report:
             title = "first word, warm pair : no pools"
             self.figures.append(ratio("voice_ratio", title, warm, without, {"p50": 0.25}))
 
-    def table(self) -> str:
+    def in_words(self) -> str:
         rows = [HEADINGS, *map(_row, self.figures)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
         lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
@@ -47,35 +45,10 @@ class Report:
     def _circumstances(self) -> list[str]:
         failed = [f"{name} DID NOT WORK: {problem}" for name, problem in self.failures.items()]
         durability = ", ".join(f"{name}={value}" for name, value in self.settings.items())
-        load = " -> ".join(f"{load[0]:.1f}" for load in (self.load_before, os.getloadavg()))
-        cpus = os.cpu_count() or 1
-        busy = (
-            ["BUSY before the run began: the figures include waiting for a CPU."]
-            if self.load_before[0] > cpus / 2
-            else []
-        )
-        return [
-            f"PostgreSQL: {durability}. Calls to Daily answered 429: {self.rate_limited}.",
-            f"{cpus} CPUs, load {load} (client, service, database and agents all run on them).",
-            *busy,
-            *failed,
-        ]
+        return [f"PostgreSQL: {durability}. Calls to Daily answered 429: {self.rate_limited}.", *failed]
 
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self._as_json(), indent=1) + "\n")
-
-    def _as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return {
-            "began": self.began.isoformat(timespec="seconds"),
-            "seconds": round((datetime.now(UTC) - self.began).total_seconds(), 1),
-            "machine": {
-                "cpus": os.cpu_count(),
-                "system": platform.platform(),
-                "python": platform.python_version(),
-                "load_before": self.load_before,
-                "load_after": os.getloadavg(),
-            },
             "postgresql": self.settings,
             "daily_calls_rate_limited": self.rate_limited,
             "figures": {figure.name: figure.as_json() for figure in self.figures},

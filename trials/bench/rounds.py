@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trials.bench.client import Api, Connected
-from trials.bench.rows import Start
-from trials.bench.world import DidNotHappen, Sizes, World
+from trials.client import Api, Connected
+from trials.rows import Start
+from trials.world import DidNotHappen, Sizes, World
 
 STAY_S = 0.5  # of a simulated caller: long enough for the bot's pipeline to see it come
 CROWD_STAY_S = 2.0  # where many bots start at once

@@ -1,4 +1,4 @@
-"""`python -m trials.bench.sizing` (`make bench-sizing`): does following demand pay, and is the simulation right?
+"""`python -m trials sizing` (`make bench-sizing`): does following demand pay, and is the simulation right?
 
 1. A real run, about two minutes: a pod with the light bot, its size far below its cap, is called by bursts over HTTP.
    Its stock is looked at twice a second.
@@ -6,26 +6,26 @@
 3. The recorded bursts, replayed three times with half an hour of quiet between them, and two invented patterns: targets
    that follow demand against constant ones of the same average stock. Simulated, in a few seconds.
 
-Exit status: 0 the target followed demand within its cap and did better, 1 not so, 130 interrupted.
+What must hold: the target followed demand within its cap and did better.
 """
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
+from typing import Any
 
-from devtools.processes import Foreground
 from pools.decisions.targets import Pool
 from pools.sizing.patterns import bursts, campaigns
 from pools.sizing.simulation import Result, Simulation
 from pools.sizing.simulation import World as Simulated
-from trials.bench.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
-from trials.bench.world import DATA_DIR, LIGHT_BOT, ROOT, Sizes, World, private_directory, running_world
+from trials.console import say
+from trials.ending import EXIT_STATUS, conclude
+from trials.report import Report
+from trials.world import DATA_DIR, LIGHT_BOT, Sizes, World, private_world
 
 SIZE, CAP, ROOMS, SLOTS = 2, 16, 40, 60
 BURST, EVERY_S, BURSTS, QUIET_S = 8, 6.0, 14, 20.0
@@ -62,35 +62,49 @@ class Run:
     span: float
 
 
-def main() -> int:
-    arguments = _arguments()
-    try:
-        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
-            note("bringing up PostgreSQL, the Daily sandbox, gunicorn and a pod")
-            with running_world(foreground, directory) as world:
-                real = run(world)
-    except INTERRUPTIONS:
-        note("interrupted; everything has been ended")
-        return INTERRUPTED
-    except BROKEN as error:
-        note(f"the run did not work: {type(error).__name__}: {error}")
-        return 1
-    alike = simulated_like(real)
-    rows = [compare(name, arrivals, real) for name, arrivals in patterns(real).items()]
-    out(table_of_the_run(real, alike))
-    out(table_of_patterns(rows))
-    arguments.output.write_text(
-        json.dumps({"real": vars(real), "patterns": [vars(row) for row in rows]}, indent=1) + "\n"
-    )
-    good = real.most <= CAP and all(row.most <= CAP for row in rows) and rows[0].gain > 0
-    out("The target followed demand within its cap and did better." if good else "NOT SO: see above.")
-    return 0 if good else 1
+@dataclass(frozen=True)
+class Sizing:
+    """`rows`: targets that follow demand against constant ones; the first row is that of the recorded bursts."""
+
+    real: Run
+    alike: Result
+    rows: list["Comparison"]
+
+    @classmethod
+    def of(cls, real: Run) -> "Sizing":
+        return cls(
+            real, simulated_like(real), [compare(name, moments, real) for name, moments in patterns(real).items()]
+        )
+
+    @property
+    def holds(self) -> bool:
+        return self.real.most <= CAP and all(row.most <= CAP for row in self.rows) and self.rows[0].gain > 0
+
+    def in_words(self) -> str:
+        verdict = "The target followed demand within its cap and did better." if self.holds else "NOT SO: see above."
+        return "\n\n".join([table_of_the_run(self.real, self.alike), table_of_patterns(self.rows), verdict])
+
+    def as_json(self) -> dict[str, Any]:
+        return {"real": vars(self.real), "patterns": [vars(row) for row in self.rows]}
 
 
-def _arguments() -> argparse.Namespace:
+def main(name: str, words: Sequence[str]) -> int:
+    arguments = _arguments(words)
+    report = Report(name)
+
+    def measure() -> None:
+        with private_world(World) as world:
+            real = run(world)
+        report.result = Sizing.of(real)
+
+    return conclude(report, measure, arguments.output)
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m trials.bench.sizing",
+        prog="python -m trials sizing",
         description=__doc__,
+        epilog=EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -100,15 +114,7 @@ def _arguments() -> argparse.Namespace:
         metavar="FILE",
         help="where the JSON goes (default: .data/bench-sizing.json)",
     )
-    return parser.parse_args()
-
-
-def note(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
-def out(text: str) -> None:
-    sys.stdout.write(f"{text}\n\n")
+    return parser.parse_args(words)
 
 
 # --- the real run ------------------------------------------------------------------------------------------
@@ -126,7 +132,7 @@ def run(world: World) -> Run:
         began, looks = time.time(), []
         for number, burst in enumerate(leads):
             looks += look_until(world, began + QUIET_S + number * EVERY_S)
-            note(f"burst {number + 1} of {BURSTS}: {looks[-1][0]} in stock, target {looks[-1][2]}")
+            say(f"burst {number + 1} of {BURSTS}: {looks[-1][0]} in stock, target {looks[-1][2]}")
             list(callers.map(lambda lead: connect(world, lead), burst))
         looks += look_until(world, began + 2 * QUIET_S + BURSTS * EVERY_S)
         span = time.time() - began
@@ -267,7 +273,3 @@ def table_of_patterns(rows: Sequence[Comparison]) -> str:
         for row in rows
     ]
     return "\n".join(["Warm starts, simulated: a target that follows demand, and a constant one.", head, *lines])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trials.bench.client import Api, Connected
-from trials.bench.rows import Start
 from trials.bench.voice_caller import CallRefused, VoiceCaller
-from trials.bench.world import DidNotHappen, World
+from trials.client import Api, Connected
+from trials.rows import Start
+from trials.world import DidNotHappen, World
 
 STEPS = ("connect", "joined", "offered", "answered", "connected", "spoke", "heard")
 SEEN_BY_THE_CALLER = tuple(step for step in STEPS if step != "spoke")

@@ -3,30 +3,30 @@
 import time
 from collections.abc import Callable, Iterable
 
-from trials.bench.world import DidNotHappen
-from trials.chaos.console import say
-from trials.chaos.findings import Finding, Report
-from trials.chaos.world import World
+from trials.chaos.findings import Finding, Findings
+from trials.chaos.fleet_world import FleetWorld
+from trials.console import say
+from trials.world import DidNotHappen
 
 CLEAN_S = 180.0
 
 
-def act(world: World, about: str, run: Callable[[], Iterable[Finding]], report: Report) -> None:
+def act(world: FleetWorld, about: str, run: Callable[[], Iterable[Finding]], findings: Findings) -> None:
     """One scenario with pods of its own, audited at its end. One that breaks is reported, and the others still run."""
     say(about)
     try:
         for finding in run():
-            say(report.add(finding).in_words())
-        _audit(world, about, report)
+            say(findings.add(finding).in_words())
+        _audit(world, about, findings)
     except DidNotHappen as error:
-        report.broken.append(f"{about}: {error}")
+        findings.problems.append(f"{about}: {error}")
         say(f"    BROKEN: {error}")
     finally:
         world.callers.pause()
         world.restore()
 
 
-def _audit(world: World, about: str, report: Report) -> None:
+def _audit(world: FleetWorld, about: str, findings: Findings) -> None:
     audit = world.audit()
     left = {
         "rooms left over": len(audit.rooms_left_over),
@@ -35,18 +35,18 @@ def _audit(world: World, about: str, report: Report) -> None:
         "leads stuck": audit.stuck_leads,
     }
     for name, number in left.items():
-        report.must_be_zero[name] = report.must_be_zero.get(name, 0) + number
+        findings.must_be_zero[name] = findings.must_be_zero.get(name, 0) + number
     if not audit.agrees:
-        report.broken.append(f"audit after {about}: {audit.in_words()}")
+        findings.problems.append(f"audit after {about}: {audit.in_words()}")
     say(f"    audit: {audit.in_words()}")
 
 
-def draw_up_accounts(world: World, report: Report) -> None:
+def draw_up_accounts(world: FleetWorld, findings: Findings) -> None:
     """What has become of every connect of the run, once everything is cleaned up."""
-    act(world, "the last rooms are deleted", lambda: _clean_up(world), report)
+    act(world, "the last rooms are deleted", lambda: _clean_up(world), findings)
     accounts = world.accounts()
-    report.accounts = vars(accounts)
-    report.must_be_zero |= {
+    findings.accounts = vars(accounts)
+    findings.must_be_zero |= {
         "lost": accounts.lost,
         "double": accounts.double,
         "failed (neither 200 nor 503)": accounts.failed,
@@ -56,7 +56,7 @@ def draw_up_accounts(world: World, report: Report) -> None:
     say(f"ends: {accounts.ends}  failures: {accounts.failures}  429 from Daily: {accounts.rate_limited}")
 
 
-def _clean_up(world: World) -> Iterable[Finding]:
+def _clean_up(world: FleetWorld) -> Iterable[Finding]:
     """Clean-up comes last in Daily's budget: a pod is left alone with it."""
     world.pods(1)
     began = time.monotonic()

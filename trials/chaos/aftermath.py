@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from trials.chaos.accounts import GIVEN_BACK
 from trials.chaos.callers import Answer
 from trials.chaos.findings import Finding, fact, times
+from trials.chaos.fleet_world import FleetWorld
 from trials.chaos.storm import Storm
 from trials.chaos.tables import Session
-from trials.chaos.world import World
 
 REAPED_S, REAPED_STARVED_S = 15.0, 60.0
 # Whose bot had been told to go is handed on only when Daily's presence shows that it has not come: the lease for
@@ -24,7 +24,7 @@ ENDED = """
 WORDS = {5: "killed", 12: "paused"}
 
 
-def aftermath(world: World, storm: Storm, answers: Sequence[Answer]) -> Iterator[Finding]:
+def aftermath(world: FleetWorld, storm: Storm, answers: Sequence[Answer]) -> Iterator[Finding]:
     yield from _handed_on(world, answers)
     for row, word in WORDS.items():
         struck = [(name, pid, at) for kind, name, pid, at in storm.supervisors if kind == row]
@@ -43,7 +43,7 @@ def aftermath(world: World, storm: Storm, answers: Sequence[Answer]) -> Iterator
             yield fact(row, f"every {word} supervisor's incarnation has ended", len(reaped) == len(struck), note)
 
 
-def _handed_on(world: World, answers: Sequence[Answer]) -> Iterator[Finding]:
+def _handed_on(world: FleetWorld, answers: Sequence[Answer]) -> Iterator[Finding]:
     """From the connect; the fault came some time after it."""
     asked = [answer.session for answer in answers if answer.session]
     told_to_go = {row[0] for row in world.tables.rows(TOLD_TO_GO, [asked])}

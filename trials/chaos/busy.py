@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from trials.bench.world import ROOT
+from trials.world import ROOT
 
 A_CORE = 2
 LONGEST_S = 5400
@@ -25,7 +25,7 @@ while time.monotonic() < until:
 def occupied_cores() -> Iterator[int]:
     """How many processes compute beside the run, until the block ends."""
     number = A_CORE * (os.cpu_count() or 1)
-    command = [sys.executable, "-m", "trials.chaos.tethered", sys.executable, "-c", BURN]
+    command = [sys.executable, "-m", "trials.tethered", sys.executable, "-c", BURN]
     burning = [
         subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         for _ in range(number)

@@ -14,8 +14,8 @@ from typing import Any
 
 import requests
 
-from trials.bench.client import PREFIX
 from trials.chaos.daily import Daily
+from trials.client import PREFIX
 
 TIMEOUT_S = 20.0
 PHONE = "+919876543210"

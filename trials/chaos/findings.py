@@ -1,12 +1,11 @@
-"""What a scenario has found out about one promise, and the report of all."""
+"""What a scenario finds out about one promise, and all findings of a run."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
+
+from trials.figures import percentile_of
 
 IDLE = 0.5  # load a core at the beginning of a run, up to which the machine counts as idle
 
@@ -61,13 +60,12 @@ def times(
 def _times(seconds: Sequence[float], limit: float | None, starved: float | None) -> str:
     if not seconds:
         return ""
-    ordered = sorted(seconds)
-    p50, p95 = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
-    figures = f"p50 {_short(p50)}, p95 {_short(p95)}, max {_short(ordered[-1])}" if len(ordered) > 1 else _short(p50)
+    p50, p95 = percentile_of(seconds, 50), percentile_of(seconds, 95)
+    figures = f"p50 {_short(p50)}, p95 {_short(p95)}, max {_short(max(seconds))}" if len(seconds) > 1 else _short(p50)
     bound = (
         f" (at most {_short(limit)}, starved {_short(starved)})" if limit is not None and starved is not None else ""
     )
-    return f": {figures}{bound}, n={len(ordered)}"
+    return f": {figures}{bound}, n={len(seconds)}"
 
 
 def _short(seconds: float) -> str:
@@ -79,24 +77,22 @@ def _note(note: str) -> str:
 
 
 @dataclass
-class Report:
-    """`must_be_zero`: what the exit status is about, besides findings that do not hold. `busy`: the cores are occupied
-    on purpose."""
+class Findings:
+    """`must_be_zero`: what decides the exit status, besides findings that do not hold. `busy`: the cores are occupied
+    on purpose. `problems`: scenarios that broke, and audits that disagree."""
 
-    command: str
     seed: int
     busy: bool = False
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     findings: list[Finding] = field(default_factory=list)
     must_be_zero: dict[str, int] = field(default_factory=dict)
     accounts: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
-    broken: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
-        return not (self.broken or any(self.must_be_zero.values())) and all(f.holds for f in self.findings)
+        return not (self.problems or any(self.must_be_zero.values())) and all(f.holds for f in self.findings)
 
     @property
     def idle(self) -> bool:
@@ -108,25 +104,20 @@ class Report:
         self.findings.append(judged)
         return judged
 
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self._as_json(), indent=1, default=str) + "\n")
+    def in_words(self) -> str:
+        unusual = [finding.in_words() for finding in self.findings if finding.verdict != "holds"]
+        counts = ", ".join(f"{name} {number}" for name, number in self.must_be_zero.items())
+        verdict = "everything holds" if self.holds else "NOT EVERYTHING HOLDS"
+        return "\n".join([*(f"PROBLEM: {problem}" for problem in self.problems), *unusual, counts, verdict])
 
-    def _as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return {
-            "command": self.command,
             "seed": self.seed,
-            "began": self.began.isoformat(timespec="seconds"),
-            "seconds": round((datetime.now(UTC) - self.began).total_seconds(), 1),
-            "cpus": os.cpu_count(),
             "busy": self.busy,
             "idle": self.idle,
-            "load_before": self.load_before,
-            "load": os.getloadavg(),
-            "holds": self.holds,
             "must_be_zero": self.must_be_zero,
             "accounts": self.accounts,
             "figures": self.figures,
-            "broken": self.broken,
+            "problems": self.problems,
             "findings": [asdict(finding) | {"verdict": finding.verdict} for finding in self.findings],
         }

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from trials.bench.world import ROOT
+from trials.world import ROOT
 
 ZYGOTE = re.compile(rb"event=zygote_ready pid=(\d+)")
-TETHERED = ("trials.chaos.tethered",)
+TETHERED = ("trials.tethered",)
 _names = itertools.count(1)
 
 

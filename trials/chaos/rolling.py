@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trials.chaos.callers import Answer
 from trials.chaos.findings import Finding, fact, times
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 PODS = 3
 SETTLE_S = 3.0
@@ -15,7 +15,7 @@ STOP_S = 8.0  # after the drain: calls are told to end, then killed
 PIPECAT_BOT = "pools.agent.bots.default"
 
 
-def rolling(world: World, rate: float, drain_timeout_s: float, stay: tuple[float, float]) -> Iterator[Finding]:
+def rolling(world: FleetWorld, rate: float, drain_timeout_s: float, stay: tuple[float, float]) -> Iterator[Finding]:
     world.pods(PODS)
     first = len(world.answers)
     world.callers.arrive(rate, stay)
@@ -37,7 +37,7 @@ def rolling(world: World, rate: float, drain_timeout_s: float, stay: tuple[float
     yield from _judged(world, world.answers[first:])
 
 
-def _judged(world: World, answers: list[Answer]) -> Iterator[Finding]:
+def _judged(world: FleetWorld, answers: list[Answer]) -> Iterator[Finding]:
     failed = [answer for answer in answers if answer.status != 200]
     reasons = {f"{answer.status} {answer.detail}" for answer in failed}
     yield fact(11, "no connect failed", not failed, f"{len(failed)} of {len(answers)} {reasons or ''}")
@@ -48,7 +48,7 @@ def _judged(world: World, answers: list[Answer]) -> Iterator[Finding]:
     yield times(11, "connect to acknowledged, meanwhile", waits, 1.0)
 
 
-def impatient(world: World) -> Iterator[Finding]:
+def impatient(world: FleetWorld) -> Iterator[Finding]:
     """A drain that calls outlast, and a second SIGTERM."""
     world.fleet.end()
     (pod,) = world.pods(1, DRAIN_TIMEOUT=f"{SHORT_DRAIN_S:.0f}")

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 
 import requests
 
-from trials.bench.client import PREFIX
-from trials.bench.world import DidNotHappen
 from trials.chaos import processes
 from trials.chaos.callers import PHONE
 from trials.chaos.findings import Finding, fact
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
+from trials.client import PREFIX
+from trials.world import DidNotHappen
 
 ANY_MEETING_TOKEN = re.compile(r"eyJ[\w-]{10,}\.[\w-]+\.[\w-]+")
 LINK = re.compile(r'href="(/admin/[^"#?]*)')
@@ -25,7 +25,7 @@ WRONG: tuple[tuple[str, dict[str, object]], ...] = (
 )
 
 
-def searched(world: World) -> Iterator[Finding]:
+def searched(world: FleetWorld) -> Iterator[Finding]:
     """With a pod and a call, so that there is somebody to look at."""
     world.pods(1)
     line = world.line()
@@ -46,7 +46,7 @@ def searched(world: World) -> Iterator[Finding]:
     yield fact(0, "no meeting token of anybody in a log", logs and not found, f"{len(logs)} logs")
 
 
-def _secrets(world: World) -> Mapping[str, str]:
+def _secrets(world: FleetWorld) -> Mapping[str, str]:
     environment = world.environment
     tokens = {f"meeting token {number}": a.token for number, a in enumerate(world.answers) if a.token}
     return {
@@ -71,7 +71,7 @@ def _of_processes(secrets: Mapping[str, str]) -> dict[str, set[str]]:
     return {"arguments of processes": arguments, "environments of agents": environments}
 
 
-def _admin_pages(world: World) -> set[str]:
+def _admin_pages(world: FleetWorld) -> set[str]:
     """Every page that can be reached from the first by links, three of a kind."""
     pages, kinds, ahead = {}, Counter[str](), ["/admin/"]
     with requests.Session() as browser:
@@ -93,7 +93,7 @@ def _admin_pages(world: World) -> set[str]:
     return set(pages.values())
 
 
-def _log_in(browser: requests.Session, world: World) -> None:
+def _log_in(browser: requests.Session, world: FleetWorld) -> None:
     name, password = world.admin
     login = f"{world.url}/admin/login/"
     browser.get(login, timeout=30)

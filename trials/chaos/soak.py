@@ -15,8 +15,8 @@ from trials.chaos import processes
 from trials.chaos.callers import Answer
 from trials.chaos.findings import Finding, fact
 from trials.chaos.fleet import Pod
+from trials.chaos.fleet_world import LATENCY_S, FleetWorld
 from trials.chaos.storm import Storm
-from trials.chaos.world import LATENCY_S, World
 
 PODS = 3
 RATE = 4.0
@@ -34,7 +34,7 @@ Samples = dict[str, list[tuple[float, float]]]
 class Weather:
     """Daily's faults, in spells, and the scales: called at every turn of the storm."""
 
-    def __init__(self, world: World, spared: Pod, seed: int) -> None:
+    def __init__(self, world: FleetWorld, spared: Pod, seed: int) -> None:
         self._world = world
         self._spared = spared
         self._chance = random.Random(seed)  # noqa: S311
@@ -78,7 +78,7 @@ class Weather:
                 self.samples[f"{what} descriptors"].append((at, sum(w.descriptors for w in weights)))
 
 
-def soak(world: World, minutes: float, seed: int, figures: dict[str, object]) -> Iterator[Finding]:
+def soak(world: FleetWorld, minutes: float, seed: int, figures: dict[str, object]) -> Iterator[Finding]:
     spared = world.pods(PODS)[0]
     first = len(world.answers)
     weather, storm = Weather(world, spared, seed), Storm(world, seed, PODS, spared)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from trials.chaos import processes
 from trials.chaos.fleet import Pod
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 # Beyond the lease for reaping. On occupied cores the others judge later, and one that goes on before that lives on.
 PAUSED_S = {False: 12.0, True: 30.0}
@@ -37,7 +37,9 @@ class Storm:
     """`done` counts the faults that have struck, by the row of the table; `supervisors`: row, name, pid and moment of
     each one that was killed or paused."""
 
-    def __init__(self, world: World, seed: int, pods: int, spared: Pod | None = None, *, busy: bool = False) -> None:
+    def __init__(
+        self, world: FleetWorld, seed: int, pods: int, spared: Pod | None = None, *, busy: bool = False
+    ) -> None:
         """`pods` are running; of five two may be away at once, of three one. `spared`: neither it nor its zygote is
         struck (its agents are). `busy`: the cores are occupied, and pods that live are well enough: they are seldom
         full."""

@@ -11,8 +11,8 @@ import requests
 from trials.chaos.callers import Answer
 from trials.chaos.findings import Finding, fact, times
 from trials.chaos.fleet import Pod
+from trials.hosts.hosts_world import PROBES_PORT, HostsWorld, host_of
 from trials.hosts.network import POD_HOSTS, address, cut, slow
-from trials.hosts.world import PROBES_PORT, World, host_of
 
 STAY_S = (3.0, 8.0)  # so long that nobody is gone before the bot comes;
 FAR_STAY_S = (7.0, 10.0)  # it takes up to six seconds to come from a host that is far away
@@ -30,7 +30,7 @@ HOSTS_OF = """
 REAPED = "SELECT count(*) FROM pools_pod WHERE name = %s AND ended_at IS NOT NULL"
 
 
-def across(world: World) -> Iterator[Finding]:
+def across(world: HostsWorld) -> Iterator[Finding]:
     """Claims of one API, served by three hosts."""
     world.pods(len(POD_HOSTS))
     answers = _load(world, 10.0)
@@ -43,7 +43,7 @@ def across(world: World) -> Iterator[Finding]:
     yield from _no_call_was_cut(world, 1, answers)
 
 
-def blink(world: World) -> Iterator[Finding]:
+def blink(world: HostsWorld) -> Iterator[Finding]:
     """A host cut off from the database for less than its lease."""
     pods = world.pods(len(POD_HOSTS))
     calls, own, victim = _calls_everywhere(world, pods)
@@ -63,7 +63,7 @@ def blink(world: World) -> Iterator[Finding]:
     yield from _hang_up(world, 2, calls)
 
 
-def cut_off(world: World) -> Iterator[Finding]:
+def cut_off(world: HostsWorld) -> Iterator[Finding]:
     """A host cut off from the database for longer than any lease: its calls go on, the others do without it."""
     pods = world.pods(len(POD_HOSTS))
     calls, own, victim = _calls_everywhere(world, pods)
@@ -93,7 +93,7 @@ def cut_off(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def unplugged(world: World) -> Iterator[Finding]:
+def unplugged(world: HostsWorld) -> Iterator[Finding]:
     """A host that has lost every cable: nobody hears of it, and nobody is told."""
     pods = world.pods(len(POD_HOSTS))
     calls, own, victim = _calls_everywhere(world, pods)
@@ -116,7 +116,7 @@ def unplugged(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def api_cut_off(world: World) -> Iterator[Finding]:
+def api_cut_off(world: HostsWorld) -> Iterator[Finding]:
     """The API without its database: quick, honest refusals, and back at once."""
     pods = world.pods(len(POD_HOSTS))
     calls, _, _ = _calls_everywhere(world, pods)
@@ -138,7 +138,7 @@ def api_cut_off(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def far_away(world: World) -> Iterator[Finding]:
+def far_away(world: HostsWorld) -> Iterator[Finding]:
     """A host whose cable to the database is long."""
     host = POD_HOSTS[0]
     (distant,) = (pod for pod in world.pods(len(POD_HOSTS)) if host_of(pod) == host)
@@ -157,7 +157,7 @@ def far_away(world: World) -> Iterator[Finding]:
         yield from _no_call_was_cut(world, 6, answers)
 
 
-def rolling(world: World) -> Iterator[Finding]:
+def rolling(world: HostsWorld) -> Iterator[Finding]:
     """What the manifests have a cluster do, by hand: a new pod warm on a host, then SIGTERM to the old one."""
     pods = world.pods(len(POD_HOSTS))
     first = len(world.answers)
@@ -201,7 +201,7 @@ SCENARIOS = {
 # --- parts of them ---------------------------------------------------------------------------------------------
 
 
-def _load(world: World, seconds: float, stay: tuple[float, float] = STAY_S) -> list[Answer]:
+def _load(world: HostsWorld, seconds: float, stay: tuple[float, float] = STAY_S) -> list[Answer]:
     first = len(world.answers)
     world.callers.arrive(RATE, stay)
     world.pause(seconds)
@@ -209,7 +209,7 @@ def _load(world: World, seconds: float, stay: tuple[float, float] = STAY_S) -> l
     return world.answers[first:]
 
 
-def _calls_everywhere(world: World, pods: list[Pod]) -> tuple[list[Answer], list[Answer], Pod]:
+def _calls_everywhere(world: HostsWorld, pods: list[Pod]) -> tuple[list[Answer], list[Answer], Pod]:
     """Calls in progress; those of the pod that has most of them; that pod."""
     line = world.line()
     calls = [world.call(line) for _ in range(6)]
@@ -221,7 +221,7 @@ def _calls_everywhere(world: World, pods: list[Pod]) -> tuple[list[Answer], list
     return calls, [call for call in calls if hosts[str(call.session)] == most], victim
 
 
-def _hosts_of(world: World, answers: list[Answer]) -> list[tuple[str, str, float]]:
+def _hosts_of(world: HostsWorld, answers: list[Answer]) -> list[tuple[str, str, float]]:
     """Session, host, when it was acknowledged."""
     rows = world.tables.rows(HOSTS_OF, [[answer.session for answer in answers if answer.session]])
     return [(session, host, at) for session, host, at in rows if at is not None]
@@ -236,7 +236,7 @@ def _statuses(answers: list[Answer]) -> str:
     return ", ".join(f"{number} x {status}" for status, number in Counter(a.status for a in answers).items())
 
 
-def _acknowledged(world: World, row: int, answers: list[Answer], limit: float) -> Finding:
+def _acknowledged(world: HostsWorld, row: int, answers: list[Answer], limit: float) -> Finding:
     found = world.tables.sessions([answer.session for answer in answers if answer.session])
     waits = [s for a in answers if a.session for s in found[a.session].acknowledged_after(a.sent)]
     return times(
@@ -244,14 +244,14 @@ def _acknowledged(world: World, row: int, answers: list[Answer], limit: float) -
     )
 
 
-def _calls_go_on(world: World, row: int, calls: list[Answer]) -> Iterator[Finding]:
+def _calls_go_on(world: HostsWorld, row: int, calls: list[Answer]) -> Iterator[Finding]:
     bots = world.daily.bots()
     there = all(str(call.session) in bots for call in calls)
     active = all(world.session(call).status == "active" for call in calls)
     yield fact(row, "its calls go on: bots in their rooms, sessions active", there and active, f"{len(calls)} calls")
 
 
-def _hang_up(world: World, row: int, calls: list[Answer]) -> Iterator[Finding]:
+def _hang_up(world: HostsWorld, row: int, calls: list[Answer]) -> Iterator[Finding]:
     for call in calls:
         world.hang_up(call)
     for call in calls:
@@ -262,7 +262,7 @@ def _hang_up(world: World, row: int, calls: list[Answer]) -> Iterator[Finding]:
     )
 
 
-def _no_call_was_cut(world: World, row: int, answers: list[Answer]) -> Iterator[Finding]:
+def _no_call_was_cut(world: HostsWorld, row: int, answers: list[Answer]) -> Iterator[Finding]:
     sessions = world.tables.sessions([answer.session for answer in answers if answer.session])
     cut_short = [s.reason for s in sessions.values() if s.reason not in ("caller_left", "bot_ended")]
     yield fact(

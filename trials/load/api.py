@@ -1,49 +1,51 @@
-"""`python -m trials.load api`: pushes and connects at a steady rate, and an account of every lead."""
+"""`python -m trials load api`: pushes and connects at a steady rate, and an account of every lead."""
 
 import argparse
-import json
-import os
-import sys
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devtools.processes import Foreground
-from trials.bench.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
-from trials.bench.figures import Figure, milliseconds
-from trials.bench.world import DATA_DIR, LIGHT_BOT, ROOT, Sizes, private_directory, running_world
+from trials.ending import EXIT_STATUS, conclude
+from trials.figures import Figure, milliseconds
 from trials.load.run import Outcome, Run
 from trials.load.traffic import Sent
+from trials.report import Report
+from trials.world import DATA_DIR, LIGHT_BOT, Sizes, World, private_world
 
 SIZES = Sizes(processes=3, rooms=5, max_processes=80)
 
 
-def main(words: Sequence[str]) -> int:
-    arguments = _arguments(words)
-    began = time.time()
-    try:
-        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
-            sys.stderr.write("bringing up PostgreSQL, the Daily sandbox and gunicorn\n")
-            with running_world(foreground, directory) as world, world.pod(SIZES, VOICE_AGENT_BOT=LIGHT_BOT):
-                run = Run(
-                    world,
-                    pushes=arguments.pushes,
-                    connects=arguments.connects,
-                    seconds=arguments.seconds,
-                    bulk=arguments.bulk,
-                )
-                outcome = run.all()
-                outcome.rate_limited = world.sandbox.rate_limited()
-    except INTERRUPTIONS:
-        sys.stderr.write("\ninterrupted; everything has been ended\n")
-        return INTERRUPTED
-    except BROKEN as error:
-        sys.stderr.write(f"the run did not work: {type(error).__name__}: {error}\n")
-        return 1
-    sys.stdout.write(_text(outcome, arguments) + "\n")
-    _write(arguments.output, outcome, arguments, began)
-    return 1 if outcome.problems else 0
+@dataclass(frozen=True)
+class Load:
+    """`asked`: the rates, the seconds and the leads in bulk."""
+
+    outcome: Outcome
+    asked: dict[str, float]
+
+    @property
+    def holds(self) -> bool:
+        return not self.outcome.problems
+
+    def in_words(self) -> str:
+        return _text(self.outcome, self.asked)
+
+    def as_json(self) -> dict[str, Any]:
+        return _json(self.outcome, self.asked)
+
+
+def main(name: str, words: Sequence[str]) -> int:
+    arguments = _arguments(name, words)
+    asked = {word: getattr(arguments, word) for word in ("pushes", "connects", "seconds", "bulk")}
+    report = Report(name)
+
+    def run() -> None:
+        with private_world(World) as world, world.pod(SIZES, VOICE_AGENT_BOT=LIGHT_BOT):
+            outcome = Run(world, **asked).all()
+            outcome.rate_limited = world.sandbox.rate_limited()
+            report.result = Load(outcome, asked)
+
+    return conclude(report, run, arguments.output)
 
 
 def _figures(outcome: Outcome) -> dict[str, Figure]:
@@ -57,10 +59,10 @@ def _figures(outcome: Outcome) -> dict[str, Figure]:
     }
 
 
-def _text(outcome: Outcome, arguments: argparse.Namespace) -> str:
+def _text(outcome: Outcome, asked: dict[str, float]) -> str:
     lines = [
-        f"{arguments.pushes:g} pushes/s and {arguments.connects:g} connects/s for {arguments.seconds:g} s, "
-        f"gunicorn, pools {SIZES.processes}/{SIZES.rooms}, light bot; {arguments.bulk} leads in bulk",
+        f"{asked['pushes']:g} pushes/s and {asked['connects']:g} connects/s for {asked['seconds']:g} s, "
+        f"gunicorn, pools {SIZES.processes}/{SIZES.rooms}, light bot; {asked['bulk']} leads in bulk",
         f"{'':24}{'n':>7}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}",
     ]
     for name, figure in _figures(outcome).items():
@@ -71,18 +73,16 @@ def _text(outcome: Outcome, arguments: argparse.Namespace) -> str:
         f"bulk {outcome.bulks.statuses}",
         f"leads: {len(outcome.pushed)} acknowledged, {len(outcome.connected)} connected; outcomes {outcome.outcomes}",
         f"starts: {outcome.starts}; callers who were not let in: {outcome.no_visit}",
-        f"calls to Daily answered 429: {outcome.rate_limited}; {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}",
+        f"calls to Daily answered 429: {outcome.rate_limited}",
         *(f"PROBLEM: {problem}" for problem in outcome.problems),
         "nothing lost, every lead finished" if not outcome.problems else "SOMETHING IS WRONG",
     ]
     return "\n".join(lines)
 
 
-def _write(path: Path, outcome: Outcome, arguments: argparse.Namespace, began: float) -> None:
-    report: dict[str, Any] = {
-        "began": began,
-        "asked": {name: getattr(arguments, name) for name in ("pushes", "connects", "seconds", "bulk")},
-        "cpus": os.cpu_count(),
+def _json(outcome: Outcome, asked: dict[str, float]) -> dict[str, Any]:
+    return {
+        "asked": asked,
         "figures": {name: figure.as_json() for name, figure in _figures(outcome).items()},
         "answers": {
             "pushes": outcome.pushes.statuses,
@@ -96,15 +96,15 @@ def _write(path: Path, outcome: Outcome, arguments: argparse.Namespace, began: f
         "rate_limited": outcome.rate_limited,
         "problems": outcome.problems,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _arguments(words: Sequence[str]) -> argparse.Namespace:
+def _arguments(name: str, words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m trials.load api",
+        prog=f"python -m trials {name}",
         description="Push and connect leads at a steady rate through gunicorn, in a private world (embedded "
-        "PostgreSQL, Daily sandbox, one pod), then account for every lead. Exit status: 0 all answered, nothing lost.",
+        "PostgreSQL, Daily sandbox, one pod), then account for every lead. `load dial` dials a campaign; it has "
+        "its own --help.",
+        epilog=EXIT_STATUS,
     )
     parser.add_argument("--pushes", type=_number, default=50, metavar="N", help="pushes a second (default %(default)g)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`python -m trials.load attack`: what a tenant, and what nobody, can do to the API of a private service on loopback.
+"""`python -m trials attack`: what a tenant, and what nobody, can do to the API of a private service on loopback.
 
 Each attack runs for some seconds while a process of its own asks for `/health`, each time over a new connection. It
 fails if a request stays unanswered, or if the 99th percentile is more than ten times that of an idle service.
@@ -9,7 +9,6 @@ import http.client
 import json
 import re
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -20,14 +19,16 @@ from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from devtools.processes import Foreground
-from trials.bench.client import PREFIX
-from trials.bench.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
-from trials.bench.figures import Figure, milliseconds
-from trials.bench.world import DATA_DIR, LIGHT_BOT, ROOT, DidNotHappen, Sizes, World, private_directory, running_world
+from trials.client import PREFIX
+from trials.console import say
+from trials.ending import EXIT_STATUS, conclude
+from trials.figures import Figure, milliseconds
+from trials.report import Report
+from trials.world import DATA_DIR, LIGHT_BOT, DidNotHappen, Sizes, World, private_world
 
 SIZES = Sizes(processes=2, rooms=3)
 SECONDS = 8.0
@@ -324,7 +325,7 @@ def run(world: World, attacker: Attacker, seconds: float) -> list[Row]:
         bystander.submit(probe, attacker.address, 1).result()  # to have started it
         rows = [Row("idle", bystander.submit(probe, attacker.address, seconds).result(), {})]
         for name, attack in ATTACKS.items():
-            sys.stderr.write(f"  {name}\n")
+            say(name)
             attacker.statuses = {}
             with attack(attacker):
                 taken = bystander.submit(probe, attacker.address, seconds)
@@ -348,24 +349,41 @@ def in_words(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, f"{verdict}: at most {WORST_RATIO:g} times idle, never unanswered"])
 
 
-def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m trials.load attack", description=__doc__)
+@dataclass(frozen=True)
+class Attacked:
+    rows: Sequence[Row]
+
+    @property
+    def holds(self) -> bool:
+        return holds(self.rows)
+
+    def in_words(self) -> str:
+        return in_words(self.rows)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"rows": {row.name: {"health_s": row.taken, "answers": row.statuses} for row in self.rows}}
+
+
+def main(name: str, words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m trials {name}",
+        description=__doc__,
+        epilog=EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seconds", type=float, default=SECONDS, metavar="S", help="of each attack (%(default)g)")
-    seconds = parser.parse_args(words).seconds
-    try:
-        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
-            sys.stderr.write("bringing up PostgreSQL, the Daily sandbox and gunicorn\n")
-            with (
-                running_world(foreground, directory) as world,
-                world.other_api(**VARIABLES),
-                world.pod(SIZES, VOICE_AGENT_BOT=LIGHT_BOT, **VARIABLES),
-            ):
-                rows = run(world, Attacker(world), seconds)
-    except INTERRUPTIONS:
-        sys.stderr.write("\ninterrupted; everything has been ended\n")
-        return INTERRUPTED
-    except BROKEN as error:
-        sys.stderr.write(f"broken: {type(error).__name__}: {error}\n")
-        return 1
-    sys.stdout.write(in_words(rows) + "\n")
-    return 0 if holds(rows) else 1
+    parser.add_argument(
+        "--output", type=Path, default=DATA_DIR / "attack.json", metavar="FILE", help="where the JSON goes"
+    )
+    arguments = parser.parse_args(words)
+    report = Report(name)
+
+    def attacked() -> None:
+        with (
+            private_world(World) as world,
+            world.other_api(**VARIABLES),
+            world.pod(SIZES, VOICE_AGENT_BOT=LIGHT_BOT, **VARIABLES),
+        ):
+            report.result = Attacked(run(world, Attacker(world), arguments.seconds))
+
+    return conclude(report, attacked, arguments.output)

@@ -11,11 +11,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from trials.bench.client import PREFIX
-from trials.bench.world import DidNotHappen
 from trials.chaos.callers import Answer
-from trials.chaos.console import say
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
+from trials.client import PREFIX
+from trials.console import say
+from trials.world import DidNotHappen
 
 LEADS, AT_DAILYS_RATE = 10_000, 300
 PODS = 2
@@ -100,7 +100,7 @@ class Figures:
         return not self.problems
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"holds": self.holds, "problems": self.problems}
+        return asdict(self) | {"problems": self.problems}
 
     def in_words(self) -> str:
         lines = [f"{self.pushed} leads pushed in bulk in {self.push_seconds:.1f} s; {self.cpus} CPUs"]
@@ -124,7 +124,7 @@ class Figures:
         return "\n".join(lines)
 
 
-def run(world: World, *, leads: int, at_dailys_rate: int) -> Figures:
+def run(world: FleetWorld, *, leads: int, at_dailys_rate: int) -> Figures:
     world.tables.rows("UPDATE leads_template SET max_concurrent_calls = %s WHERE name = 'demo'", [CONCURRENCY])
     _script_phones(world, leads)
     world.pods(PODS)
@@ -151,7 +151,7 @@ def number_of(lead: int) -> str:
     return f"+9190000{lead:05}"
 
 
-def _script_phones(world: World, leads: int) -> None:
+def _script_phones(world: FleetWorld, leads: int) -> None:
     say(f"{leads} telephones, six of ten are answered")
     world.daily.call("PUT", "/sandbox/phones", SCRIPTS[0])
     for lead in range(leads):
@@ -159,7 +159,7 @@ def _script_phones(world: World, leads: int) -> None:
             world.daily.call("PUT", f"/sandbox/phones/{number_of(lead)}", script)
 
 
-def _push(world: World, first: int, end: int) -> float:
+def _push(world: FleetWorld, first: int, end: int) -> float:
     """The seconds that it took."""
     began, line = time.monotonic(), world.line()
     queued = 0
@@ -185,7 +185,7 @@ def _lead(number: int) -> dict[str, Any]:
     }
 
 
-def _phase(world: World, name: str, first: int, end: int, allowed: int) -> Phase:
+def _phase(world: FleetWorld, name: str, first: int, end: int, allowed: int) -> Phase:
     """Until all telephony leads have ended; web callers come all the while."""
     leads = end - first
     say(f"{name}: {leads} leads, {allowed} dials in 5 s allowed")
@@ -219,7 +219,7 @@ def _phase(world: World, name: str, first: int, end: int, allowed: int) -> Phase
     )
 
 
-def _unfinished(world: World) -> int:
+def _unfinished(world: FleetWorld) -> int:
     return world.tables.number(f"SELECT count(*) {PHONE_LEADS} AND status <> 'FINISHED'")
 
 
@@ -233,7 +233,7 @@ def most_within(times: list[float], seconds: float) -> int:
     return most
 
 
-def _web_callers(world: World, answers: list[Answer]) -> WebCallers:
+def _web_callers(world: FleetWorld, answers: list[Answer]) -> WebCallers:
     served = [answer for answer in answers if answer.session]
     milliseconds = sorted(answer.seconds * 1000 for answer in served) or [0.0]
     sessions = world.tables.sessions([answer.session for answer in served if answer.session])

@@ -9,9 +9,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from trials.bench.client import PREFIX, Api, Connected, Refused
-from trials.bench.world import World
+from trials.client import PREFIX, Api, Connected, Refused
 from trials.load.traffic import Schedule, Sent, ask, at_rate
+from trials.world import World
 
 PUSHERS, CONNECTORS, VISITORS = 12, 12, 8
 STAY_S = 0.5  # of a caller: the rate is that of starts, whatever a call is about

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from trials.bench.client import Api
+from trials.client import Api
 
 
 @dataclass

@@ -6,11 +6,10 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
-from trials.bench.world import ROOT, DidNotHappen, World
 from trials.scale.claimers import EMPTY
+from trials.world import ROOT, DidNotHappen, World
 
 A_PROCESS = 25  # supervisors
 PROGRAMS = 4  # of clients, at most: one alone has one core at most
@@ -33,9 +32,9 @@ class Claims:
 class Fleet:
     """`names` of the pods that should be alive."""
 
-    def __init__(self, world: World, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(self, world: World, environment: dict[str, str]) -> None:
         self._world = world
-        self._directory = directory
+        self._directory = world.directory
         self._environment = environment
         self._programs: list[tuple[subprocess.Popen[str], list[int]]] = []
         self._next = 0
@@ -130,7 +129,7 @@ class Fleet:
     def _start(self, arguments: list[str], log: IO[str] | None) -> subprocess.Popen[str]:
         """From the main thread: the kernel ends it with us."""
         return subprocess.Popen(
-            [sys.executable, "-m", "trials.chaos.tethered", sys.executable, "-m", *arguments],
+            [sys.executable, "-m", "trials.tethered", sys.executable, "-m", *arguments],
             cwd=ROOT,
             env=self._environment,
             text=True,

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import psycopg
 
 from trials.bench.history import write_history
-from trials.bench.world import DidNotHappen, World
+from trials.console import say
+from trials.figures import percentile_of
 from trials.scale.database import Load, Meter
 from trials.scale.fleet import Fleet
-from trials.scale.report import Line, Report, at
+from trials.scale.report import Figures, Line
 from trials.scale.rooms import forget_rooms, write_rooms
+from trials.world import DidNotHappen, World
 
 PAIRS = 5  # of each kind a pod: 500 of a hundred
 CLIENTS = (1, 8, 32)
@@ -43,7 +45,7 @@ class Run:
     world: World
     fleet: Fleet
     meter: Meter
-    report: Report
+    report: Figures
     seconds: float  # of each look at the idle fleet
 
     # --- the state of the fleet ---------------------------------------------------------------------------
@@ -75,7 +77,7 @@ class Run:
     # --- phases -------------------------------------------------------------------------------------------
 
     def grow_to(self, pods: int) -> None:
-        self.report.say(f"{pods} pods")
+        say(f"{pods} pods")
         began = time.monotonic()
         self.fleet.grow(pods - self.fleet.size)
         self.world.wait_for("all pods alive", lambda: self.alive() >= pods, FILL_S)
@@ -102,9 +104,10 @@ class Run:
             self.world.pause(BROADCAST_S)
             woken = list(self.fleet.woken(since).values())
             missed += self.fleet.size - len(woken)
-            firsts.append(at(woken, 50) * 1000)
+            firsts.append(percentile_of(woken, 50) * 1000)
             lasts.append(max(woken) * 1000)
-        words = f"half of the pods have looked after {at(firsts, 50):.0f} ms, the last after {at(lasts, 50):.0f} ms"
+        half, last = percentile_of(firsts, 50), percentile_of(lasts, 50)
+        words = f"half of the pods have looked after {half:.0f} ms, the last after {last:.0f} ms"
         words += f" (p50 of {BROADCASTS}; at worst {max(lasts):.0f} ms; {missed} only at their next poll)"
         self.report.add(
             "fan_out", Line(f"NOTIFY to {self.fleet.size} pods", words), {"half_ms": firsts, "last_ms": lasts}
@@ -155,7 +158,7 @@ class Run:
         self.until_level()
         ends = dict(self.world.rows.all(ENDED_AS, [after]))
         if set(ends) - {"caller_left"}:
-            self.report.say(f"  sessions ended: {ends}")
+            say(f"  sessions ended: {ends}")
 
     def spread(self) -> None:
         """Calls come one after the other, fewer than there are processes: does each pod get its share?"""
@@ -174,7 +177,7 @@ class Run:
         write_rooms(self.world.rows, 120, f"killed-{time.monotonic_ns()}")
         began = time.monotonic()
         killed = self.fleet.kill_half()
-        self.report.say(f"{killed} of {before} pods killed")
+        say(f"{killed} of {before} pods killed")
         claims = self.fleet.claim(4, 100)
         self.world.wait_for(
             "acknowledgements", lambda: not self.world.rows.all(UNACKNOWLEDGED, [after])[0][0], ENDED_S, step=0.05
@@ -206,7 +209,7 @@ class Run:
     # --- conditions ---------------------------------------------------------------------------------------
 
     def write_past(self, sessions: int) -> None:
-        self.report.say(f"writing {sessions} ended sessions")
+        say(f"writing {sessions} ended sessions")
         url = self.world.environment["DATABASE_URL"]
         with self.world.api() as api:
             api.connect(api.push())

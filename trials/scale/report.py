@@ -1,17 +1,10 @@
-"""What a run has found: lines for people as they come, all of it as JSON at the end."""
+"""The figures of a large fleet: lines for people as they come, all of it as JSON at the end."""
 
-import json
-import os
-import platform
-import sys
-import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from math import ceil
-from pathlib import Path
 from typing import Any
 
+from trials.console import say
+from trials.figures import percentile_of
 from trials.scale.database import Load
 from trials.scale.fleet import Claims
 
@@ -31,24 +24,22 @@ class Line:
 
 
 @dataclass
-class Report:
-    """`figures`: by name, as they go into the JSON."""
+class Figures:
+    """`figures`: by name, as they go into the JSON. `settings`: of the run."""
 
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    load_before: tuple[float, ...] = field(default_factory=os.getloadavg)
+    settings: dict[str, Any] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
-    broken: list[str] = field(default_factory=list)
-    _began: float = field(default_factory=time.monotonic)
 
-    def say(self, text: str) -> None:
-        sys.stderr.write(f"{time.monotonic() - self._began:6.1f} s  {text}\n")
-        sys.stderr.flush()
+    @property
+    def holds(self) -> bool:
+        """A figure that misses its aim is no failure."""
+        return True
 
     def add(self, name: str, line: Line, figure: Any) -> None:
         self.lines.append(line)
         self.figures[name] = figure
-        self.say(f"  {line}")
+        say(f"  {line}")
 
     def add_load(self, name: str, about: str, load: Load, *, at_most: float | None = None) -> None:
         """`at_most`: of one core."""
@@ -61,7 +52,8 @@ class Report:
         taken = claims.milliseconds
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(claims.kinds.items()))
         each = load.cores * load.seconds / max(1, len(taken)) * 1000
-        words = f"{claims.a_second:.0f}/s, p50 {at(taken, 50):.1f} ms, p99 {at(taken, 99):.1f} ms; {kinds};"
+        p50, p99 = percentile_of(taken, 50), percentile_of(taken, 99)
+        words = f"{claims.a_second:.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms; {kinds};"
         words += f" {each:.1f} ms of PostgreSQL's CPU each"
         aim, met = ("", None) if at_least is None else (f"at least {at_least:.0f}/s", claims.a_second >= at_least)
         self.add(
@@ -70,28 +62,13 @@ class Report:
             asdict(claims) | {"a_second": claims.a_second, "postgres_ms": each, "dearest": load.dearest[:12]},
         )
 
-    def write(self, path: Path, settings: dict[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "began": self.began.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - self._began, 1),
-            "machine": {
-                "cpus": os.cpu_count(),
-                "system": platform.platform(),
-                "python": platform.python_version(),
-                "load_before": self.load_before,
-                "load_after": os.getloadavg(),
-            },
-            "settings": settings,
+    def in_words(self) -> str:
+        return "\n".join(map(str, self.lines))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "settings": self.settings,
             "lines": [str(line) for line in self.lines],
             "missed": [str(line) for line in self.lines if line.met is False],
-            "broken": self.broken,
             "figures": self.figures,
         }
-        path.write_text(json.dumps(content, indent=1, default=str) + "\n")
-
-
-def at(samples: Sequence[float], percent: float) -> float:
-    """By nearest rank; NaN of nothing."""
-    ordered = sorted(samples)
-    return ordered[max(0, ceil(percent / 100 * len(ordered)) - 1)] if ordered else float("nan")

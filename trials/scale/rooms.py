@@ -4,7 +4,7 @@ They belong to no pod, so that none makes fewer for them; nobody is to delete th
 has never had them.
 """
 
-from trials.bench.rows import Rows
+from trials.rows import Rows
 
 WRITE = """
 INSERT INTO pools_room (uuid, name, url, status, reserved, expires_at, available_at, end_reason,

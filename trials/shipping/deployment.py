@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 from trials.ports import free_port
 from trials.shipping.kubelet import Replica, Workload
 
@@ -16,7 +16,7 @@ PATIENCE_S = 120.0
 class Deployment:
     """`replicas`: those that are not being stopped; `former`: all others."""
 
-    def __init__(self, workload: Workload, world: World, directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, workload: Workload, world: FleetWorld, directory: Path, say: Callable[[str], None]) -> None:
         self._workload = workload
         self._world = world
         self._directory = directory

@@ -9,15 +9,14 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from devtools.processes import Foreground
-from trials.bench.world import private_directory
 from trials.chaos.callers import Callers, Line
+from trials.chaos.fleet_world import FleetWorld
 from trials.chaos.tables import Session
-from trials.chaos.world import LIGHT_BOT, World, running_world
 from trials.shipping import manifests
 from trials.shipping.deployment import Deployment
 from trials.shipping.ingress import Ingress
 from trials.shipping.kubelet import Workload
+from trials.world import LIGHT_BOT, private_world
 
 RATE = 5.0  # connects a second: gunicorn twice over, four pods and their bots share this machine
 STAY_S = (2.0, 6.0)
@@ -33,15 +32,11 @@ LOCAL = {
 def rehearse(project: Path, say: Callable[[str], None]) -> list[str]:
     """The problems that were found."""
     found = manifests.as_written(project / "deploy" / "kubernetes")
-    with (
-        private_directory(project / ".data") as directory,
-        Foreground(directory, project) as foreground,
-        running_world(foreground, directory, {}) as world,
-    ):
+    with private_world(FleetWorld) as world:
         return _rehearse(found, world, say)
 
 
-def _rehearse(found: list[manifests.Manifest], world: World, say: Callable[[str], None]) -> list[str]:
+def _rehearse(found: list[manifests.Manifest], world: FleetWorld, say: Callable[[str], None]) -> list[str]:
     api, pods = (Deployment(_workload(found, name, world), world, world.directory, say) for name in ("api", "pods"))
     ingress = Ingress(lambda: api.replicas)
     callers = Callers(lambda: Line(ingress.address, world.token), world.daily)
@@ -67,7 +62,9 @@ def _rehearse(found: list[manifests.Manifest], world: World, say: Callable[[str]
             deployment.end()
 
 
-def _problems(world: World, callers: Callers, deployments: list[Deployment], say: Callable[[str], None]) -> list[str]:
+def _problems(
+    world: FleetWorld, callers: Callers, deployments: list[Deployment], say: Callable[[str], None]
+) -> list[str]:
     answers = callers.answers
     failed = [f"{answer.status} {answer.detail}" for answer in answers if answer.status != 200]
     uuids = [answer.session for answer in answers if answer.session]
@@ -88,11 +85,11 @@ def _problems(world: World, callers: Callers, deployments: list[Deployment], say
     return problems
 
 
-def _sessions(world: World, uuids: list[uuid.UUID]) -> list[Session]:
+def _sessions(world: FleetWorld, uuids: list[uuid.UUID]) -> list[Session]:
     return list(world.tables.sessions(uuids).values())
 
 
-def _workload(found: list[manifests.Manifest], name: str, world: World) -> Workload:
+def _workload(found: list[manifests.Manifest], name: str, world: FleetWorld) -> Workload:
     configuration = next(one["data"] for one in found if one["kind"] == "ConfigMap")
     return Workload(name, _deployment(found, name)["spec"], {**world.environment, **configuration, **LOCAL})
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trials.bench.world import DidNotHappen
+from trials.world import DidNotHappen
 
 LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)")
 
@@ -100,7 +100,7 @@ class Release:
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "trials.chaos.tethered", sys.executable, *arguments],
+                [sys.executable, "-m", "trials.tethered", sys.executable, *arguments],
                 cwd=self._files,
                 env={**self._environment(), **variables},
                 stdin=subprocess.DEVNULL,

@@ -1,11 +1,11 @@
-"""The alerts for the Prometheus Operator, made from those for Prometheus itself: `python -m trials.shipping rules`."""
+"""The alerts for the Prometheus Operator, made from those for Prometheus itself: `python -m trials shipping rules`."""
 
 from pathlib import Path
 
 import yaml
 
 HEADER = (
-    "# Made from deploy/prometheus/alerts.yml by `python -m trials.shipping rules`; a test fails where they differ.\n"
+    "# Made from deploy/prometheus/alerts.yml by `python -m trials shipping rules`; a test fails where they differ.\n"
 )
 
 

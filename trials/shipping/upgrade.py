@@ -6,24 +6,21 @@ schema is what it does between the migrations and the take-over).
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
-from devtools import embedded_postgres
-from devtools.processes import Foreground
-from trials.bench.client import Sandbox
 from trials.bench.history import write_history
-from trials.bench.rows import Rows
-from trials.bench.world import DidNotHappen, World, private_directory, service_environment
 from trials.chaos.callers import Answer, Callers, Line
 from trials.chaos.daily import Daily
+from trials.chaos.fleet_world import LATENCY_S, FleetWorld
 from trials.chaos.tables import Tables
-from trials.chaos.world import IN_PLACE, LATENCY_S
 from trials.shipping.ingress import LAG_S, Ingress
 from trials.shipping.release import NoRelease, Release, Running, exported
+from trials.world import DidNotHappen, World, private_world
 
 FIRST_RELEASE = "e7c6036"  # the first that kept its promises: warm pools with hand-off, drain and status
 SESSIONS = 100_000  # ended, in the database that is upgraded
@@ -57,45 +54,45 @@ class Scene:
 
 def upgrade(project: Path, revision: str, sessions: int, say: Say) -> list[str]:
     """The problems that were found."""
-    with (
-        private_directory(project / ".data") as directory,
-        Foreground(directory, project) as foreground,
-    ):
-        try:
-            files = exported(project, revision, directory / "before")
-            with _scene(project, files, directory, foreground, revision) as scene:
+    try:
+        with private_world(UpgradeWorld) as world:
+            files = exported(project, revision, world.directory / "before")
+            with _scene(world, project, files, revision) as scene:
                 return _upgraded(scene, sessions, say)
-        except (NoRelease, DidNotHappen) as error:
-            return [str(error)]
+    except (NoRelease, DidNotHappen) as error:
+        return [str(error)]
+
+
+class UpgradeWorld(World):
+    """Without an API: each release serves its own."""
+
+    VARIABLES: ClassVar[Mapping[str, str]] = {**FleetWorld.VARIABLES, "RETENTION_DAYS": "0"}
+
+    def begin(self) -> None:
+        self.serve_daily()
 
 
 @contextmanager
-def _scene(project: Path, files: Path, directory: Path, foreground: Foreground, revision: str) -> Iterator[Scene]:
-    """The earlier release with an empty database, the sandbox, and callers who wait for an API."""
-    server = embedded_postgres.start(directory / "postgres")
-    environment = service_environment(directory) | IN_PLACE | {"RETENTION_DAYS": "0", "DATABASE_URL": server.url}
+def _scene(world: UpgradeWorld, project: Path, files: Path, revision: str) -> Iterator[Scene]:
+    """The earlier release with an empty database, and callers who wait for an API."""
     apis: list[Running] = []
-    with Rows(server.url) as rows, Sandbox(environment["DAILY_API_KEY"]) as sandbox:
-        world = World(foreground, environment, rows, sandbox, directory)
-        before = Release(revision, files, lambda: world.environment, directory)
-        after = Release("today", project, lambda: world.environment, directory)
-        tables, ingress = Tables(server.url), Ingress(lambda: apis)
-        try:
-            world.serve_daily()
-            daily = Daily(sandbox.url, sandbox.api_key)
-            daily.mend(LATENCY_S)
-            before.manage("migrate", "--verbosity=0")
-            token = str(before.seeded()["token"])
-            callers = Callers(lambda: Line(ingress.address, token), daily)
-            yield Scene(world, tables, callers, apis, before, after, server.url)
-            callers.end()
-        finally:
-            ingress.close()
-            for release in (before, after):
-                release.end()
-            tables.close()
-            foreground.stop()
-            server.stop()
+    url = world.postgres.url
+    before = Release(revision, files, lambda: world.environment, world.directory)
+    after = Release("today", project, lambda: world.environment, world.directory)
+    tables, ingress = Tables(url), Ingress(lambda: apis)
+    try:
+        daily = Daily(world.sandbox.url, world.sandbox.api_key)
+        daily.mend(LATENCY_S)
+        before.manage("migrate", "--verbosity=0")
+        token = str(before.seeded()["token"])
+        callers = Callers(lambda: Line(ingress.address, token), daily)
+        yield Scene(world, tables, callers, apis, before, after, url)
+        callers.end()
+    finally:
+        ingress.close()
+        for release in (before, after):
+            release.end()
+        tables.close()
 
 
 def _upgraded(scene: Scene, sessions: int, say: Say) -> list[str]:

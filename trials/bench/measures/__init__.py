@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from trials.bench.figures import Figure
 from trials.bench.measures import baseline, burst, cockpit, crowd, drained, floors, forks, history, scrape, voice, warm
 from trials.bench.progress import Progress
-from trials.bench.world import World
+from trials.figures import Figure
+from trials.world import World
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from pools.agent.launcher import spawn
 from pools.daily.tokens import TokenRequest
-from trials.bench.figures import Figure, milliseconds
 from trials.bench.measures.floors import daily_client, new_room
 from trials.bench.measures.forks import end, wait_for_ready
 from trials.bench.progress import Progress
-from trials.bench.world import World
+from trials.figures import Figure, milliseconds
+from trials.world import World
 
 TOKEN_LIFE_S = 1800
 

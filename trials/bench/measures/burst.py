@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from trials.bench.figures import Figure, milliseconds
 from trials.bench.progress import Progress
 from trials.bench.rounds import Call, calls_at_once, kinds
-from trials.bench.world import Sizes, World
+from trials.figures import Figure, milliseconds
+from trials.world import Sizes, World
 
 CALLS = 10
 SIZES = Sizes(processes=2, rooms=CALLS, max_processes=2 * CALLS)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 import psycopg
 import requests
 
-from trials.bench.figures import Figure, milliseconds
 from trials.bench.history import write_history
 from trials.bench.progress import Progress
 from trials.bench.rounds import one_call
-from trials.bench.world import DidNotHappen, Sizes, World
+from trials.figures import Figure, milliseconds
+from trials.world import DidNotHappen, Sizes, World
 
 SESSIONS = 1_000_000
 SIZES = Sizes(processes=4, rooms=6)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from trials.bench.figures import Figure, milliseconds
 from trials.bench.progress import Progress
 from trials.bench.rounds import Call, calls_at_once, kinds
-from trials.bench.world import Sizes, World
+from trials.figures import Figure, milliseconds
+from trials.world import Sizes, World
 
 CLIENTS = 8
 EACH = 1

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from pools.daily.client import DailyClient, NewRoom
 from pools.daily.room_names import room_name
-from trials.bench.figures import Figure, milliseconds
 from trials.bench.progress import Progress
-from trials.bench.world import World
+from trials.figures import Figure, milliseconds
+from trials.world import World
 
 CHEAP_ROUNDS = 5  # of what takes no time, for each of what does
 LOOP = 20_000

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from pools.agent.launcher import AgentChannel, Zygote
 from pools.protocol import Ready, Stop
-from trials.bench.figures import Figure, milliseconds
 from trials.bench.progress import Progress
-from trials.bench.world import DidNotHappen, World
+from trials.figures import Figure, milliseconds
+from trials.world import DidNotHappen, World
 
 PATIENCE_S = 60.0
 QUIET_S = 0.02

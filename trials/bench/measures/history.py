@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 import psycopg
 
-from trials.bench.figures import Figure, milliseconds, ratio
 from trials.bench.history import write_history
 from trials.bench.measures.warm import SIZES, UNMEASURED
 from trials.bench.progress import Progress
 from trials.bench.rounds import Call, kinds, one_call
-from trials.bench.world import World
+from trials.figures import Figure, milliseconds, ratio
+from trials.world import World
 
 SESSIONS = 1_000_000
 AIM = {"p50": 1.2}  # times the first day; two measurements of one thing differ by as much

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from trials.bench.figures import Figure, milliseconds
 from trials.bench.history import write_history
 from trials.bench.live_rows import live_rows
 from trials.bench.measures.floors import seconds
 from trials.bench.measures.warm import SIZES
 from trials.bench.progress import Progress
 from trials.bench.rounds import one_call
-from trials.bench.world import World
+from trials.figures import Figure, milliseconds
+from trials.world import World
 
 ENDED = 1_000_000
 UNMEASURED = 4  # each worker plans the statements for the first time

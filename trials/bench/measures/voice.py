@@ -10,14 +10,14 @@ from pools.agent.channel import AgentChannel
 from pools.agent.launcher import spawn
 from pools.daily.tokens import TokenRequest
 from pools.protocol import Go, Message, Start, Started
-from trials.bench.client import Connected
-from trials.bench.figures import Figure, milliseconds
 from trials.bench.measures.floors import daily_client, new_room
 from trials.bench.measures.forks import end, wait_for_ready
 from trials.bench.progress import Progress
 from trials.bench.rounds import kinds_of
 from trials.bench.voice_rounds import STEPS, SpokenCall, one_spoken_call, press_without_rows, spoken_calls
-from trials.bench.world import Sizes, World
+from trials.client import Connected
+from trials.figures import Figure, milliseconds
+from trials.world import Sizes, World
 
 UNMEASURED = 2
 CROWD = 8

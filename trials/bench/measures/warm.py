@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from trials.bench.figures import Figure, milliseconds, ratio
 from trials.bench.measures.floors import daily_calls
 from trials.bench.progress import Progress
 from trials.bench.rounds import Call, kinds, one_call
-from trials.bench.world import Sizes, World
+from trials.figures import Figure, milliseconds, ratio
+from trials.world import Sizes, World
 
 SIZES = Sizes(processes=3, rooms=5)  # the defaults
 UNMEASURED = 2  # each of gunicorn's workers does some things for the first time

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from trials.chaos.findings import Finding
+from trials.chaos.fleet_world import FleetWorld
 from trials.chaos.scenarios import agents, bots, capacity, daily, database, expiry, people, supervisors, zygote
-from trials.chaos.world import World
 
-Scenario = Callable[[World], Iterator[Finding]]
+Scenario = Callable[[FleetWorld], Iterator[Finding]]
 
 SCENARIOS: dict[int, tuple[str, Scenario]] = {
     1: ("a process killed around its claim", agents.killed_around_the_claim),

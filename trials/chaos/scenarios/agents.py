@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from trials.chaos import processes
 from trials.chaos.callers import Answer, Line
 from trials.chaos.findings import Finding, fact, times
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 ROUNDS = 10
 MS_AFTER_SENDING = (0.0, 8.0)  # when a strike "during" the claim falls
@@ -17,17 +17,17 @@ STAY_S = 0.5
 HANG_NOTICED_S = 60.0  # two pings in a call, 20 s each, and room for chance
 
 
-def killed_around_the_claim(world: World) -> Iterator[Finding]:
+def killed_around_the_claim(world: FleetWorld) -> Iterator[Finding]:
     world.pods(1)
     yield from _rounds(world, 1, "killed", signal.SIGKILL, limit=0.3)
 
 
-def hung_around_the_claim(world: World) -> Iterator[Finding]:
+def hung_around_the_claim(world: FleetWorld) -> Iterator[Finding]:
     world.pods(1)
     yield from _rounds(world, 2, "paused", signal.SIGSTOP, limit=1.5)
 
 
-def _rounds(world: World, row: int, word: str, number: signal.Signals, limit: float) -> Iterator[Finding]:
+def _rounds(world: FleetWorld, row: int, word: str, number: signal.Signals, limit: float) -> Iterator[Finding]:
     for moment, strike in (("before", _before), ("during", _during), ("after", _after)):
         struck, seconds = [], []
         line = world.line()
@@ -50,13 +50,13 @@ def _rounds(world: World, row: int, word: str, number: signal.Signals, limit: fl
     world.wait_until_level()
 
 
-def _is_running(world: World, answer: Answer) -> bool:
+def _is_running(world: FleetWorld, answer: Answer) -> bool:
     """Its bot is in its room: a strike may have come after the first acknowledgement."""
     session = world.session(answer)
     return session.status == "ended" or str(answer.session) in world.daily.bots()
 
 
-def _before(world: World, line: Line, number: signal.Signals) -> tuple[Answer, float]:
+def _before(world: FleetWorld, line: Line, number: signal.Signals) -> tuple[Answer, float]:
     pid = world.tables.newest_available()
     at = time.time()
     if pid:
@@ -64,7 +64,7 @@ def _before(world: World, line: Line, number: signal.Signals) -> tuple[Answer, f
     return world.connect(line), at
 
 
-def _during(world: World, line: Line, number: signal.Signals) -> tuple[Answer, float]:
+def _during(world: FleetWorld, line: Line, number: signal.Signals) -> tuple[Answer, float]:
     pid = world.tables.newest_available()
     lead = line.push()
     answers: list[Answer] = []
@@ -78,7 +78,7 @@ def _during(world: World, line: Line, number: signal.Signals) -> tuple[Answer, f
     return answers[0], at
 
 
-def _after(world: World, line: Line, number: signal.Signals) -> tuple[Answer, float]:
+def _after(world: FleetWorld, line: Line, number: signal.Signals) -> tuple[Answer, float]:
     answer = world.connect(line)
     pid = world.session(answer).pid
     at = time.time()
@@ -87,7 +87,7 @@ def _after(world: World, line: Line, number: signal.Signals) -> tuple[Answer, fl
     return answer, at
 
 
-def lost_in_a_call(world: World) -> Iterator[Finding]:
+def lost_in_a_call(world: FleetWorld) -> Iterator[Finding]:
     world.pods(2)
     line = world.line()
     bystander = world.call(line)
@@ -105,7 +105,7 @@ def lost_in_a_call(world: World) -> Iterator[Finding]:
 
 
 def _ended(
-    world: World, row: int, what: str, answer: Answer, number: signal.Signals, limit: float
+    world: FleetWorld, row: int, what: str, answer: Answer, number: signal.Signals, limit: float
 ) -> Iterator[Finding]:
     at = time.time()
     processes.strike(world.session(answer).pid or 0, number)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trials.chaos.findings import Finding, fact, times
 from trials.chaos.fleet import Pod
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 TRIED_S = 30.0
 TRIES_A_MINUTE = 6
@@ -30,7 +30,7 @@ BOTS = {
 STATUS = "/agent/voice/automatic/pool/status"
 
 
-def misbehaving(world: World) -> Iterator[Finding]:
+def misbehaving(world: FleetWorld) -> Iterator[Finding]:
     directory = world.directory / "bots"
     directory.mkdir(exist_ok=True)
     for name, source in BOTS.items():
@@ -51,11 +51,11 @@ def misbehaving(world: World) -> Iterator[Finding]:
     yield from _stubborn(world, directory)
 
 
-def _pod(world: World, directory: Path, bot: str, **variables: str) -> Pod:
+def _pod(world: FleetWorld, directory: Path, bot: str, **variables: str) -> Pod:
     return world.fleet.start(VOICE_AGENT_BOT=bot, VOICE_AGENT_BOT_DIR=str(directory), **variables)
 
 
-def _stubborn(world: World, directory: Path) -> Iterator[Finding]:
+def _stubborn(world: FleetWorld, directory: Path) -> Iterator[Finding]:
     pod = _pod(world, directory, "stubborn", MAX_DAILY_SESSION_LIMIT=str(LIMIT_S))
     world.wait_until_full()
     line = world.line()

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from trials.chaos.findings import Finding, fact
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 CAPACITY = 8
 
 
-def full(world: World) -> Iterator[Finding]:
+def full(world: FleetWorld) -> Iterator[Finding]:
     world.pods(
         2, VOICE_AGENT_MAX_PROCESSES=str(CAPACITY // 2), VOICE_AGENT_POOL_SIZE="2", VOICE_AGENT_MAX_POOL_SIZE="2"
     )

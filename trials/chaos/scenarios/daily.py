@@ -6,7 +6,7 @@ from typing import Any
 
 from trials.chaos.callers import Line
 from trials.chaos.findings import Finding, fact, times
-from trials.chaos.world import LATENCY_S, World
+from trials.chaos.fleet_world import LATENCY_S, FleetWorld
 
 BAD_S = 6.0
 DOWN_S = 20.0
@@ -20,7 +20,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def bad_days(world: World) -> Iterator[Finding]:
+def bad_days(world: FleetWorld) -> Iterator[Finding]:
     world.pods(3)
     for name, details in FAULTS.items():
         first = len(world.answers)
@@ -36,7 +36,7 @@ def bad_days(world: World) -> Iterator[Finding]:
     yield from _mended(world, "10 s latency", first, _status(world)["reasons"])
 
 
-def _mended(world: World, name: str, first: int, trouble: object) -> Iterator[Finding]:
+def _mended(world: FleetWorld, name: str, first: int, trouble: object) -> Iterator[Finding]:
     world.callers.pause()
     world.daily.mend(LATENCY_S)
     level = world.wait_until_level()
@@ -49,7 +49,7 @@ def _mended(world: World, name: str, first: int, trouble: object) -> Iterator[Fi
     yield fact(8, f"{name}: every room made is known or removed", audit.agrees, audit.in_words())
 
 
-def down(world: World) -> Iterator[Finding]:
+def down(world: FleetWorld) -> Iterator[Finding]:
     world.pods(2)
     line = world.line()
     world.daily.fail("503")
@@ -75,14 +75,14 @@ def down(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def _served(world: World, line: Line, lead: str) -> bool:
+def _served(world: FleetWorld, line: Line, lead: str) -> bool:
     answer = world.connect(line, lead)
     if answer.session:
         world.daily.visit(answer.room, answer.token, 0.5)
     return answer.status == 200
 
 
-def _status(world: World) -> dict[str, Any]:
+def _status(world: FleetWorld) -> dict[str, Any]:
     line = world.line()
     try:
         status: dict[str, Any] = line.request("GET", STATUS)[1]

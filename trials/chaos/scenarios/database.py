@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from trials.chaos.callers import Line
 from trials.chaos.findings import Finding, fact, times
+from trials.chaos.fleet_world import FleetWorld, attempt
 from trials.chaos.silence import SilentProxy
-from trials.chaos.world import World, attempt
 
 RATE = 6.0
 AWAY_S = 30.0
@@ -14,7 +14,7 @@ SILENT_S = 12.0
 LEVEL_AGAIN_S = 5.0
 
 
-def stopped(world: World) -> Iterator[Finding]:
+def stopped(world: FleetWorld) -> Iterator[Finding]:
     pods = world.pods(3)
     line = world.line()
     calls = [world.call(line) for _ in range(3)]
@@ -44,7 +44,7 @@ def stopped(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def _works(world: World) -> bool:
+def _works(world: FleetWorld) -> bool:
     line = world.line()
     try:
         return world.callers.call(line, 0.5) is not None and world.answers[-1].status == 200
@@ -52,7 +52,7 @@ def _works(world: World) -> bool:
         line.close()
 
 
-def silent(world: World) -> Iterator[Finding]:
+def silent(world: FleetWorld) -> Iterator[Finding]:
     """A pod and a gunicorn of their own, behind the proxy."""
     proxy = SilentProxy(world.postgres.url)
     try:
@@ -63,7 +63,7 @@ def silent(world: World) -> Iterator[Finding]:
         proxy.close()
 
 
-def _silent(world: World, proxy: SilentProxy) -> Iterator[Finding]:
+def _silent(world: FleetWorld, proxy: SilentProxy) -> Iterator[Finding]:
     (pod,) = world.pods(1, DATABASE_URL=proxy.url)
     address = world.serve_second_api(DATABASE_URL=proxy.url)
     line = world.line()
@@ -101,12 +101,12 @@ def _silent(world: World, proxy: SilentProxy) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def _connects(world: World, line: Line) -> bool:
+def _connects(world: FleetWorld, line: Line) -> bool:
     answer = world.callers.call(line, 0.5)
     return answer is not None and answer.status == 200
 
 
-def _answers(world: World, row: int, first: int) -> Iterator[Finding]:
+def _answers(world: FleetWorld, row: int, first: int) -> Iterator[Finding]:
     answers = world.answers[first:]
     refused = [answer for answer in answers if answer.status == 503]
     right = all(answer.status == 200 or (answer.status == 503 and answer.retry_after) for answer in answers)

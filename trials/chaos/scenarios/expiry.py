@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from trials.chaos.findings import Finding, fact
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 SESSION_S = 1800.0
 SHORT_LIFE_S = 70  # of a room in the pool: retired when 60 s of it are left
 SHIFT = "UPDATE pools_room SET expires_at = expires_at + interval '1 hour' * %s WHERE status = 'available'"
 
 
-def near_the_end(world: World) -> Iterator[Finding]:
+def near_the_end(world: FleetWorld) -> Iterator[Finding]:
     world.pods(2, DAILY_ROOM_POOL_LIFE=str(SHORT_LIFE_S))
     before = world.daily.rooms()
     first = len(world.answers)

@@ -4,13 +4,13 @@ import time
 from collections.abc import Iterator
 
 from trials.chaos.findings import Finding, fact, times
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 CALLER_JOIN_S = 60.0
 NEXT_ROOM = "SELECT name FROM pools_room WHERE status = 'available' ORDER BY id DESC LIMIT 1"
 
 
-def absent(world: World) -> Iterator[Finding]:
+def absent(world: FleetWorld) -> Iterator[Finding]:
     world.pods(1, CALLER_JOIN_TIMEOUT=f"{CALLER_JOIN_S:.0f}")
     line = world.line()
     nobody = world.connect(line)
@@ -36,7 +36,7 @@ def absent(world: World) -> Iterator[Finding]:
     line.close()
 
 
-def retried(world: World) -> Iterator[Finding]:
+def retried(world: FleetWorld) -> Iterator[Finding]:
     world.pods(1)
     line = world.line()
     headers = {"Idempotency-Key": "one-and-the-same"}

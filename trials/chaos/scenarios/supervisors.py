@@ -8,7 +8,7 @@ from trials.chaos import processes
 from trials.chaos.callers import Answer
 from trials.chaos.findings import Finding, fact, times
 from trials.chaos.fleet import Pod
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 PAUSE_S = 30.0
 REAPED = "SELECT count(*) FROM pools_pod WHERE name = %s AND ended_at IS NULL"
@@ -25,7 +25,7 @@ IDLE_OF = """
 """
 
 
-def killed(world: World) -> Iterator[Finding]:
+def killed(world: FleetWorld) -> Iterator[Finding]:
     pods = world.pods(3)
     line = world.line()
     calls = [world.call(line) for _ in range(6)]
@@ -62,7 +62,7 @@ def killed(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def paused(world: World) -> Iterator[Finding]:
+def paused(world: FleetWorld) -> Iterator[Finding]:
     pods = world.pods(3)
     second = world.fleet.start(pods[0].name)
     second.process.wait(20)
@@ -106,7 +106,7 @@ WEBHOOK = "SELECT count(*) FROM pools_dailyaccount WHERE webhook_active_at IS NO
 PRESENCE_S = 15.0
 
 
-def host_lost(world: World) -> Iterator[Finding]:
+def host_lost(world: FleetWorld) -> Iterator[Finding]:
     """Its supervisor, and once that is reaped the calls that went on without it: only Daily's webhooks tell of them."""
     victim, _ = world.pods(2, PUBLIC_URL=world.url)
     world.wait_for("our webhook at Daily", lambda: world.tables.number(WEBHOOK), 60)
@@ -135,12 +135,12 @@ def host_lost(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def _calls_of(world: World, calls: list[Answer], pod: Pod) -> list[Answer]:
+def _calls_of(world: FleetWorld, calls: list[Answer], pod: Pod) -> list[Answer]:
     own = {row[0] for row in world.tables.rows(CALLS_OF, [pod.name])}
     return [call for call in calls if str(call.session) in own]
 
 
-def _taken_by_others(world: World, row: int, since: float) -> Iterator[Finding]:
+def _taken_by_others(world: FleetWorld, row: int, since: float) -> Iterator[Finding]:
     """Sessions asked from shortly before until 4 s after: how long they waited for an acknowledgement at most."""
     asked = [a for a in list(world.answers) if a.session and since - 0.5 < a.sent < since + 4.0]
     found = world.tables.sessions([a.session for a in asked if a.session])

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from trials.chaos import processes
 from trials.chaos.findings import Finding, fact, times
 from trials.chaos.fleet import Pod
-from trials.chaos.world import World
+from trials.chaos.fleet_world import FleetWorld
 
 NEW_ZYGOTE_S = 3.0
 PATIENT_S = 15.0
 LIVED_S = 11.0  # one that dies sooner counts as one that does not come up
 
 
-def killed(world: World) -> Iterator[Finding]:
+def killed(world: FleetWorld) -> Iterator[Finding]:
     (pod,) = world.pods(1)
     line = world.line()
     call = world.call(line)
@@ -42,7 +42,7 @@ def killed(world: World) -> Iterator[Finding]:
     world.wait_until_level()
 
 
-def _twice(world: World, pod: Pod) -> Iterator[Finding]:
+def _twice(world: FleetWorld, pod: Pod) -> Iterator[Finding]:
     """The second and third die young: from then on agents are spawned."""
     for _ in range(2):
         world.wait_for("a zygote", lambda: _current(pod) is not None, 20)
@@ -66,7 +66,7 @@ def _current(pod: Pod) -> int | None:
     return zygotes[-1] if zygotes and processes.is_agent(zygotes[-1]) else None
 
 
-def _kill_and_wait(world: World, pod: Pod, again: bool = True) -> float:
+def _kill_and_wait(world: FleetWorld, pod: Pod, again: bool = True) -> float:
     """Seconds until there is a new one (or, unless `again`, until this one is gone)."""
     zygotes = pod.zygotes()
     began = time.monotonic()

@@ -1,18 +1,19 @@
-"""`python -m trials.scale`: arguments, the run, the table, the JSON, the exit status."""
+"""`python -m trials scale`: a large fleet on one database; `make bench-scale`."""
 
 import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from devtools.embedded_postgres import place
-from devtools.processes import Foreground
-from trials.bench.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
-from trials.bench.world import DATA_DIR, ROOT, World, private_directory, running_world
+from trials.console import say
+from trials.ending import EXIT_STATUS, conclude
+from trials.report import Report
 from trials.scale import __doc__ as package_doc
 from trials.scale.database import SETTINGS, Meter
 from trials.scale.fleet import Fleet
 from trials.scale.phases import CALL_S, PAIRS, Run
-from trials.scale.report import Report
+from trials.scale.report import Figures
+from trials.world import DATA_DIR, World, private_world
 
 STEPS = (1, 10)
 PARTS = {
@@ -26,28 +27,19 @@ PARTS = {
 }
 
 
-def main() -> int:
-    arguments = _arguments()
-    report = Report()
-    try:
-        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
-            report.say("bringing up PostgreSQL, the Daily sandbox and gunicorn")
-            with running_world(foreground, directory, SETTINGS) as world:
-                _measure(world, directory, arguments, report)
-    except INTERRUPTIONS:
-        report.say("interrupted; everything has been ended")
-        return INTERRUPTED
-    except BROKEN as error:
-        report.broken.append(f"{type(error).__name__}: {error}")
-    for line in report.lines:
-        sys.stdout.write(f"{line}\n")
-    for problem in report.broken:
-        sys.stdout.write(f"BROKEN: {problem}\n")
-    report.write(arguments.output, {"pods": arguments.pods, "history": arguments.history, "seconds": arguments.seconds})
-    return 1 if report.broken else 0
+def main(name: str, words: Sequence[str]) -> int:
+    arguments = _arguments(words)
+    settings = {"pods": arguments.pods, "history": arguments.history, "seconds": arguments.seconds}
+    figures = Figures(settings)
+
+    def run() -> None:
+        with private_world(World, postgres=SETTINGS, keep=arguments.keep) as world:
+            _measure(world, arguments, figures)
+
+    return conclude(Report(name, figures), run, arguments.output)
 
 
-def _measure(world: World, directory: Path, arguments: argparse.Namespace, report: Report) -> None:
+def _measure(world: World, arguments: argparse.Namespace, figures: Figures) -> None:
     environment = {
         **world.environment,
         "VOICE_AGENT_POOL_SIZE": str(PAIRS),
@@ -56,18 +48,14 @@ def _measure(world: World, directory: Path, arguments: argparse.Namespace, repor
         "DAILY_ROOM_MAX_POOL_SIZE": str(PAIRS),
         "SCALE_CALL_S": str(CALL_S),
     }
-    fleet = Fleet(world, directory, environment)
-    meter = Meter(environment["DATABASE_URL"], place.find(directory / "postgres").cluster)
-    run = Run(world, fleet, meter, report, arguments.seconds)
+    fleet = Fleet(world, environment)
+    meter = Meter(environment["DATABASE_URL"], place.find(world.directory / "postgres").cluster)
+    run = Run(world, fleet, meter, figures, arguments.seconds)
     try:
         _phases(run, arguments)
     finally:
         fleet.end()
         meter.close()
-        if arguments.keep:
-            arguments.keep.mkdir(parents=True, exist_ok=True)
-            for log in directory.glob("*.log"):
-                (arguments.keep / log.name).write_bytes(log.read_bytes())
 
 
 def _phases(run: Run, arguments: argparse.Namespace) -> None:
@@ -90,7 +78,7 @@ def _phases(run: Run, arguments: argparse.Namespace) -> None:
         run.claims("history", f"after {arguments.history} ended sessions")
     if "snapshot" in wanted and arguments.held:
         with run.snapshot():
-            run.report.say(f"a snapshot is held open from now on; {arguments.held:g} s go by")
+            say(f"a snapshot is held open from now on; {arguments.held:g} s go by")
             run.world.pause(arguments.held)
             run.idle("snapshot", "with a snapshot held open", aim=True)
             run.claims("snapshot", "with a snapshot held open")
@@ -98,11 +86,11 @@ def _phases(run: Run, arguments: argparse.Namespace) -> None:
         run.claims("released", "10 s after it was let go")
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m trials.scale",
+        prog="python -m trials scale",
         description=f"{package_doc}\nAbout twelve minutes; with --pods 20 --seconds 10 --history 0 --held 0 two.",
-        epilog="Exit status: 0 everything worked (whatever the figures), 1 something did not, 130 interrupted.\n\n"
+        epilog=f"{EXIT_STATUS} A figure that misses its aim is no failure.\n\n"
         "parts:\n" + "\n".join(f"  {name:<9} {about}" for name, about in PARTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -127,8 +115,4 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, default=DATA_DIR / "bench-scale.json", metavar="FILE", help="where the JSON goes"
     )
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return parser.parse_args(words)

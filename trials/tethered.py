@@ -1,4 +1,4 @@
-"""Run a program that is interrupted when its parent dies: `python -m trials.chaos.tethered PROGRAM ARGUMENTS`.
+"""Run a program that is interrupted when its parent dies: `python -m trials.tethered PROGRAM ARGUMENTS`.
 
 Here rather than in a `preexec_fn`, which is not safe in a process with threads (and the harness has callers).
 """

@@ -1,63 +1,57 @@
-"""`python -m trials.bench`: arguments, the run, the exit status."""
+"""`python -m trials bench`: measures a private service; `make bench` and `make bench-voice`."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from devtools.processes import Foreground
-from trials.bench.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
 from trials.bench.measures import MEASURES, VOICE_MEASURES, Measure
 from trials.bench.progress import Progress
-from trials.bench.report import Report
-from trials.bench.world import DATA_DIR, ROOT, World, private_directory, running_world
+from trials.bench.report import Measurements
+from trials.ending import BROKEN, EXIT_STATUS, conclude
+from trials.report import Report
+from trials.world import DATA_DIR, World, private_world
 
 LAST_LINES = 15
 
 
-def main() -> int:
-    arguments = _arguments()
+def main(name: str, words: Sequence[str]) -> int:
+    arguments = _arguments(words)
     measures = VOICE_MEASURES if arguments.voice else MEASURES
     chosen = [measure for measure in (*MEASURES, *VOICE_MEASURES) if measure.name in arguments.only] or measures
-    report = Report()
-    try:
-        with private_directory(DATA_DIR) as directory, Foreground(directory, ROOT) as foreground:
-            sys.stderr.write("bringing up PostgreSQL, the Daily sandbox and gunicorn\n")
-            with running_world(foreground, directory) as world:
-                report.settings = world.rows.settings("server_version", "fsync", "synchronous_commit")
-                for measure in chosen:
-                    _run(world, measure, arguments.rounds or measure.rounds, report)
-                report.rate_limited = world.sandbox.rate_limited()
-    except INTERRUPTIONS:
-        sys.stderr.write("\ninterrupted; everything has been ended\n")
-        return INTERRUPTED
-    except BROKEN as error:
-        report.failures["the run"] = f"{type(error).__name__}: {error}"
-    report.finish()
-    sys.stdout.write(f"{report.table()}\n")
-    report.write(arguments.output)
-    return 1 if report.failures else 0
+    measurements = Measurements()
+
+    def run() -> None:
+        with private_world(World) as world:
+            measurements.settings = world.rows.settings("server_version", "fsync", "synchronous_commit")
+            for measure in chosen:
+                _run(world, measure, arguments.rounds or measure.rounds, measurements)
+            measurements.rate_limited = world.sandbox.rate_limited()
+            measurements.finish()
+
+    return conclude(Report(name, measurements), run, arguments.output)
 
 
-def _run(world: World, measure: Measure, rounds: int, report: Report) -> None:
+def _run(world: World, measure: Measure, rounds: int, measurements: Measurements) -> None:
     """One that does not work is reported, and the others still run."""
     progress = Progress()
     progress.begin(measure.name)
     try:
-        report.figures += measure.run(world, rounds, progress)
+        measurements.figures += measure.run(world, rounds, progress)
         progress.end("done")
     except BROKEN as error:
-        report.failures[measure.name] = f"{type(error).__name__}: {error}"
-        progress.end(report.failures[measure.name])
+        measurements.failures[measure.name] = f"{type(error).__name__}: {error}"
+        progress.end(measurements.failures[measure.name])
         for line in world.last_words(LAST_LINES):
             sys.stderr.write(f"  {line}\n")
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m trials.bench",
+        prog="python -m trials bench",
         description="Measure connects, hand-offs and refills in a private world: embedded PostgreSQL with fsync on,\n"
         "the Daily sandbox with its latency, gunicorn, runpools with the default bot. About ten minutes on two cores.",
-        epilog="Exit status: 0 everything worked (fast enough or not), 1 something did not, 130 interrupted.\n\n"
+        epilog=f"{EXIT_STATUS} A figure that misses its aim is no failure.\n\n"
         "measures:\n" + "\n".join(f"  {measure.name:<11} {measure.about}" for measure in (*MEASURES, *VOICE_MEASURES)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -78,7 +72,7 @@ def _arguments() -> argparse.Namespace:
         metavar="FILE",
         help="where the JSON goes (default: .data/bench.json)",
     )
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def _positive(text: str) -> int:
@@ -86,7 +80,3 @@ def _positive(text: str) -> int:
     if not 1 <= number <= 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10000")
     return number
-
-
-if __name__ == "__main__":
-    sys.exit(main())

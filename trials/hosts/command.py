@@ -1,4 +1,4 @@
-"""`python -m trials.hosts`: arguments, the run, findings, the JSON, the exit status."""
+"""`python -m trials hosts`: the service on several hosts, whose cables are pulled; `make hosts`."""
 
 import argparse
 import contextlib
@@ -7,59 +7,57 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from devtools import embedded_postgres
 from devtools.embedded_postgres import EmbeddedPostgresError
-from devtools.processes import Foreground
-from trials.bench.world import DATA_DIR, ROOT, private_directory
 from trials.chaos.acts import act, draw_up_accounts
-from trials.chaos.console import say
-from trials.chaos.ending import concluded, keep_logs
-from trials.chaos.findings import Report
+from trials.chaos.findings import Findings
+from trials.console import say
+from trials.ending import EXIT_STATUS, conclude
 from trials.hosts import __doc__ as package_doc
+from trials.hosts.hosts_world import HostsWorld
 from trials.hosts.network import NotPossibleHere, check, network, on_host, sweep
 from trials.hosts.scenarios import SCENARIOS
-from trials.hosts.world import World, running_world
+from trials.report import Report
+from trials.world import DATA_DIR, private_world
 
 DISKS = DATA_DIR / "hosts"
 LOCK = Path("/run/lock/breezebuddy-hosts")  # namespaces are the whole machine's
 NOT_HERE = 3
 
 
-def main() -> int:
-    arguments = _arguments()
-    report = Report("hosts", arguments.seed)
+def main(name: str, words: Sequence[str]) -> int:
+    arguments = _arguments(words)
+    findings = Findings(arguments.seed)
     random.seed(arguments.seed)
+
+    def run() -> None:
+        _clear_up()
+        with (
+            network(),
+            on_host("callers"),
+            private_world(HostsWorld, parent=DISKS, keep=arguments.keep) as world,
+        ):
+            _scenarios(world, arguments, findings)
+
     try:
         check(os.geteuid())
         with _only_one():
-            return concluded(lambda: _run(arguments, report), report, arguments.output)
+            return conclude(Report(name, findings), run, arguments.output)
     except NotPossibleHere as error:
         sys.stderr.write(f"{error}\n")
         return NOT_HERE
 
 
-def _run(arguments: argparse.Namespace, report: Report) -> None:
-    _clear_up()
-    with network(), on_host("callers"), private_directory(DISKS) as directory:
-        try:
-            with Foreground(directory, ROOT) as foreground:
-                say("hosts are connected: bringing up PostgreSQL, the Daily sandbox and gunicorn on theirs")
-                with running_world(foreground, directory, {}) as world:
-                    _scenarios(world, arguments, report)
-        finally:
-            keep_logs(directory, arguments.keep)
-
-
-def _scenarios(world: World, arguments: argparse.Namespace, report: Report) -> None:
+def _scenarios(world: HostsWorld, arguments: argparse.Namespace, findings: Findings) -> None:
     for row, (about, scenario) in SCENARIOS.items():
         if not arguments.only or row in arguments.only:
-            act(world, f"row {row}: {about}", partial(scenario, world), report)
-    draw_up_accounts(world, report)
+            act(world, f"row {row}: {about}", partial(scenario, world), findings)
+    draw_up_accounts(world, findings)
 
 
 @contextmanager
@@ -83,11 +81,11 @@ def _clear_up() -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m trials.hosts",
-        description=f"{package_doc}\nExit status: 0 all holds, 1 something does not, 3 this machine has not what it "
-        "needs (and says what), 130 interrupted. Times beyond their limits are reported, not failed.",
+        prog="python -m trials hosts",
+        description=f"{package_doc}\n{EXIT_STATUS} 3: this machine lacks what it\n"
+        "needs (and says what). Times beyond their limits are reported and are no failure.",
         epilog="rows:\n" + "\n".join(f"  {row}  {about}" for row, (about, _) in SCENARIOS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -99,8 +97,4 @@ def _arguments() -> argparse.Namespace:
         "--output", type=Path, default=DATA_DIR / "hosts.json", metavar="FILE", help="where the JSON goes"
     )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the programs' logs there")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return parser.parse_args(words)

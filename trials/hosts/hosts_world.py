@@ -1,4 +1,4 @@
-"""The world of a run, spread over hosts: PostgreSQL with a password, the sandbox, gunicorn, pods on three hosts.
+"""The private service spread over hosts: PostgreSQL with a password, the sandbox, gunicorn, pods on three hosts.
 
 We ourselves are on the callers' host, from where neither the database nor the pods can be reached. What we look up in
 the database goes through its Unix socket, which no pulled cable concerns.
@@ -6,24 +6,21 @@ the database goes through its Unix socket, which no pulled cable concerns.
 
 import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
 from devtools import embedded_postgres
-from devtools.processes import Foreground, Program
-from trials.bench import world as base
-from trials.bench.client import Sandbox
-from trials.bench.rows import Rows
-from trials.chaos import processes, world
+from devtools.processes import Program
+from trials.chaos import processes
 from trials.chaos.audit import AtDaily, Audit, Database, compare
 from trials.chaos.fleet import Fleet, Pod
+from trials.chaos.fleet_world import FleetWorld
 from trials.chaos.look import FADING, ROOMS, SESSIONS, STUCK
 from trials.hosts.network import POD_HOSTS, address, on_host, pids
+from trials.world import ROOT, START_S, THREADS, WORKERS
 
 API_PORT, PROBES_PORT, DAILY_PORT = 8000, 8001, 8002
 PIDS = """
@@ -57,13 +54,20 @@ def host_of(pod: Pod) -> str:
     return pod.name.partition("-")[0]
 
 
-class World(world.World):
-    server_url = ""  # of PostgreSQL's Unix socket
+class HostsWorld(FleetWorld):
+    _network_url = ""  # of PostgreSQL, for programs on other hosts
+
+    def start_postgres(self, settings: Mapping[str, str] | None = None) -> None:
+        where = address("database", "inside")
+        with on_host("database"):
+            super().start_postgres({"listen_addresses": where, **(settings or {})})
+        self._network_url = self._network_url or _with_password(self.postgres, where)
+        self._environment["DATABASE_URL"] = self._network_url
 
     def serve_daily(self) -> None:
         where = address("daily", "outside")
         arguments = ["rundailysandbox", f"--host={where}", f"--port={DAILY_PORT}", "--allow-remote"]
-        program = self._start_on("daily", "sandbox", [str(base.ROOT / "manage.py"), *arguments], self._environment)
+        program = self._start_on("daily", "sandbox", [str(ROOT / "manage.py"), *arguments], self._environment)
         (url,) = self._announced(program, r"listening on (http://\S+)")
         self._environment["DAILY_API_URL"] = self.sandbox.url = url
 
@@ -71,18 +75,18 @@ class World(world.World):
         where = address("api", "outside")
         environment = {
             **self._environment,
-            "WEB_CONCURRENCY": str(base.WORKERS),
-            "WEB_THREADS": str(base.THREADS),
-            "DATABASE_POOL_SIZE": str(base.THREADS),
+            "WEB_CONCURRENCY": str(WORKERS),
+            "WEB_THREADS": str(THREADS),
+            "DATABASE_POOL_SIZE": str(THREADS),
             "ALLOWED_HOSTS": where,
             **variables,
         }
-        configuration = str(base.ROOT / "gunicorn.conf.py")
+        configuration = str(ROOT / "gunicorn.conf.py")
         command = ["-m", "gunicorn", "--config", configuration, "--bind", f"{where}:{API_PORT}"]
         program = self._start_on("api", "gunicorn", command, environment)
         self._announced(program, r"(Listening at)")
         self._api_address = (where, API_PORT)
-        self.wait_for("gunicorn ready", self._answers, base.START_S)
+        self.wait_for("gunicorn ready", self._answers, START_S)
         return program
 
     def _start_on(self, host: str, name: str, arguments: list[str], environment: dict[str, str]) -> Program:
@@ -91,16 +95,15 @@ class World(world.World):
 
     def manage(self, *arguments: str) -> str:
         """A management command is run at the database's socket: from the callers' host there is no other way."""
-        network_url = self._environment["DATABASE_URL"]
-        self._environment["DATABASE_URL"] = self.server_url
+        self._environment["DATABASE_URL"] = self.postgres.url
         try:
             return super().manage(*arguments)
         finally:
-            self._environment["DATABASE_URL"] = network_url
+            self._environment["DATABASE_URL"] = self._network_url
 
-    def begin(self, postgres: embedded_postgres.Server) -> None:
-        super().begin(postgres)
-        self.fleet = HostFleet({**self.environment, "RUNPOOLS_HEALTH_PORT": str(PROBES_PORT)}, self._directory)
+    def begin(self) -> None:
+        super().begin()
+        self.fleet = HostFleet({**self.environment, "RUNPOOLS_HEALTH_PORT": str(PROBES_PORT)}, self.directory)
 
     @property
     def hosts(self) -> HostFleet:
@@ -140,31 +143,6 @@ def _own_number(pid: int) -> int:
     """That a process has on its host; 0 if it is gone."""
     lines = processes.said_by_the_kernel(pid, "status").splitlines()
     return next((int(line.split()[-1]) for line in lines if line.startswith("NSpid:")), 0)
-
-
-@contextmanager
-def running_world(foreground: Foreground, directory: Path, variables: dict[str, str]) -> Iterator[World]:
-    """Everything but pods, until the block ends. The network is there, and we are on the callers' host."""
-    environment = base.service_environment(directory) | world.IN_PLACE | variables
-    where = address("database", "inside")
-    with on_host("database"):
-        server = embedded_postgres.start(directory / "postgres", {"listen_addresses": where})
-    running: World | None = None
-    try:
-        environment["DATABASE_URL"] = _with_password(server, where)
-        with Rows(server.url) as rows, Sandbox(environment["DAILY_API_KEY"]) as sandbox:
-            running = World(foreground, environment, rows, sandbox, directory)
-            running.server_url, running.postgres = server.url, server
-            running.serve_daily()
-            running.serve_api()
-            running.begin(server)
-            try:
-                yield running
-            finally:
-                running.end()
-    finally:
-        foreground.stop()
-        server.stop()
 
 
 def _with_password(server: embedded_postgres.Server, where: str) -> str:

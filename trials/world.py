@@ -1,7 +1,7 @@
-"""A private world to measure in: PostgreSQL, the Daily sandbox, gunicorn, and `runpools` in the sizes asked for.
+"""The private service of a trial: PostgreSQL, the Daily sandbox, gunicorn, and `runpools` in the sizes asked for.
 
-All of it lies in a temporary directory and listens on free ports of 127.0.0.1, and all of it ends with the run:
-whatever waits here also hears Ctrl-C (StopRequested) and the end of a program that should run (ProgramEnded).
+All of it lies in a temporary directory, listens on free ports of 127.0.0.1, and ends with the trial. What waits here
+also raises StopRequested at Ctrl-C, and ProgramEnded when a program ends that should run.
 """
 
 import json
@@ -18,17 +18,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from devtools import embedded_postgres
 from devtools.processes import Foreground, Program
 from pools.agent.launcher import AgentConfig, agent_environment
-from trials.bench.client import Api, Sandbox
-from trials.bench.rows import Rows
+from trials.client import Api, Sandbox
+from trials.console import say
+from trials.rows import Rows
 
 T = TypeVar("T")
+AnyWorld = TypeVar("AnyWorld", bound="World")
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 DATA_DIR = ROOT / ".data"  # where runs lie, and what they have measured
 LIGHT_BOT = "pools.agent.bots.light"  # for rates of starts at which no machine of ours could hold the calls
 WORKERS, THREADS = 2, 8  # of gunicorn
@@ -54,19 +56,51 @@ class Sizes:
 
 
 class World:
-    """What is running. `rows` looks into the database; `api()` is a new client of the HTTP API."""
+    """The running service. `rows` reads the database; `api()` returns a new client of the HTTP API."""
 
-    def __init__(
-        self, foreground: Foreground, environment: dict[str, str], rows: Rows, sandbox: Sandbox, directory: Path
-    ) -> None:
+    VARIABLES: ClassVar[Mapping[str, str]] = {}  # of every program of this kind of world
+    postgres: embedded_postgres.Server
+    rows: Rows
+    sandbox: Sandbox
+
+    def __init__(self, foreground: Foreground, environment: dict[str, str], directory: Path) -> None:
         self._foreground = foreground
         self._environment = environment
-        self._directory = directory
         self._api_address = ("127.0.0.1", 0)
         self._token = ""
         self.admin = ("", "")  # name and password
-        self.rows = rows
-        self.sandbox = sandbox
+        self.directory = directory
+
+    # --- its life -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def running(self, postgres: Mapping[str, str] | None = None) -> Iterator[Self]:
+        """Everything but pods, until the block ends."""
+        self.start_postgres(postgres)
+        try:
+            with Rows(self.postgres.url) as self.rows, Sandbox(self._environment["DAILY_API_KEY"]) as self.sandbox:
+                self.begin()
+                try:
+                    yield self
+                finally:
+                    self.end()
+        finally:
+            self._foreground.stop()
+            self.postgres.stop()
+
+    def start_postgres(self, settings: Mapping[str, str] | None = None) -> None:
+        self.postgres = embedded_postgres.start(self.directory / "postgres", settings)
+        self._environment["DATABASE_URL"] = self.postgres.url
+
+    def begin(self) -> None:
+        """Start the sandbox and the API; PostgreSQL runs already."""
+        self.serve_daily()
+        self.serve_api()
+
+    def end(self) -> None:
+        """End what `begin` does not start as a program."""
+
+    # --- what is running ----------------------------------------------------------------------------------
 
     def api(self) -> Api:
         return Api(*self._api_address, self._token)
@@ -93,7 +127,7 @@ class World:
             bot="pools.agent.bots.default",
             bot_dir=ROOT,
             project_dir=ROOT,
-            spool_dir=self._directory / "spool",
+            spool_dir=self.directory / "spool",
             env={**agent_environment(self._environment), "LOGURU_LEVEL": "WARNING"},  # they log to our own stderr
         )
 
@@ -204,7 +238,7 @@ class World:
 
     def last_words(self, lines: int) -> list[str]:
         """The end of what `runpools` and its agents have logged."""
-        log = self._directory / "runpools.log"
+        log = self.directory / "runpools.log"
         return log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
 
     def wait_until_settled(self, sizes: Sizes, deadline: float = 60.0) -> None:
@@ -231,30 +265,41 @@ class World:
 
 
 @contextmanager
-def running_world(
-    foreground: Foreground, directory: Path, postgres: Mapping[str, str] | None = None
-) -> Iterator[World]:
-    """Everything but a pod, until the block ends. `foreground` is entered and keeps its logs in `directory`;
-    `postgres`: settings of the server."""
-    environment = service_environment(directory)
-    server = embedded_postgres.start(directory / "postgres", postgres)
-    try:
-        environment["DATABASE_URL"] = server.url
-        with Rows(server.url) as rows, Sandbox(environment["DAILY_API_KEY"]) as sandbox:
-            world = World(foreground, environment, rows, sandbox, directory)
-            world.serve_daily()
-            world.serve_api()
-            yield world
-    finally:
-        foreground.stop()
-        server.stop()
+def private_world(
+    kind: type[AnyWorld],
+    variables: Mapping[str, str] | None = None,
+    *,
+    postgres: Mapping[str, str] | None = None,
+    parent: Path = DATA_DIR,
+    keep: Path | None = None,
+) -> Iterator[AnyWorld]:
+    """A world of this kind in a new directory of `parent`, until the block ends.
+
+    `variables` are in the environment of every program. `postgres`: settings of the server. `keep`: the directory to
+    which the programs' logs are copied at the end.
+    """
+    say("bringing up PostgreSQL, the Daily sandbox and gunicorn")
+    with private_directory(parent) as directory, Foreground(directory, ROOT) as foreground:
+        environment = {**service_environment(directory), **kind.VARIABLES, **(variables or {})}
+        try:
+            with kind(foreground, environment, directory).running(postgres) as world:
+                yield world
+        finally:
+            _keep_logs(directory, keep)
+
+
+def _keep_logs(directory: Path, kept: Path | None) -> None:
+    if kept:
+        kept.mkdir(parents=True, exist_ok=True)
+        for log in directory.glob("*.log*"):
+            shutil.copyfile(log, kept / log.name)
 
 
 @contextmanager
 def private_directory(parent: Path) -> Iterator[Path]:
     """On the disk where the development database lies: /tmp may be memory, where fsync costs nothing."""
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
+    directory = Path(tempfile.mkdtemp(prefix="trial-", dir=parent))
     try:
         yield directory
     finally:

@@ -1,30 +1,23 @@
-"""The world of a run: PostgreSQL that can be stopped, the sandbox, gunicorn, a fleet of pods, and callers.
-
-It stands on the benchmarks' world, and like it lies in a temporary directory, listens on free ports of 127.0.0.1 and
-ends with the run.
-"""
+"""The private service with a fleet of pods, simulated callers, and a PostgreSQL that can be stopped."""
 
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg
 
 from devtools import embedded_postgres
 from devtools.processes import Foreground, Program, children
-from trials.bench import world as base
-from trials.bench.client import Sandbox
-from trials.bench.rows import Rows
-from trials.bench.world import LIGHT_BOT
 from trials.chaos import accounts, look, processes
 from trials.chaos.audit import Audit
 from trials.chaos.callers import Answer, Callers, Line
 from trials.chaos.daily import Daily
 from trials.chaos.fleet import Fleet, Pod
 from trials.chaos.tables import Session, Tables
+from trials.world import LIGHT_BOT, ROOT, DidNotHappen, World
 
 LATENCY_S = 0.1  # of the sandbox
 ACKNOWLEDGED = r"event=session_active session=(\S+) agent=(\S+)"
@@ -35,36 +28,39 @@ RETIRE = """
     UPDATE pools_room SET status = 'ended', ended_at = now(), end_reason = 'between scenarios'
      WHERE status IN ('warming', 'available')
 """
-IN_PLACE = {
-    "VOICE_AGENT_BOT": LIGHT_BOT,
-    "VOICE_AGENT_POOL_SIZE": "4",
-    "VOICE_AGENT_MAX_POOL_SIZE": "4",
-    "VOICE_AGENT_MAX_PROCESSES": "60",
-    "DAILY_ROOM_POOL_SIZE": "8",
-    "DAILY_ROOM_MAX_POOL_SIZE": "8",
-    "DRAIN_TIMEOUT": "30",
-    "CALLER_JOIN_TIMEOUT": "10",
-    "AUTOMATIC_SESSION_INACTIVITY_TIMEOUT": "10",
-}
 
 
-class World(base.World):
-    """`answers`: of every connect of the run, whoever made it."""
+class FleetWorld(World):
+    """A world with any number of pods. `answers` holds the answer of every connect of the run."""
 
+    VARIABLES: ClassVar[Mapping[str, str]] = {
+        "VOICE_AGENT_BOT": LIGHT_BOT,
+        "VOICE_AGENT_POOL_SIZE": "4",
+        "VOICE_AGENT_MAX_POOL_SIZE": "4",
+        "VOICE_AGENT_MAX_PROCESSES": "60",
+        "DAILY_ROOM_POOL_SIZE": "8",
+        "DAILY_ROOM_MAX_POOL_SIZE": "8",
+        "DRAIN_TIMEOUT": "30",
+        "CALLER_JOIN_TIMEOUT": "10",
+        "AUTOMATIC_SESSION_INACTIVITY_TIMEOUT": "10",
+    }
     tables: Tables
     daily: Daily
     fleet: Fleet
-    postgres: embedded_postgres.Server
     callers: Callers
     _second: Program | None = None
 
-    def begin(self, postgres: embedded_postgres.Server) -> None:
-        """Once the sandbox and gunicorn run."""
-        self.postgres = postgres
-        self.tables = Tables(postgres.url)
+    def __init__(self, foreground: Foreground, environment: dict[str, str], directory: Path) -> None:
+        environment["OPENAI_API_KEY"] = f"sk-{secrets.token_urlsafe(24)}"  # of nobody: it is searched for
+        super().__init__(foreground, environment, directory)
+        self._programs: set[int] = set()
+
+    def begin(self) -> None:
+        super().begin()
+        self.tables = Tables(self.postgres.url)
         self.daily = Daily(self.sandbox.url, self.sandbox.api_key)
         self.daily.mend(LATENCY_S)
-        self.fleet = Fleet(self.environment, self._directory)
+        self.fleet = Fleet(self.environment, self.directory)
         self._programs = children()
         self._callers_by_session: dict[str, str] = {}
         self.callers = Callers(self.line, self.daily)
@@ -75,20 +71,11 @@ class World(base.World):
         self.tables.close()
 
     @property
-    def directory(self) -> Path:
-        return self._directory
-
-    @property
     def answers(self) -> list[Answer]:
         return self.callers.answers
 
     def line(self) -> Line:
         return Line(self._api_address, self._token)
-
-    @property
-    def url(self) -> str:
-        """Of the API."""
-        return "http://{}:{}".format(*self._api_address)
 
     def gunicorn_pids(self) -> list[int]:
         """Of the first one: master and workers."""
@@ -98,7 +85,7 @@ class World(base.World):
     def serve_second_api(self, **variables: str) -> tuple[str, int]:
         """Another gunicorn; its address. From the main thread and with no threads that fork."""
         environment = {**self._environment, "PORT": "0", "WEB_CONCURRENCY": "1", **variables}
-        command = [sys.executable, "-m", "gunicorn", "--config", str(base.ROOT / "gunicorn.conf.py")]
+        command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
         self._second = self._foreground.start("gunicorn-2", command, environment)
         host, port = self._announced(self._second, r"Listening at: http://([\d.]+):(\d+)")
         return host, int(port)
@@ -113,7 +100,7 @@ class World(base.World):
     def connect(self, line: Line, lead: str | None = None, **headers: str) -> Answer:
         """By a lead of its own, counted in the accounts; the caller does not come by itself."""
         if lead is None and (lead := line.push()) is None:
-            raise base.DidNotHappen("a lead could not be pushed")
+            raise DidNotHappen("a lead could not be pushed")
         answer = line.connect(lead, **headers)
         self.answers.append(answer)
         return answer
@@ -127,11 +114,11 @@ class World(base.World):
             self.pause(0.5)
             answer = self.connect(line, answer.lead)
         if answer.session is None:
-            raise base.DidNotHappen(f"connect: {answer.status} {answer.detail}")
+            raise DidNotHappen(f"connect: {answer.status} {answer.detail}")
         self.wait_until_in_room(answer)
         caller = self.daily.visit(answer.room, answer.token, None)
         if caller is None:
-            raise base.DidNotHappen("the caller was not let in")
+            raise DidNotHappen("the caller was not let in")
         self._callers_by_session[str(answer.session)] = caller
         return answer
 
@@ -146,7 +133,7 @@ class World(base.World):
 
     def session(self, answer: Answer) -> Session:
         if answer.session is None:
-            raise base.DidNotHappen(f"connect: {answer.status} {answer.detail}")
+            raise DidNotHappen(f"connect: {answer.status} {answer.detail}")
         return self.tables.session(answer.session)
 
     # --- pods ---------------------------------------------------------------------------------------------
@@ -157,7 +144,7 @@ class World(base.World):
         self.wait_until_full()
         for pod in pods:
             if not pod.runs:
-                raise base.DidNotHappen(f"{pod.name} ended at its start: {pod.output()[-300:]}")
+                raise DidNotHappen(f"{pod.name} ended at its start: {pod.output()[-300:]}")
         return pods
 
     def wait_until_full(self, deadline: float = 60.0) -> None:
@@ -168,8 +155,8 @@ class World(base.World):
         began = time.monotonic()
         try:
             self.wait_for("a level", self._is_level, deadline, step=0.2)
-        except base.DidNotHappen:
-            raise base.DidNotHappen(f"not level within {deadline:g} s: {self.tables.level_in_words()}") from None
+        except DidNotHappen:
+            raise DidNotHappen(f"not level within {deadline:g} s: {self.tables.level_in_words()}") from None
         return time.monotonic() - began
 
     def _is_level(self) -> bool:
@@ -188,7 +175,7 @@ class World(base.World):
                     self.daily.leave(room, str(person["id"]))
         self.fleet.end()
         self.bury_strays()
-        if not embedded_postgres.is_running(self._directory / "postgres"):
+        if not embedded_postgres.is_running(self.directory / "postgres"):
             self.start_postgres()
         self.tables.rows(RETIRE)
 
@@ -198,9 +185,9 @@ class World(base.World):
         self.tables.close()
         self.postgres.stop()
 
-    def start_postgres(self) -> None:
+    def start_postgres(self, settings: Mapping[str, str] | None = None) -> None:
         before = children()
-        self.postgres = embedded_postgres.start(self._directory / "postgres")
+        super().start_postgres(settings)
         self._programs |= children() - before
 
     # --- the end of the day -------------------------------------------------------------------------------
@@ -223,30 +210,6 @@ class World(base.World):
         uuids = [answer.session for answer in answers if answer.session]
         said = [(session, agent) for session, agent in self.fleet.said(ACKNOWLEDGED)]
         return accounts.settle(answers, self.tables.sessions(uuids), said, self.daily.counters())
-
-
-@contextmanager
-def running_world(foreground: Foreground, directory: Path, variables: dict[str, str]) -> Iterator[World]:
-    """Everything but pods. `variables`: of every program, besides those of the benchmarks' world and `IN_PLACE`."""
-    environment = base.service_environment(directory) | IN_PLACE | variables
-    environment["OPENAI_API_KEY"] = f"sk-{secrets.token_urlsafe(24)}"  # nobody's; to be looked for
-    server = embedded_postgres.start(directory / "postgres")
-    world: World | None = None
-    try:
-        environment["DATABASE_URL"] = server.url
-        with Rows(server.url) as rows, Sandbox(environment["DAILY_API_KEY"]) as sandbox:
-            world = World(foreground, environment, rows, sandbox, directory)
-            world.postgres = server
-            world.serve_daily()
-            world.serve_api()
-            world.begin(server)
-            try:
-                yield world
-            finally:
-                world.end()
-    finally:
-        foreground.stop()
-        (world.postgres if world else server).stop()
 
 
 def attempt(condition: Callable[[], bool]) -> bool:

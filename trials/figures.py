@@ -8,6 +8,12 @@ from typing import Any
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "max": 100.0}
 
 
+def percentile_of(samples: Sequence[float], percent: float) -> float:
+    """By nearest rank: one of the samples, never less than the percentile. NaN without samples."""
+    ordered = sorted(samples)
+    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)] if ordered else math.nan
+
+
 @dataclass(frozen=True)
 class Figure:
     """`samples` in `unit`; `aims`: percentile -> at most; `notes`: what a reader must know of them."""
@@ -20,10 +26,7 @@ class Figure:
     notes: tuple[str, ...] = ()
 
     def at(self, percentile: str) -> float:
-        """By nearest rank: one of the samples, never less than the percentile."""
-        ordered = sorted(self.samples)
-        rank = math.ceil(PERCENTILES[percentile] / 100 * len(ordered))
-        return ordered[max(0, rank - 1)]
+        return percentile_of(self.samples, PERCENTILES[percentile])
 
     @property
     def met(self) -> bool | None:

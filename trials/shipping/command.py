@@ -11,12 +11,15 @@ upgrade: today's migrations on a filled, busy database of an earlier release tha
 import argparse
 import secrets
 import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from trials.bench.ending import BROKEN, INTERRUPTED, INTERRUPTIONS
+from trials.console import say
+from trials.ending import EXIT_STATUS, conclude
+from trials.report import Report
 from trials.shipping import base_image, images, linters, manifests, operators, policies, promtool, upgrade
 from trials.shipping.compose import Compose, NotRead
 from trials.shipping.containers import Containers
@@ -30,12 +33,21 @@ BASE, EXAMPLE = "deploy/kubernetes", "deploy/example"
 KUSTOMIZATIONS = (BASE, f"{BASE}/canary", f"{BASE}/monitoring", f"{BASE}/autoscaling", EXAMPLE)
 ALERTS = PROJECT / "deploy/prometheus/alerts.yml"
 RULE = PROJECT / "deploy/kubernetes/monitoring/prometheus-rule.yaml"
-_began = time.monotonic()
 
 
-def say(text: str) -> None:
-    sys.stdout.write(f"{time.monotonic() - _began:6.1f} s  {text}\n")
-    sys.stdout.flush()
+@dataclass(frozen=True)
+class Problems:
+    found: list[str]
+
+    @property
+    def holds(self) -> bool:
+        return not self.found
+
+    def in_words(self) -> str:
+        return "\n".join(f"PROBLEM {problem}" for problem in self.found) or "no problem found"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"problems": self.found}
 
 
 def check_images(work: Path | None) -> list[str]:
@@ -85,9 +97,12 @@ def check_manifests() -> list[str]:
         return [*problems, str(error)]
 
 
-def main() -> int:
+def main(name: str, words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m trials.shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m trials {name}",
+        description=__doc__,
+        epilog=EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", choices=["files", "images", "manifests", "rehearsal", "rules", "upgrade"])
     parser.add_argument(
@@ -103,21 +118,16 @@ def main() -> int:
     parser.add_argument(
         "--sessions", type=int, default=upgrade.SESSIONS, help="upgrade: ended sessions in the database (%(default)s)"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.what == "rules":
         RULE.write_text(rule_of(ALERTS))
         return 0
-    try:
-        problems = _checked(options)
-    except INTERRUPTIONS:
-        say("interrupted; everything has been ended")
-        return INTERRUPTED
-    except BROKEN as error:
-        problems = [f"{type(error).__name__}: {error}"]
-    for problem in problems:
-        say(f"PROBLEM {problem}")
-    say("no problem found" if not problems else f"{len(problems)} problems")
-    return 1 if problems else 0
+    report = Report(f"{name} {options.what}")
+
+    def run() -> None:
+        report.result = Problems(_checked(options))
+
+    return conclude(report, run)
 
 
 def _checked(options: argparse.Namespace) -> list[str]:
@@ -132,7 +142,3 @@ def _checked(options: argparse.Namespace) -> list[str]:
             return upgrade.upgrade(PROJECT, options.earlier, options.sessions, say)
         case _:
             return rehearse(PROJECT, say)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
