@@ -102,7 +102,7 @@ def _pods(state: PoolState, since: Mark, user: Any) -> list[dict[str, Any]]:
 
 def _pod(state: PodState, failed: int, user: Any) -> dict[str, Any]:
     pod = state.pod
-    offered = [VERBS[name] for name in ("drain", "undrain")]
+    offered = [VERBS[name] for name in ("drain", "uncordon")]
     return {
         "name": pod.name,
         "url": reverse("admin:pools_pod_change", args=[pod.pk]),

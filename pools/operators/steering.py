@@ -1,7 +1,8 @@
-"""What operators do to pods, rooms and agent processes; the verbs of the admin and of `manage.py pools`.
+"""What operators do to single pods, rooms and agent processes, from the admin and from `manage.py pools`.
 
-Each is a guarded update of rows and a NOTIFY; the pods obey. For orders about whole pools see orders.py, for the end of
-a session pools.sessions.ending. `by` is the operator; the log and a row (OperatorAct) say who did what.
+Each function updates rows with a guard and sends a NOTIFY; the pods obey. `by` names the operator; the log and an audit
+row (OperatorAct) record who did what. Orders about whole pools are in orders.py, the end of a session is in
+pools/sessions/ending.py.
 """
 
 import logging
@@ -22,20 +23,23 @@ T = TypeVar("T", Room, AgentProcess)
 
 @transaction.atomic
 def drain(pod: Pod, by: str) -> bool:
-    """Take a pod out of service: no more sessions, no stock; its calls go on. False: it drains already or is gone."""
+    """Take a pod out of service: it gets no sessions and keeps nothing ready; its calls go on.
+
+    Returns False if it is draining already or has ended.
+    """
     return _told("drain", pod, by, pod.take_out_of_service(by))
 
 
 def leaves_none(pods: Iterable[Pod]) -> bool:
-    """Whether no pod takes sessions any more once these are drained, though one does now."""
+    """Whether draining these pods leaves no pod that takes sessions, though one does now."""
     taking = set(Pod.objects.taking().values_list("pk", flat=True))
     return bool(taking) and taking <= {pod.pk for pod in pods}
 
 
 @transaction.atomic
-def undrain(pod: Pod, by: str) -> bool:
-    """Back into service. False: it was not taken out by an operator, or is gone."""
-    return _told("undrain", pod, by, pod.bring_back())
+def uncordon(pod: Pod, by: str) -> bool:
+    """Bring a drained pod back into service. Returns False if no operator had drained it, or it has ended."""
+    return _told("uncordon", pod, by, pod.bring_back())
 
 
 def _told(verb: str, pod: Pod, by: str, done: bool) -> bool:
@@ -48,8 +52,10 @@ def _told(verb: str, pod: Pod, by: str, done: bool) -> bool:
 
 @transaction.atomic
 def retire_rooms(rooms: QuerySet[Room], by: str) -> int:
-    """Replace rooms in stock, a few at a time, so that it never runs dry; those that no pod replaces end now. How
-    many."""
+    """Replace available rooms, a few at a time, so that the pool never runs empty. Returns how many.
+
+    Rooms that belong to no pod in service end at once, because no pod would replace them.
+    """
     ended = (
         Room.objects.available()
         .filter(pk__in=_keys(rooms))
@@ -61,7 +67,7 @@ def retire_rooms(rooms: QuerySet[Room], by: str) -> int:
 
 @transaction.atomic
 def recycle_processes(processes: QuerySet[AgentProcess], by: str) -> int:
-    """Replace idle agent processes, a few at a time; those in a session end with it anyway. How many."""
+    """Replace available agent processes, a few at a time. Returns how many."""
     return _replace("recycle", AgentProcess.objects.available().filter(pk__in=_keys(processes)), by)
 
 
@@ -70,7 +76,7 @@ def _keys(rows: QuerySet[T]) -> QuerySet[T]:
 
 
 def _replace(verb: str, stock: QuerySet[T], by: str, done: int = 0) -> int:
-    """How many, with those that are `done` already."""
+    """Mark the rows for replacement. Returns how many, plus those that are `done` already."""
     number = done + stock.update(retiring=True)
     if number:
         meta = stock.model._meta

@@ -1,4 +1,4 @@
-"""The verbs for pods and for what they have in stock: `drain`, `undrain`, `recycle`."""
+"""The verbs for pods and for what they have in stock: `drain`, `uncordon`, `recycle`."""
 
 import time
 from argparse import ArgumentParser
@@ -17,7 +17,7 @@ POLL_S = 0.2
 class Drain(Verb):
     """Take a pod out of service: it gets no more sessions and keeps nothing ready; other pods adopt its rooms.
 
-    Its calls go on. It stays out of service until `pools undrain`, or until it ends. --wait returns when its last call
+    Its calls go on. It stays out of service until `pools uncordon`, or until it ends. --wait returns when its last call
     is over.
     Exit code 0: success; 1: the pod is draining already, or its calls were not over in time.
     """
@@ -39,7 +39,7 @@ class Drain(Verb):
             return ExitCode.DEGRADED
         if last:
             screen.note(f"{pod.name} was the only pod in service: callers get 503 until it or another one is.")
-        screen.out(f"{pod.name} is out of service. Back: manage.py pools undrain {pod.name}")
+        screen.out(f"{pod.name} is out of service. Back: manage.py pools uncordon {pod.name}")
         return wait_for_calls(pod, options["timeout"], screen) if options["wait"] else ExitCode.FINE
 
 
@@ -58,7 +58,7 @@ def wait_for_calls(pod: Pod, timeout: float, screen: Screen) -> ExitCode:
     return ExitCode.FINE
 
 
-class Undrain(Verb):
+class Uncordon(Verb):
     """Bring a pod back into service that an operator has drained.
 
     Exit code 0: success; 1: no operator has drained it, or it is about to end (SIGTERM), which cannot be undone.
@@ -71,7 +71,7 @@ class Undrain(Verb):
 
     def run(self, options: Mapping[str, Any], screen: Screen) -> int:
         pod = chosen_pod(options)
-        if not steering.undrain(pod, operator()):
+        if not steering.uncordon(pod, operator()):
             screen.note(f"{pod.name} is about to end." if pod.draining else f"{pod.name} is in service.")
             return ExitCode.DEGRADED
         screen.out(f"{pod.name} is back in service.")

@@ -148,13 +148,13 @@ def test_a_pod_is_drained_and_brought_back_by_keyboard_alone(open_page, ann):
     expect(page.get_by_text("1 pod drained.")).to_be_visible()
     expect(page.locator("[data-part=pods]")).to_contain_text("out of service")
     assert Pod.objects.get(pk=pod.pk).drained_by == "ann"
-    press_until_focused(page, page.get_by_role("link", name="Undrain"))
+    press_until_focused(page, page.get_by_role("link", name="Uncordon"))
     page.keyboard.press("Enter")
-    press_until_focused(page, page.get_by_role("button", name="Undrain"))
+    press_until_focused(page, page.get_by_role("button", name="Uncordon"))
     page.keyboard.press("Enter")
-    expect(page.get_by_text("1 pod undrained.")).to_be_visible()
+    expect(page.get_by_text("1 pod uncordoned.")).to_be_visible()
     assert Pod.objects.taking().exists()
-    assert logged() == [("ann", "pool-a", "drained: new kernel"), ("ann", "pool-a", "undrained")]
+    assert logged() == [("ann", "pool-a", "drained: new kernel"), ("ann", "pool-a", "uncordoned")]
 
 
 def press_until_focused(page: Page, target) -> None:
@@ -180,8 +180,8 @@ def test_a_pod_that_is_drained_in_the_browser_lets_its_call_finish(open_page, an
     call.hang_up()
     run_until(pod, call.is_over)
     assert call.session.end_reason == "caller_left"
-    page.get_by_role("link", name="Undrain").click()
-    page.get_by_role("button", name="Undrain").click()
+    page.get_by_role("link", name="Uncordon").click()
+    page.get_by_role("button", name="Uncordon").click()
     run_until(pod, lambda: is_full(pod))
     run_until(pod, lambda: page.evaluate("true") and page.get_by_role("heading", name="Warm", exact=True).is_visible())
 

@@ -25,7 +25,7 @@ def rows_for_each_verb():
     session = make_session(pod=pod)
     return {
         "drain": make_pod(),
-        "undrain": make_pod(draining=True, drained_by="ann"),
+        "uncordon": make_pod(draining=True, drained_by="ann"),
         "retire": make_room(pod=pod),
         "recycle": make_agent_process(pod),
         "end-session": session,
@@ -49,7 +49,7 @@ def test_who_may_only_look_is_shown_no_verb_and_refused_each(client):
         client.post(address, {"action": name, "_selected_action": [row.pk]})
         assert client.get(verb.url([row.pk])).status_code == 403
         assert client.post(verb.url([row.pk]), {"ids": row.pk}).status_code == 403
-    assert not Pod.objects.drained_by_operator().exclude(pk=rows["undrain"].pk).exists()
+    assert not Pod.objects.drained_by_operator().exclude(pk=rows["uncordon"].pk).exists()
     assert not Room.objects.filter(retiring=True).exists() and not AgentProcess.objects.filter(retiring=True).exists()
     assert VoiceSession.objects.get(pk=rows["end-session"].pk).stop_reason == ""
     assert PoolOrder.objects.standing().count() == 1

@@ -171,15 +171,15 @@ def test_the_wait_ends_when_the_last_process_is_available(transactional_db, caps
 def test_a_pod_is_drained_and_brought_back(capsys):
     make_pod("pod-a")
     code, text, notes = pools(capsys, "drain", "pod-a")
-    assert code == 0 and "manage.py pools undrain pod-a" in text
+    assert code == 0 and "manage.py pools uncordon pod-a" in text
     assert "pod-a was the only pod in service: callers get 503" in notes
     assert Pod.objects.drained_by_operator().get().drained_by.partition("@")[0]
     assert pools(capsys, "drain", "pod-a")[0] == 1
     code, text, _ = pools(capsys, "status")
     assert "out of service" in text and "every live pod is draining" in text
-    assert pools(capsys, "undrain", "pod-a")[0] == 0
+    assert pools(capsys, "uncordon", "pod-a")[0] == 0
     assert Pod.objects.taking().exists()
-    assert pools(capsys, "undrain", "pod-a")[2].strip() == "pod-a is in service."
+    assert pools(capsys, "uncordon", "pod-a")[2].strip() == "pod-a is in service."
 
 
 @pytest.mark.django_db
@@ -188,12 +188,12 @@ def test_draining_can_wait_for_the_last_call(capsys):
     code, _, notes = pools(capsys, "drain", "pod-a", "--wait", "--timeout", "0")
     assert code == 1 and "1 agent process after 0 s" in notes
     process.end("over")
-    pools(capsys, "undrain", "pod-a")
+    pools(capsys, "uncordon", "pod-a")
     assert pools(capsys, "drain", "pod-a", "--wait")[0] == 0
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("verb", [("drain",), ("undrain",), ("recycle", "both", "--pod")])
+@pytest.mark.parametrize("verb", [("drain",), ("uncordon",), ("recycle", "both", "--pod")])
 def test_a_pod_that_does_not_run_is_refused_and_those_that_do_are_named(verb, capsys):
     make_pod("pod-a")
     with pytest.raises(CommandError, match="no pod is named 'pod-7'; running: pod-a"):

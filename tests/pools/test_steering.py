@@ -38,7 +38,7 @@ def test_a_pod_that_is_brought_back_adopts_its_rooms_and_is_full_again(pods, san
     rooms = set(Room.objects.available().values_list("pk", flat=True))
     steering.drain(row_of(pod), "ann")
     run_until(pod, lambda: not AgentProcess.objects.current().exists())
-    assert steering.undrain(row_of(pod), "ben")
+    assert steering.uncordon(row_of(pod), "ben")
     run_until(pod, lambda: is_full(pod))
     assert set(Room.objects.available().values_list("pk", flat=True)) == rooms
     run_until(pod, connect_lead(sandbox).bot_has_joined)
@@ -50,13 +50,13 @@ def test_an_operators_drain_becomes_final_when_the_pod_is_told_to_end(pods):
     pod.drain(30)
     run_until(pod, lambda: pod.finished)
     assert row_of(pod).drained_by == ""
-    assert not steering.undrain(row_of(pod), "ann")
+    assert not steering.uncordon(row_of(pod), "ann")
     assert row_of(pod).draining
 
 
 def test_only_an_operators_drain_can_be_taken_back():
     leaving = make_pod(draining=True)
-    assert not steering.undrain(leaving, "ann")
+    assert not steering.uncordon(leaving, "ann")
     assert not steering.drain(leaving, "ann")
     gone = make_pod()
     gone.end("stopped")

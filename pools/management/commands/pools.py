@@ -13,7 +13,7 @@ from django.db import OperationalError
 from common.database import is_connection_failure, no_database
 from pools.terminal.explain import Explain
 from pools.terminal.overrides import Orders, Pause, Resize, Resume
-from pools.terminal.pods import Drain, Recycle, Undrain
+from pools.terminal.pods import Drain, Recycle, Uncordon
 from pools.terminal.reserve import Reserve
 from pools.terminal.rollout import Rollout
 from pools.terminal.screen import ExitCode, Screen, Verb
@@ -40,7 +40,7 @@ VERBS: dict[str, Verb] = {
         Simulate,
         Size,
         Status,
-        Undrain,
+        Uncordon,
         Wait,
     )
 }
