@@ -1,4 +1,4 @@
-"""`POST /agent/voice/automatic`: a room, a token and a bot at once, without a lead."""
+"""`POST /agent/voice/automatic`: starts a session without a lead and returns its room and token."""
 
 from typing import Any
 

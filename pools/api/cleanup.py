@@ -1,4 +1,4 @@
-"""`POST /agent/voice/automatic/cleanup/{session_id}`: an operator ends a session, whichever pod has it."""
+"""`POST /agent/voice/automatic/cleanup/{session_id}`: lets an operator end a session on any pod."""
 
 import time
 import uuid
@@ -22,7 +22,7 @@ class CleanupSerializer(serializers.Serializer[object]):
     status = serializers.ChoiceField(choices=["success", "not_found"])
     message = serializers.CharField()
     process_type = serializers.ChoiceField(
-        choices=["pool", "direct"], required=False, help_text="Whether its process was from stock or made on demand."
+        choices=["pool", "direct"], required=False, help_text="`pool`: its process was ready; `direct`: made on demand."
     )
 
 
@@ -77,7 +77,7 @@ class CleanupView(APIView):
 
 
 def wait_for_end(session: VoiceSession, patience_s: float) -> bool:
-    """The pod that has the call ends it; normally within milliseconds."""
+    """Ask for the end of the session. The pod that has the call ends it, normally within milliseconds."""
     deadline = time.monotonic() + patience_s
     ended = VoiceSession.objects.filter(pk=session.pk, status=SessionStatus.ENDED)
     while not ended.exists():

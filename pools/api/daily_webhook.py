@@ -1,4 +1,4 @@
-"""`POST /webhooks/daily`: where Daily sends its events. Whoever signs them with our key is Daily."""
+"""`POST /webhooks/daily`: receives events from Daily, which signs them with our key."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @extend_schema(exclude=True)  # Daily is its only caller
 class DailyWebhookView(APIView):
-    """200 for everything that Daily has signed: it stops sending to an address that answers otherwise."""
+    """Answers 200 to everything that Daily has signed: Daily stops sending to an address that answers otherwise."""
 
     authentication_classes: list[type] = []
     permission_classes: list[type] = []

@@ -1,4 +1,4 @@
-"""`/pool/reservations`: so many warm pairs at a time, ordered, listed and released. For admins.
+"""`/pool/reservations`: makes, lists and releases reservations of warm pairs. For admins.
 
 It is here and not in `pools` because tokens and their roles are; the order itself is `pools.operators.orders`.
 """
@@ -43,18 +43,20 @@ NOT_AN_ADMIN = {403: problem("Not an admin", OperatorsOnly.message)}
 
 
 class ReserveSerializer(serializers.Serializer[Any]):
-    pairs = serializers.IntegerField(min_value=1, max_value=MOST_PAIRS, help_text="Of all pods together.")
-    starts_at = serializers.DateTimeField(required=False, help_text="Without it: now.")
+    pairs = serializers.IntegerField(
+        min_value=1, max_value=MOST_PAIRS, help_text="Number of pairs, of all pods together."
+    )
+    starts_at = serializers.DateTimeField(required=False, help_text="Default: now.")
     ends_at = serializers.DateTimeField()
-    reason = TextField(max_length=300, required=False, help_text="For whoever wonders later.")
+    reason = TextField(max_length=300, required=False, help_text="Shown with the reservation.")
     allow_short = serializers.BooleanField(
-        required=False, default=False, help_text="Accept it although the live pods cannot hold them all."
+        required=False, default=False, help_text="Accept it although the live pods cannot hold all pairs."
     )
 
 
 class ReservationSerializer(OrderSerializer):
     problem = serializers.CharField(
-        help_text="By how many the live pods would be short of it, and why; empty: they are not."
+        help_text="By how many pairs the live pods would be short, and why. Empty if they would not."
     )
 
 

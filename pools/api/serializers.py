@@ -1,4 +1,4 @@
-"""The shape of the status endpoints' answers, for the OpenAPI description."""
+"""Serializers that describe the answers of the status endpoints in OpenAPI."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from pools.decisions.targets import Action
 
 class CountsSerializer(serializers.Serializer[Any]):
     pool_size = serializers.IntegerField(help_text="Targets of the live pods that take sessions, together.")
-    available = serializers.IntegerField(help_text="What a claim would be given now.")
+    available = serializers.IntegerField(help_text="What a claim could get now.")
     in_use = serializers.IntegerField()
     warming = serializers.IntegerField()
 
@@ -35,7 +35,7 @@ class OrderSerializer(serializers.Serializer[Any]):
 
 class RolloutSerializer(serializers.Serializer[Any]):
     shares = serializers.DictField(child=serializers.FloatField(), help_text="Percent of the calls by version.")
-    words = serializers.CharField(help_text="The same for people, with the others' share.")
+    words = serializers.CharField(help_text="The shares as text, with the share of the other versions.")
     set_by = serializers.CharField()
     set_at = serializers.DateTimeField()
     reason = serializers.CharField()
@@ -49,8 +49,8 @@ class PodSerializer(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField()
     version = serializers.CharField()
     start_method = serializers.CharField()
-    free_slots = serializers.IntegerField(help_text="Processes that it could still start.")
-    trouble = serializers.CharField(help_text="Why agent processes do not become ready, if they don't.")
+    free_slots = serializers.IntegerField(help_text="Processes that the pod can still start.")
+    trouble = serializers.CharField(help_text="Why agent processes do not become ready. Empty if they do.")
     agent_processes = PodCountsSerializer()
     rooms = PodCountsSerializer()
 
@@ -59,7 +59,7 @@ class VoicePoolStatsSerializer(serializers.Serializer[Any]):
     managed_processes = serializers.IntegerField()
     available_processes = serializers.IntegerField()
     active_processes = serializers.IntegerField()
-    managed_active = serializers.IntegerField(help_text="In use, from stock.")
+    managed_active = serializers.IntegerField(help_text="In use, from the pool.")
     ephemeral_active = serializers.IntegerField(help_text="In use, made on demand.")
     is_creating_process = serializers.BooleanField()
     pool_size = serializers.IntegerField()
@@ -78,10 +78,12 @@ class RoomPoolStatsSerializer(serializers.Serializer[Any]):
 
 class PoolStatusSerializer(CountsSerializer):
     status = serializers.ChoiceField(choices=["healthy", "degraded"])
-    reasons = serializers.ListField(child=serializers.CharField(), help_text="Why it is degraded.")
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="Why the status is degraded.")
     voice_pool_stats = VoicePoolStatsSerializer(help_text="Older names of the same counts.")
     room_pool_stats = RoomPoolStatsSerializer(help_text="Older names of the same counts.")
-    waiting_sessions = serializers.IntegerField(required=False, help_text="Admins only: they wait for a process.")
+    waiting_sessions = serializers.IntegerField(
+        required=False, help_text="Admins only: sessions that wait for a process."
+    )
     oldest_transaction_seconds = serializers.FloatField(
         required=False,
         allow_null=True,
@@ -92,5 +94,7 @@ class PoolStatusSerializer(CountsSerializer):
         many=True, required=False, help_text="Admins only: operators' orders, in force now or later."
     )
     rollout = RolloutSerializer(
-        required=False, allow_null=True, help_text="Admins only: which version of the bot is to have which share."
+        required=False,
+        allow_null=True,
+        help_text="Admins only: which version of the bot gets which share of the calls.",
     )

@@ -1,4 +1,4 @@
-"""What a start that cannot be had is for its caller, and for our counts: with a lead and without one."""
+"""Turns a start that is not possible into an HTTP error, and counts it. For sessions with and without a lead."""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ events = logging.getLogger("pools.events")
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """409 for a key that was used for something else, 503 with Retry-After for want of capacity."""
+    """Context: raises 409 for an idempotency key of another request, 503 with Retry-After for a lack of capacity."""
     try:
         yield
     except IdempotencyConflict as error:

@@ -1,4 +1,4 @@
-"""The status of the pools over HTTP: open, unless STATUS_REQUIRE_TOKEN; to operators it names the pods."""
+"""The status endpoints of the pools. Public unless STATUS_REQUIRE_TOKEN; operators also get details of the pods."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,7 +46,7 @@ class PoolView(APIView):
         return super().get_permissions() if settings.STATUS_REQUIRE_TOKEN else [AllowAny()]
 
     def perform_authentication(self, request: Request) -> None:
-        """Where no token is needed, a wrong one is as good as none."""
+        """If no token is required, a wrong one is treated like none."""
         if settings.STATUS_REQUIRE_TOKEN:
             super().perform_authentication(request)
 

@@ -1,4 +1,4 @@
-"""`GET /agent/voice/automatic/sessions/{session_id}/timeline`: why was this start slow?"""
+"""`GET /agent/voice/automatic/sessions/{session_id}/timeline`: explains how a session started and what took long."""
 
 import uuid
 from typing import Any
@@ -21,9 +21,9 @@ from pools.sessions.history import SessionHistory
 class StepSerializer(serializers.Serializer[Any]):
     step = serializers.CharField()
     at = serializers.DateTimeField()
-    what = serializers.CharField(help_text="What was going on until then.")
-    start_ms = serializers.FloatField(help_text="Where it begins, from the first moment of the session.")
-    ms = serializers.FloatField(help_text="How long it took.")
+    what = serializers.CharField(help_text="What happened in this step.")
+    start_ms = serializers.FloatField(help_text="When the step begins, from the first moment of the session.")
+    ms = serializers.FloatField(help_text="How long the step took.")
 
 
 class MissSerializer(serializers.Serializer[Any]):
@@ -36,7 +36,7 @@ class MissSerializer(serializers.Serializer[Any]):
 class StartSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=StartKind.choices)
     reason = serializers.CharField(allow_blank=True)
-    misses = MissSerializer(many=True, help_text="Why something was not in stock, with the numbers.")
+    misses = MissSerializer(many=True, help_text="Why no room or no process was ready, with the numbers.")
 
 
 class FailedHandoffSerializer(serializers.Serializer[Any]):
@@ -53,11 +53,11 @@ class TimelineSerializer(serializers.Serializer[Any]):
     lead_id = serializers.UUIDField(allow_null=True)
     status = serializers.ChoiceField(choices=["waiting", "assigned", "active", "ended"])
     end_reason = serializers.CharField(allow_blank=True)
-    error = serializers.CharField(allow_blank=True, help_text="What first did not work in the call; no secrets.")
+    error = serializers.CharField(allow_blank=True, help_text="The first error in the call, without secrets.")
     never_spoke = serializers.BooleanField(help_text="The caller was there and heard nothing of the bot.")
     never_heard = serializers.BooleanField(help_text="The caller was there and the bot heard nothing of them.")
     pod = serializers.CharField(allow_null=True, help_text="Admins only.")
-    verdict = serializers.CharField(help_text="How it started and what took longest, in one sentence.")
+    verdict = serializers.CharField(help_text="How the session started and what took longest, in one sentence.")
     start = StartSerializer()
     failed_handoffs = FailedHandoffSerializer(many=True)
     steps = StepSerializer(many=True)

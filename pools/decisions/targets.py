@@ -1,8 +1,8 @@
-"""What each pod keeps in stock: from its configured size, its cap, operators' orders and the demand. Pure.
+"""Computes the targets: how many ready items each pod keeps in a pool. Pure.
 
-In this order, each within what a pod can hold: the configured size, or the size that has been ordered last; the fleet's
-demand, levelled over the pods that may follow it; reservations, levelled over all. A pool that is paused makes nothing.
-Every pod reckons for the whole fleet and takes its own part, so that the parts add up without anybody handing them out.
+A target is the configured size, or the size of the latest order. Then the demand of the fleet is spread over the pods
+without such an order, and reservations over all pods; each within what a pod can hold. The target of a paused pool is
+0. Every pod computes the targets of the whole fleet and takes its own, so that they add up without a coordinator.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-CONFIGURED = "configured"  # why a target is what it is, where nobody asked for anything else
-EARLY_S = 30.0  # a reservation begins so much before its time, whatever it holds
+CONFIGURED = "configured"  # the reason of a target that nothing has changed
+EARLY_S = 30.0  # seconds by which a reservation begins early, so that its pairs are warm in time
 
 
 class Pool(StrEnum):
@@ -27,8 +27,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """`number`: the larger, the later. `pool`: None where both are meant. `pod`: "" for all. Times are seconds from
-    now."""
+    """An order of an operator, as the targets need it.
+
+    `number` grows with time. `pool` is None for both pools, `pod` is "" for all pods. Times are seconds from now.
+    """
 
     number: int
     action: Action
@@ -48,8 +50,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Place:
-    """A pod that can hold stock of one pool. `capacity`: its cap, less where free process slots are fewer;
-    `comfortable`: what its memory is enough for, which bounds what follows from demand, not what is ordered."""
+    """A pod that can hold items of one pool.
+
+    `capacity`: its cap, or fewer if it has fewer free process slots; `comfortable`: how many its memory is enough for.
+    The latter limits what follows from demand, not what an operator has set.
+    """
 
     pod: str
     size: int
@@ -63,6 +68,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Target:
+    """How many ready items a pod keeps, and why."""
+
     size: int
     why: str
     paused: bool = False
@@ -71,7 +78,10 @@ class Target:
 def targets(
     pool: Pool, places: Sequence[Place], orders: Iterable[Order], *, demand: int = 0, early: float = EARLY_S
 ) -> dict[str, Target]:
-    """By pod. `demand`: what the whole fleet should keep; `early`: seconds in which a reservation can be warm."""
+    """The target of each pod, by its name.
+
+    `demand`: how many items the whole fleet should have; `early`: seconds by which reservations begin early.
+    """
     orders = sorted(orders, key=lambda order: order.number)
     places = sorted(places, key=lambda place: place.pod)
     paused = {place.pod: order for place in places if (order := _latest(Action.PAUSE, orders, pool, place.pod))}
@@ -81,17 +91,17 @@ def targets(
     followers = [place for place in working if _latest(Action.SIZE, orders, pool, place.pod) is None]
     others = sum(result[place.pod].size for place in working) - sum(result[place.pod].size for place in followers)
     limits = [place.capacity_for_demand for place in followers]
-    _level(result, followers, limits, demand - others, f"demand: {demand} in all")
+    _raise_evenly(result, followers, limits, demand - others, f"demand: {demand} in all")
     reserved = [order for order in orders if order.action is Action.RESERVE and order.in_force(early)]
     total = most_reserved([(order.starts_in, order.ends_in, order.size) for order in reserved], 0.0, early)
     words = "; ".join(order.words for order in reserved if order.words)
     limits = [place.capacity for place in working]
-    _level(result, working, limits, total, f"reserved: {total} in all {words}".strip())
+    _raise_evenly(result, working, limits, total, f"reserved: {total} in all {words}".strip())
     return result
 
 
 def missing(total: int, targets: Mapping[str, Target]) -> int:
-    """By how many all pods together are short of what they should hold."""
+    """How many items all targets together are short of `total`."""
     return max(0, total - sum(target.size for target in targets.values()))
 
 
@@ -107,8 +117,10 @@ def _own(place: Place, ordered: Order | None) -> Target:
     return Target(place.capacity, f"{why}: {size}, but only {place.capacity} can be held")
 
 
-def _level(result: dict[str, Target], places: Sequence[Place], limits: Sequence[int], total: int, why: str) -> None:
-    """Raise the targets of these pods until they add up to the total, as far as their limits allow."""
+def _raise_evenly(
+    result: dict[str, Target], places: Sequence[Place], limits: Sequence[int], total: int, why: str
+) -> None:
+    """Raise the targets of these pods evenly until they add up to `total`, as far as their limits allow."""
     sizes = spread(total, [result[place.pod].size for place in places], limits)
     for place, size in zip(places, sizes, strict=True):
         if size > result[place.pod].size:
@@ -116,8 +128,10 @@ def _level(result: dict[str, Target], places: Sequence[Place], limits: Sequence[
 
 
 def spread(total: int, floors: Sequence[int], caps: Sequence[int]) -> list[int]:
-    """Numbers that add up to `total`, none below its floor or above its cap, as level as that allows: the lowest are
-    raised first, the earlier of two equals before the later. Less if the caps hold less, more if the floors are more.
+    """Spread `total` as evenly as possible, none below its floor or above its cap.
+
+    The lowest are raised first, the earlier of two equals before the later. The sum is smaller than `total` if the caps
+    are, and larger if the floors are.
     """
     low, high = 0, max(caps, default=0)
     while low < high:  # the highest level that does not need more than there is

@@ -1,4 +1,4 @@
-"""A pod: one running `runpools`, its heartbeat and its leases."""
+"""Pods: each row is one life of a running `runpools`, with its heartbeat and the sizes of its pools."""
 
 import uuid
 from datetime import timedelta
@@ -17,30 +17,30 @@ REAP_LEASE = timedelta(seconds=10)
 
 class PodQuerySet(models.QuerySet["Pod"]):
     def current(self) -> Self:
-        """Not ended: running, or dead and not yet reaped."""
+        """Pods that have not ended: running, or dead and not yet reaped."""
         return self.filter(ended_at=None)
 
     def live(self) -> Self:
-        """With a heartbeat within the lease for hand-offs."""
+        """Pods with a heartbeat within the lease for hand-offs."""
         return self.current().filter(heartbeat_at__gt=Now() - HANDOFF_LEASE)
 
     def taking(self) -> Self:
-        """Live and not draining: may be given new sessions."""
+        """Pods that may get new sessions: live and not draining."""
         return self.live().filter(draining=False)
 
     def drained_by_operator(self) -> Self:
-        """Out of service until an operator brings them back."""
+        """Pods that are out of service until an operator brings them back."""
         return self.filter(draining=True).exclude(drained_by="")
 
     def ended(self) -> Self:
         return self.exclude(ended_at=None)
 
     def silent(self) -> Self:
-        """Without a heartbeat within the lease for hand-offs."""
+        """Pods without a heartbeat within the lease for hand-offs."""
         return self.current().filter(heartbeat_at__lte=Now() - HANDOFF_LEASE)
 
     def lost(self) -> Self:
-        """Silent for longer than the lease for reaping."""
+        """Pods that are silent for longer than the lease for reaping."""
         return self.current().filter(heartbeat_at__lte=Now() - REAP_LEASE)
 
 
@@ -117,7 +117,7 @@ class Pod(models.Model):
         return None if self.draws_from is None or self.draws_until is None else (self.draws_from, self.draws_until)
 
     def beat(self, *, free_slots: int, start_method: str, agent_trouble: str = "", can_do_chores: bool = False) -> bool:
-        """Prove life. False: this incarnation has been reaped and owns nothing any more."""
+        """Write a heartbeat. Returns False if this pod has been reaped: it owns nothing any more."""
         values = {
             "free_slots": free_slots,
             "start_method": start_method,
@@ -127,12 +127,12 @@ class Pod(models.Model):
         return Pod.objects.current().filter(pk=self.pk).update(heartbeat_at=Now(), **values) == 1
 
     def tell_task_trouble(self, trouble: str) -> None:
-        """If it is another than we have told last."""
+        """Save why a task of the pod fails, if that has changed."""
         if trouble != self.task_trouble and Pod.objects.filter(pk=self.pk).update(task_trouble=trouble):
             self.task_trouble = trouble
 
     def aim(self, agents: Target, rooms: Target) -> bool:
-        """What it keeps in stock from now on, and why."""
+        """Save the targets of both pools and their reasons. Returns False if the pod has ended."""
         values = {
             "agent_target": agents.size,
             "agent_target_why": agents.why[:300],
@@ -144,16 +144,16 @@ class Pod(models.Model):
         return Pod.objects.current().filter(pk=self.pk).update(**values) == 1
 
     def drain(self) -> None:
-        """For good: the pod is about to end, and no operator can change that any more."""
+        """Drain the pod because it is about to end. No operator can undo this."""
         Pod.objects.current().filter(pk=self.pk).update(draining=True, drained_by="")
 
     def take_out_of_service(self, by: str) -> bool:
-        """An operator's drain. False: it drains already or is gone."""
+        """Drain the pod for an operator. Returns False if it is draining already or has ended."""
         rows = Pod.objects.current().filter(pk=self.pk, draining=False)
         return rows.update(draining=True, drained_by=by[:200]) == 1
 
     def bring_back(self) -> bool:
-        """False: no operator has drained it, or it is about to end."""
+        """Undo an operator's drain. Returns False if no operator has drained the pod, or it is about to end."""
         rows = Pod.objects.current().drained_by_operator().filter(pk=self.pk)
         return rows.update(draining=False, drained_by="") == 1
 

@@ -1,4 +1,4 @@
-"""A voice session: one room, one agent process, one caller."""
+"""Voice sessions: one room, one agent process, one caller each, from the claim to the end."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -159,10 +159,10 @@ class VoiceSession(models.Model):
 
     @property
     def error(self) -> str:
-        """What the bot, its transport or its providers said first of what did not work; fit for its tenant."""
+        """The first error that the bot, its transport or a provider reported; without secrets."""
         return process_redactor().text(str(self.detail.get("error", "")))
 
     @property
     def requested_at(self) -> datetime:
-        """When the caller asked; what a caller waits for counts from here."""
+        """When the request of the caller arrived. Waiting times count from here."""
         return self.created_at - timedelta(milliseconds=self.before_claim_ms or 0)

@@ -1,1 +1,1 @@
-"""What operators order and do: stock, pods, roll-outs. The admin and `manage.py pools` call this."""
+"""What operators change: sizes, pauses, reservations, roll-outs, drains. For the admin, the terminal and the API."""

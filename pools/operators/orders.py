@@ -1,6 +1,7 @@
-"""Operators' orders to the pools: pause, resume, resize, reserve, cancel. Each is checked, written, and announced.
+"""Orders of operators to the pools: pause, resume, resize, reserve, cancel. Each is checked, written and announced.
 
-The pools obey within moments (NOTIFY) or a second (the poll). What is ordered is not yet so: ask the status.
+The pods obey at once (NOTIFY) or within a second (the poll). An order that is accepted has not been carried out yet:
+the status shows when it has.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,16 +21,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 CAPS = {Pool.AGENTS: "VOICE_AGENT_MAX_POOL_SIZE", Pool.ROOMS: "DAILY_ROOM_MAX_POOL_SIZE"}
 WORDS = {Pool.AGENTS: "agent processes", Pool.ROOMS: "rooms"}
-FARTHEST = timedelta(days=366)  # what is farther away is a typing error
-TOUCH_S = 1e-3  # one that begins when another ends shares no time with it
+FARTHEST = timedelta(days=366)  # anything farther away is a typing error
+TOUCH_S = 1e-3  # a reservation that begins when another ends does not overlap with it
 
 
 class OrderRefused(Exception):
-    """It cannot be done as ordered; the message says what can."""
+    """The order cannot be carried out; the message says why and what is possible."""
 
 
 def _in_turn(order: Callable[P, T]) -> Callable[P, T]:
-    """One order at a time: two reservations must not both be given the last free place. Announced after the commit."""
+    """Run one order at a time, so that two reservations do not share capacity; announce it after the commit."""
 
     def ordered(*args: P.args, **kwargs: P.kwargs) -> T:
         with transaction.atomic():
@@ -44,14 +45,17 @@ def _in_turn(order: Callable[P, T]) -> Callable[P, T]:
 
 @_in_turn
 def pause(pool: Pool, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOrder:
-    """Make no more for the stock; what is in stock is still given out, what is on demand still made."""
+    """Stop filling a pool. Its ready items are still given out, and items on demand are still made."""
     _check_pod(pod)
     return _order(Action.PAUSE, pool=pool, pod_name=pod, ends_at=until, by=by, why=why)
 
 
 @_in_turn
 def resume(pool: Pool, *, pod: str = "", by: str) -> int:
-    """Cancel the pauses of a pool: those of one pod, or all; how many. A pause of all pods is not lifted for one."""
+    """Cancel the pauses of a pool, on one pod or on all. Returns how many.
+
+    Raises OrderRefused for one pod if the pool is paused on all pods.
+    """
     pauses = PoolOrder.objects.standing().pauses().filter(pool=pool)
     if pod and (general := pauses.filter(pod_name="").first()):
         raise OrderRefused(f"the pool of {WORDS[pool]} is paused on all pods {general.words}: resume it on all pods")
@@ -60,8 +64,10 @@ def resume(pool: Pool, *, pod: str = "", by: str) -> int:
 
 @_in_turn
 def resize(pool: Pool, size: int, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOrder:
-    """The size of each pod, instead of the configured one and of what demand would ask for. The latest order counts;
-    when it ends, the one before it does again."""
+    """Set how many ready items each pod keeps, instead of the configured size and of demand.
+
+    The latest such order applies; when it ends, the one before it applies again.
+    """
     _check_pod(pod)
     for each in Pod.objects.taking().filter(**({"name": pod} if pod else {})):
         most = capacity(each, pool)
@@ -75,7 +81,7 @@ def resize(pool: Pool, size: int, *, pod: str = "", until: datetime | None = Non
 
 @_in_turn
 def unsize(pool: Pool, *, pod: str = "", by: str) -> int:
-    """Back to the configured size: cancel the orders for one pod, or all; how many."""
+    """Return to the configured size: cancel the size orders of a pool, on one pod or on all. Returns how many."""
     sizes = PoolOrder.objects.standing().sizes().filter(pool=pool)
     return _cancel_all(list(sizes.filter(pod_name=pod) if pod else sizes), by)
 
@@ -84,10 +90,10 @@ def unsize(pool: Pool, *, pod: str = "", by: str) -> int:
 def reserve(
     pairs: int, *, starts_at: datetime, ends_at: datetime, allow_short: bool = False, by: str, why: str = ""
 ) -> PoolOrder:
-    """So many pairs of all pods together are warm in that time, beyond what else is reserved for it.
+    """Keep a number of warm pairs ready from `starts_at` to `ends_at`, by all pods together.
 
-    Refused if the pods that run now cannot hold them; `allow_short`: they can be there by then, the status tells how
-    many are missing.
+    Reservations for the same time add up. Raises OrderRefused if the live pods cannot hold them all; with `allow_short`
+    it is accepted, for pods that start later, and the status says how many are missing.
     """
     if pairs < 1:
         raise OrderRefused("reserve at least one pair")
@@ -101,13 +107,15 @@ def reserve(
 
 
 def cancel(order: UUID, *, by: str) -> bool:
-    """Whatever it was. False: it is over already, or there is none."""
+    """Cancel an order of any kind. Returns False if it has ended or does not exist."""
     return _in_turn(_cancel_all)(list(PoolOrder.objects.standing().filter(uuid=order)), by) == 1
 
 
 def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: PoolOrder | None = None) -> str:
-    """Why so many more cannot be held by the pods that run now, in words; empty: they can. `beside`: the order that
-    these pairs are, where it has been written already."""
+    """Why the live pods cannot hold so many more pairs in that time, as text. Empty if they can.
+
+    `beside`: the reservation itself, if its row has been written already, so that it does not count twice.
+    """
     standing = PoolOrder.objects.standing().reservations()
     if beside:
         standing = standing.exclude(pk=beside.pk)
@@ -133,12 +141,12 @@ def _fleet(pods: int) -> str:
 
 
 def capacity(pod: Pod, pool: Pool) -> int:
-    """What a pod may hold in stock when it has no calls."""
+    """How many ready items a pod without calls may hold."""
     return min(pod.agent_cap, pod.max_processes) if pool is Pool.AGENTS else pod.room_cap
 
 
 def sizes(pods: Sequence[Pod], pool: Pool) -> str:
-    """What the pods are to keep, and may keep at most, together: "size 3, target 3, cap 6"."""
+    """Sizes, targets and caps of the pods, summed up, as text: "size 3, target 3, cap 6"."""
     names = (
         ("agent_size", "agent_target", "agent_cap") if pool is Pool.AGENTS else ("room_size", "room_target", "room_cap")
     )

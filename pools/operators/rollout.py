@@ -1,8 +1,8 @@
-"""Roll-outs: an operator says which version of the bot is to have which share of the calls.
+"""Roll-outs: an operator sets which version of the bot gets which share of the calls.
 
-What stands is the latest one that nobody has taken back. What follows from it is written into the rows of the pods, in
-the same transaction, and into that of a pod that starts: so the claim needs no other row to know it, and pays nothing
-while there is none. `pools.shares` is the arithmetic.
+The latest roll-out that nobody has taken back is in force. Its shares are written into the rows of the pods in the same
+transaction, and into the row of a pod that starts. So the claim reads no other row, and costs nothing more while there
+is no roll-out. `pools.shares` does the arithmetic.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class RolloutRefused(Exception):
-    """It cannot be done so; the message says what can."""
+    """The roll-out cannot be made; the message says why and what is possible."""
 
 
 def _in_turn(act: Callable[P, T]) -> Callable[P, T]:
-    """One at a time, pods that start included: none may carry what followed from an earlier one."""
+    """Run one change at a time, starting pods included, so that no pod keeps the shares of an earlier roll-out."""
 
     def acted(*args: P.args, **kwargs: P.kwargs) -> T:
         with transaction.atomic():
@@ -39,12 +39,13 @@ def _in_turn(act: Callable[P, T]) -> Callable[P, T]:
 
 
 def take_turn() -> None:
-    """Until the end of the transaction."""
+    """Wait for the turn, and keep it until the end of the transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('roll-out'))")
 
 
 def standing() -> Rollout | None:
+    """The roll-out in force, if there is one."""
     return Rollout.objects.standing().first()
 
 
@@ -56,8 +57,11 @@ def live_versions() -> dict[str, int]:
 
 @_in_turn
 def roll_out(wanted: Shares, *, by: str, why: str = "", ahead: bool = False, how_ahead: str = "add --ahead") -> Rollout:
-    """From now on calls go to the versions by these shares. `ahead`: of versions that no pod runs yet, too;
-    `how_ahead`: how that is said where the order comes from."""
+    """Give the versions these shares of the calls from now on.
+
+    Raises RolloutRefused for a version that no live pod runs, unless `ahead`. `how_ahead`: what the message tells the
+    operator to do in that case.
+    """
     live = live_versions()
     if not ahead and (unknown := [version for version in wanted if version not in live]):
         running = ", ".join(version or "(pods without a version)" for version in live) or "none"
@@ -74,7 +78,10 @@ def roll_out(wanted: Shares, *, by: str, why: str = "", ahead: bool = False, how
 
 @_in_turn
 def roll_back(*, by: str, why: str = "", only: Rollout | None = None) -> Rollout | None:
-    """To what stood before: take back the latest; None: nothing stands. `only`: not if another one stands meanwhile."""
+    """Take back the roll-out in force, so that the one before it applies. Returns it; None if there is none.
+
+    `only`: do nothing if another roll-out than this one is in force.
+    """
     latest = standing()
     if latest is None or (only is not None and only.pk != latest.pk):
         return None
@@ -91,7 +98,7 @@ def _tell_pods(wanted: Shares) -> None:
 
 
 def draws_of(version: str) -> dict[str, float | None]:
-    """The columns of a pod of this version that starts. In its transaction, after `take_turn`."""
+    """Columns for the row of a pod of this version that starts. Call it in that transaction, after `take_turn`."""
     latest = standing()
     return _columns(version, latest.shares if latest else {})
 

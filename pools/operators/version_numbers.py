@@ -1,7 +1,7 @@
-"""How each version of the bot does, side by side: read from the sessions of the last minutes, and from what runs now.
+"""Compares the versions of the bot: figures of their sessions of the last minutes, and their live pods.
 
-A session is of the version of the process that had it last. The range of the primary key that a sample has noted keeps
-older sessions out of it, as for the dashboard.
+A session counts for the version of the process that had it last. Older sessions are left out by the primary key that a
+sample of that time has noted, as for the dashboard.
 """
 
 import math
@@ -55,7 +55,7 @@ FROM numbers FULL JOIN failed_handoff USING (version) ORDER BY version"""  # noq
 
 @dataclass(frozen=True)
 class VersionNumbers:
-    """`wanted_percent`: of a roll-out; None without one, and for a version that shares the rest with others."""
+    """Figures of one version. `wanted_percent`: its share in the roll-out; None if it has no share of its own."""
 
     version: str
     pods: int = 0  # live
@@ -69,9 +69,9 @@ class VersionNumbers:
     failed_handoffs: int = 0
     ended: int = 0
     failed: int = 0  # of those that have ended
-    joined_p50_ms: float | None = None  # the bot, from the request
+    joined_p50_ms: float | None = None  # from the request until the bot joined
     joined_p95_ms: float | None = None
-    first_audio_p50_ms: float | None = None  # from the caller's coming
+    first_audio_p50_ms: float | None = None  # from the caller's arrival until the bot spoke
     first_audio_p95_ms: float | None = None
 
     @property
@@ -83,7 +83,7 @@ class VersionNumbers:
 
 
 def read(minutes: float) -> list[VersionNumbers]:
-    """By version: those that have had sessions, those of live pods, and those that a roll-out names."""
+    """Figures of each version that had sessions in these minutes, runs on a live pod, or is named by the roll-out."""
     live = rollout.live_versions()
     latest = rollout.standing()
     wanted = latest.shares if latest else {}

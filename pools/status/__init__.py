@@ -1,1 +1,1 @@
-"""The state of the fleet, read from its rows: for people, for Prometheus, for the charts."""
+"""The state of the fleet, read from its rows: for the status endpoints, Prometheus and the charts."""

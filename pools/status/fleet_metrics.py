@@ -1,8 +1,8 @@
-"""The pools as a whole, read from the rows in two statements: the same numbers as the status and the admin.
+"""Metrics of the whole fleet, read from the rows in two statements: the same numbers as status and admin show.
 
-Both read what is current through partial indexes, so that a million ended sessions cost nothing; history is read from
-the counters. "Ended + current" is taken from one statement, that is from one snapshot: a start is never missing and
-never counted twice, whoever ends the session meanwhile.
+Both statements read current rows through partial indexes, so that ended sessions cost nothing; the past is read from
+the counters. "Ended + current" comes from one statement, that is from one snapshot: a start is never missing and never
+counted twice, even if its session ends meanwhile.
 """
 
 from collections.abc import Iterable, Iterator
@@ -108,7 +108,7 @@ Numbers = dict[tuple[str, str], float]
 
 
 def read() -> Numbers:
-    """Two statements. Raises django.db.Error."""
+    """Read the numbers, by name and label. Raises django.db.Error."""
     with connection.cursor() as cursor:
         numbers: Numbers = {}
         for statement, parameters in statements():
@@ -118,6 +118,7 @@ def read() -> Numbers:
 
 
 def statements() -> list[tuple[str, dict[str, Any]]]:
+    """The two statements with their parameters."""
     limits = [group.value for group in Group]
     parameters = {
         "lease": HANDOFF_LEASE.total_seconds(),
@@ -132,7 +133,7 @@ def statements() -> list[tuple[str, dict[str, Any]]]:
 
 
 def metrics(numbers: Numbers) -> Iterator[Metric]:
-    """What Prometheus is told. A label that has not occurred yet is 0, so that its first occurrence is a rise."""
+    """The numbers as metrics. A label that has not occurred yet is 0, so that its first occurrence is an increase."""
 
     def one(name: str) -> float:
         return numbers.get((name, ""), 0.0)
@@ -145,21 +146,23 @@ def metrics(numbers: Numbers) -> Iterator[Metric]:
         ("agents", "agent processes", "breeze_buddy_voice_agent_pool"),
         ("rooms", "rooms", "breeze_buddy_daily_room_pool"),
     ):
-        yield _gauge(f"{name}_available", f"Warm {what} that a claim would be given now.", one(f"{pool}_available"))
+        yield _gauge(f"{name}_available", f"Warm {what} that a claim could get now.", one(f"{pool}_available"))
         yield _gauge(f"{name}_warming", f"Warm {what} being made.", one(f"{pool}_warming"))
         yield _gauge(f"{name}_in_use", f"The {what} of sessions.", one(f"{pool}_in_use"))
         yield _gauge(f"{name}_target", f"Warm {what} that the pods that take sessions keep.", one(f"{pool}_target"))
         yield _gauge(f"{name}_cap", f"Warm {what} that these pods never exceed.", one(f"{pool}_cap"))
     yield _gauge(
-        "breeze_buddy_rooms_to_delete", "Rooms that are over here and not deleted yet.", one("rooms_to_delete")
+        "breeze_buddy_rooms_to_delete",
+        "Rooms that have ended and are not deleted at Daily yet.",
+        one("rooms_to_delete"),
     )
-    yield _gauge("breeze_buddy_free_process_slots", "Agent processes that pods could still start.", one("free_slots"))
+    yield _gauge("breeze_buddy_free_process_slots", "Agent processes that pods can still start.", one("free_slots"))
     yield _gauges("breeze_buddy_pods", "Pods.", "state", by("pods", ("taking", "draining", "silent")))
     yield _gauge("breeze_buddy_pods_in_trouble", "Live pods on which agents do not start.", one("pods_in_trouble"))
     current = by("sessions", ("waiting", "assigned", "active"))
     yield _gauges("breeze_buddy_sessions", "Sessions that have not ended.", "status", current)
     yield _gauge("breeze_buddy_oldest_waiting_seconds", "Age of the oldest waiting session.", one("oldest_waiting"))
-    yield _gauge("breeze_buddy_daily_up", "1: Daily can be used, as far as the pods know.", one("daily_works"))
+    yield _gauge("breeze_buddy_daily_up", "1 if Daily can be used, as far as the pods know.", one("daily_works"))
     left = by("budget", (group.value.name for group in Group))
     yield _gauges("breeze_buddy_daily_budget_left", "Calls that may still be made in the window.", "group", left)
     oldest = one("oldest_transaction")
@@ -170,7 +173,7 @@ def metrics(numbers: Numbers) -> Iterator[Metric]:
     yield _counter("breeze_buddy_starts", "Sessions started.", ["kind"], by("starts", StartKind.values))
     yield _counter(
         "breeze_buddy_misses",
-        "Starts that found nothing in stock.",
+        "Starts that found no ready item.",
         ["pool", "cause"],
         [(["agents", *cause], value) for cause, value in by("agent_misses", Cause)]
         + [(["rooms", *cause], value) for cause, value in by("room_misses", Cause)],
@@ -188,8 +191,8 @@ def metrics(numbers: Numbers) -> Iterator[Metric]:
         by("silent", ("never_spoke", "never_heard")),
     )
     for name, about, prefix in (
-        ("breeze_buddy_reaped", "What had lost its owner and was ended.", "reaped_"),
-        ("breeze_buddy_leaks_found", "What Daily had and we did not, or the other way round.", "leak_"),
+        ("breeze_buddy_reaped", "Items that had lost their owner and were ended.", "reaped_"),
+        ("breeze_buddy_leaks_found", "Rooms that Daily had and the database did not, or the other way round.", "leak_"),
     ):
         events = by("event", (event for event in Event if event.startswith(prefix)))
         yield _counter(name, about, ["what"], [([event.removeprefix(prefix)], value) for [event], value in events])

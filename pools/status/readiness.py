@@ -1,11 +1,13 @@
-"""Whether the pools are really full: "configured" is not "ready"."""
+"""Tells whether the pools are full. A configured size says nothing about what is ready."""
 
 from pools.status.state import PoolState, Stock
 
 
 def what_is_missing(state: PoolState, *, pods: int = 1) -> list[str]:
-    """In words; empty: at least so many pods take sessions, and what each is to keep is there to be claimed. Pools
-    that are to keep nothing are not ready: their callers would wait."""
+    """What the pools lack to be full, as texts. Empty: at least `pods` pods take sessions and all targets are reached.
+
+    A pool with the target 0 is never full: its callers would wait.
+    """
     missing = []
     taking = sum(pod.taking for pod in state.pods)
     if taking < pods:

@@ -1,4 +1,4 @@
-"""Samples of the pools, written every ten seconds by the pod with the chores and kept for a week.
+"""Writes samples of the pools: every ten seconds, by the pod that does the chores, kept for a week.
 
 A sample notes the key of the latest session, so that "the sessions since then" is a range of the primary key: the busy
 table needs no index on all times. A hot pair has its key from before its claim, and is found by the time of its claim.
@@ -41,14 +41,14 @@ FROM start"""
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment, and the key of the latest session at that moment."""
+    """A moment, and the primary key of the latest session at that moment."""
 
     session: int
     at: datetime
 
     @classmethod
     def of(cls, sample: PoolSample | None) -> Self:
-        """Without a sample: the beginning of time."""
+        """The mark of a sample; without one, the beginning of time."""
         return cls(sample.last_session, sample.at) if sample else cls(0, datetime.min.replace(tzinfo=UTC))
 
 
@@ -57,6 +57,8 @@ END_OF_TIME = Mark(2**63 - 1, datetime.max.replace(tzinfo=UTC))
 
 @dataclass(frozen=True)
 class Starts:
+    """Starts by kind, and percentiles of the time from the request to the acknowledgement."""
+
     warm: int
     partial: int
     cold: int
@@ -70,7 +72,7 @@ class Starts:
 
     @classmethod
     def between(cls, after: Mark, until: Mark = END_OF_TIME) -> "Starts":
-        """Of the sessions that began after the one mark and up to the other."""
+        """Starts after the one mark and up to the other."""
         parameters: dict[str, Any] = {
             "after": after.session,
             "until": until.session,
@@ -89,7 +91,7 @@ NO_STARTS = Starts(0, 0, 0, 0, None, None)
 
 
 def take_sample() -> bool:
-    """False: somebody else has just done it (two pods may for a moment think that the chores are theirs)."""
+    """Write a sample. Returns False if another pod has just written one (two may both do the chores for a moment)."""
     if PoolSample.objects.filter(at__gt=Now() - timedelta(seconds=INTERVAL_S / 2)).exists():
         return False
     newest = VoiceSession.objects.aggregate(newest=Max("pk"))["newest"] or 0
@@ -120,7 +122,7 @@ def take_sample() -> bool:
 
 
 def _starts_of_last_interval() -> Starts:
-    """Those between the two latest samples; there are none before there are two."""
+    """Starts between the two latest samples; none before there are two samples."""
     marks = [Mark.of(sample) for sample in PoolSample.objects.order_by("-id")[:2]]
     return Starts.between(marks[-1], marks[0]) if marks else NO_STARTS
 

@@ -1,7 +1,7 @@
-"""The state of the pools, counted from the rows in a constant number of queries: what the status endpoints say.
+"""Counts the state of the pools from the rows, in a constant number of queries, for the status endpoints.
 
-`available` is what a claim would be given now: processes of live pods that take sessions, rooms with life left for
-the longest session. A room belongs to no process: one whose pod is gone still counts.
+`available` is what a claim could get now: processes of live pods that take sessions, and rooms that live long enough
+for the longest session. A room does not need its pod: one whose pod is gone still counts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ from pools.models import (
 )
 from pools.operators import rollout
 
-# NaN: sessions of other roles are open, and our role has not been granted pg_read_all_stats, so their age is hidden.
+# NaN: other roles have open transactions whose age is hidden, because our role lacks pg_read_all_stats.
 OLDEST_TRANSACTION = """
 SELECT CASE WHEN bool_or(backend_type IS NULL AND usesysid IS NOT NULL) THEN 'NaN' ELSE coalesce(extract(
     epoch FROM max(statement_timestamp() - xact_start) FILTER (WHERE backend_type = 'client backend')), 0) END::float8
@@ -38,12 +38,12 @@ FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_p
 
 
 class UnknownPod(Exception):
-    """No pod of this name runs or has died lately."""
+    """No pod of this name runs or has died recently."""
 
 
 @dataclass
 class Stock:
-    """Counts of one kind, of one pod or of all."""
+    """Counts of rooms or of agent processes, of one pod or of all."""
 
     pool_size: int = 0
     cap: int = 0
@@ -58,6 +58,7 @@ class Stock:
         return Stock(**{name: mine[name] + theirs[name] for name in mine})
 
     def published(self) -> dict[str, int]:
+        """The counts under their published names."""
         return {
             "pool_size": self.pool_size,
             "available": self.available,
@@ -68,6 +69,8 @@ class Stock:
 
 @dataclass
 class PodState:
+    """One pod with its counts."""
+
     pod: Pod
     heartbeat_age: float  # seconds, by PostgreSQL's clock
     agents: Stock = field(default_factory=Stock)
@@ -83,6 +86,7 @@ class PodState:
 
     @property
     def word(self) -> str:
+        """The state of the pod in a word."""
         if not self.live:
             return "silent"
         if self.pod.drained_by:
@@ -92,7 +96,7 @@ class PodState:
 
 @dataclass
 class PoolState:
-    """All pods that have not ended, or one of them."""
+    """The state of all pods that have not ended, or of one of them."""
 
     pods: list[PodState]
     unowned_rooms: Stock
@@ -102,7 +106,7 @@ class PoolState:
     oldest_transaction: float | None  # seconds; None: unknown
     orders: Sequence[PoolOrder]  # in force now or later
     rollout: Rollout | None
-    reserved: int  # pairs of all pods together, now; not asked for one pod
+    reserved: int  # pairs, of all pods together, now; 0 for a single pod
 
     @property
     def agents(self) -> Stock:
@@ -113,7 +117,7 @@ class PoolState:
         return sum((pod.rooms for pod in self.pods), self.unowned_rooms)
 
     def reasons(self) -> list[str]:
-        """Why the state is degraded, in words; empty: healthy."""
+        """Why the state is degraded, as texts. Empty: healthy."""
         reasons = list(self._pod_reasons())
         if self.daily_trouble:
             reasons.append(f"Daily: {self.daily_trouble}")
@@ -144,9 +148,9 @@ class PoolState:
             if state.taking and state.pod.room_paused:
                 yield f"pod {state.pod.name}: the pool of rooms is {state.pod.room_target_why}"
             if state.taking:
-                yield from self._ordered_to_nothing(state)
+                yield from self._set_to_zero(state)
 
-    def _ordered_to_nothing(self, state: PodState) -> Iterable[str]:
+    def _set_to_zero(self, state: PodState) -> Iterable[str]:
         for pool, name, stock in ((Pool.AGENTS, "agent processes", state.agents), (Pool.ROOMS, "rooms", state.rooms)):
             sizes = [order for order in self.orders if order.sets_size_of(pool, state.pod.name)]
             if sizes and sizes[-1].size == 0 and not stock.pool_size:
@@ -154,7 +158,7 @@ class PoolState:
 
 
 def read_state(pod_name: str | None = None) -> PoolState:
-    """Of all pods, or of the one that has this name. Raises UnknownPod."""
+    """Read the state of all pods, or of the pod with this name. Raises UnknownPod."""
     account = DailyAccount.objects.filter(pk=1).first()
     states = {state.pod.pk: state for state in _read_pods()}
     _count_agents(states)
@@ -185,7 +189,7 @@ def _read_pods() -> Iterable[PodState]:
     age = Extract(Now() - F("heartbeat_at"), "epoch")
     for pod in Pod.objects.current().annotate(age=age).order_by("name"):
         state = PodState(pod, heartbeat_age=max(0.0, float(pod.age)))
-        if state.taking:  # nobody replenishes for the others
+        if state.taking:  # the others do not replenish
             state.agents = Stock(pool_size=pod.agent_target, cap=pod.agent_cap)
             state.rooms = Stock(pool_size=pod.room_target, cap=pod.room_cap)
         yield state
@@ -208,7 +212,10 @@ def _count_agents(states: dict[int, PodState]) -> None:
 
 
 def _count_rooms(states: dict[int, PodState], *, stored_tokens: bool) -> Stock:
-    """Adds to the pods; returns the rooms of none of them. What is reserved for one request is no stock."""
+    """Add the rooms to their pods, and return the counts of rooms without a pod.
+
+    Rooms that are made for one request do not count as warming.
+    """
     until = Now() + timedelta(seconds=settings.MAX_DAILY_SESSION_LIMIT)
     lasting = Q(expires_at__gt=until) & (Q(tokens_expire_at__gt=until) if stored_tokens else Q())
     rows = (
@@ -254,8 +261,10 @@ def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
 
 
 def oldest_transaction() -> float | None:
-    """Age of the oldest open transaction of this database: it keeps vacuum from cleaning up after the claims. 0: none
-    is open. None: unknown."""
+    """Age in seconds of the oldest open transaction of this database; 0: none is open, None: unknown.
+
+    An old one keeps vacuum from cleaning up, which makes claims slow.
+    """
     with connection.cursor() as cursor:
         cursor.execute(OLDEST_TRANSACTION)
         (age,) = cursor.fetchone()
@@ -263,7 +272,7 @@ def oldest_transaction() -> float | None:
 
 
 def report(state: PoolState, pool: Stock) -> dict[str, Any]:
-    """The answer of both endpoints; `pool` is the one whose counts stand at the top."""
+    """The answer of both status endpoints. `pool`: the counts at its top level."""
     reasons = state.reasons()
     return {
         **pool.published(),
@@ -275,7 +284,7 @@ def report(state: PoolState, pool: Stock) -> dict[str, Any]:
 
 
 def details(state: PoolState) -> dict[str, Any]:
-    """For operators: what is not everybody's business."""
+    """The part of the answer that only operators get."""
     return {
         "waiting_sessions": state.waiting_sessions,
         "oldest_transaction_seconds": state.oldest_transaction,
@@ -286,7 +295,7 @@ def details(state: PoolState) -> dict[str, Any]:
 
 
 def _voice_pool_stats(agents: Stock) -> dict[str, Any]:
-    """Under the keys of the system that this one replaces: managed = from stock, ephemeral = made on demand."""
+    """Counts under the published older keys: managed = from the pool, ephemeral = made on demand."""
     managed_active = agents.in_use - agents.on_demand
     return {
         "managed_processes": agents.warming + agents.available + managed_active,

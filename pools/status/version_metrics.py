@@ -1,7 +1,7 @@
-"""The versions of the bot that live pods run, side by side, for Prometheus: one statement, from rows and counters.
+"""Metrics of the versions of the bot that live pods run, read from rows and counters in one statement.
 
-Only of versions that run, and of no more than MOST: the label is bounded, however often a new one is built. A version
-that comes back goes on counting where it was.
+Only versions that run are shown, and at most MOST, so that the label stays bounded. The counters of a version that
+comes back go on where they were.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ SUMS = (
 
 @dataclass(frozen=True)
 class Row:
-    """Of one version and one kind of start; the kind is empty where no session has ended yet."""
+    """Figures of one version and one kind of start. The kind is None if none of its sessions has ended yet."""
 
     version: str
     pods: int
