@@ -49,6 +49,24 @@ def to_retire(*, old: int, warming: int, target: int) -> int:
     return 0 if warming else min(old, max(1, target // 4))
 
 
+@dataclass(frozen=True)
+class RoomChanges:
+    """What a pool of rooms does now: so many of the available to end, of the old to retire, and to make."""
+
+    surplus: int = 0
+    retire: int = 0
+    make: int = 0
+
+
+def room_changes(*, target: int, cap: int, warming: int, available: int, old: int) -> RoomChanges:
+    """`old`: how many of the available are to be replaced. A pool above its target only gives up its surplus."""
+    if above := surplus(target=target, warming=warming, available=available):
+        return RoomChanges(surplus=above)
+    retire = to_retire(old=old, warming=warming, target=target)
+    missing = shortfall(target=target, cap=cap, warming=warming, available=available - retire)
+    return RoomChanges(retire=retire, make=missing)
+
+
 def acknowledgement_timeout(attempt: int) -> float:
     """Seconds within which a process must acknowledge a hand-off: 1, 2, then 4, so that overload does not grow."""
     return FIRST_ACK_S * 2 ** (min(attempt, MAX_ATTEMPTS) - 1)

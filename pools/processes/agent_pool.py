@@ -160,7 +160,7 @@ class AgentPool:
             channel = zygote.fork(str(row.uuid)) if zygote else spawn(self._agent_config, str(row.uuid))
         except (ZygoteUnavailable, OSError) as error:
             row.end("could not be started")
-            self._start_failed(str(error), now)
+            self.start_failed(str(error), now)
             return None
         agent = self.agents[row.pk] = Agent(row, channel, since=now)
         return agent
@@ -319,13 +319,13 @@ class AgentPool:
         if reason.startswith(PLANNED_ENDS):
             return
         if agent.ready is None and agent.channel.pid is not None:  # without a pid it never was: the zygote's failure
-            self._start_failed(reason, now)
+            self.start_failed(reason, now)
         elif agent.ready and agent.handoff is None:
             logger.warning("event=idle_agent_gone %s reason=%r", agent, reason)
             if agent.ping_number == 0:  # it has not even lived for a second
                 self._early_deaths += 1
                 if self._early_deaths >= EARLY_DEATHS:
-                    self._start_failed(reason, now)
+                    self.start_failed(reason, now)
 
     def _started_well(self) -> None:
         """Ready alone proves little: a bot can crash a moment after it."""
@@ -333,7 +333,8 @@ class AgentPool:
         if self.backoff.failures:
             self.backoff, self.trouble = self.backoff.succeeded(), ""
 
-    def _start_failed(self, reason: str, now: float) -> None:
+    def start_failed(self, reason: str, now: float) -> None:
+        """Pause before the next start, longer after each failure."""
         FAILURES.labels("agents").inc()
         if self.backoff.allows(now):  # those that were started together fail together: one failure
             self.backoff = self.backoff.failed(now)

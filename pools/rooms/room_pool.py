@@ -21,6 +21,7 @@ from pools.decisions.targets import CONFIGURED, Target
 from pools.http_calls import HttpCalls
 from pools.metrics.pod import FAILURES
 from pools.models import DailyAccount, Pod, Room, StoredTokens
+from pools.rooms.rooms_in_hand import RoomInHand, RoomsInHand, Step
 from pools.rooms.stock import RoomStock
 from pools.sessions.meeting_tokens import mint_pair
 from pools.supervisor_config import SupervisorConfig
@@ -56,13 +57,7 @@ class RoomPool:
         self._verifying = False
         self._account_recorded = True
         self._last_call = 0.0
-        self._unasked: list[Room] = []  # rows without a call under way
-        self._since: dict[int, float] = {}  # when their rows were written
-        self._asked: dict[str, Room] = {}  # by name
-        self._made: list[tuple[Room, DailyRoom, StoredTokens | None]] = []
-        self._refused: list[tuple[Room, str]] = []
-        self._renewing: set[int] = set()
-        self._renewed: list[tuple[Room, StoredTokens]] = []
+        self._in_hand = RoomsInHand()
 
     @property
     def signer(self) -> TokenSigner | None:
@@ -74,23 +69,11 @@ class RoomPool:
 
     def record(self) -> bool:
         """Write what has come back from Daily; whether there was anything."""
-        changed = bool(self._made or self._refused or self._renewed)
-        while self._made:
-            room, made, tokens = self._made[0]
-            self._learn(room)
-            if not room.become_available(url=made.url, expires_at=room.expires_at, tokens=tokens):
-                room.end("came too late")
-                room.exists_after_all()
-            self._made.pop(0)
-        while self._refused:
-            room, problem = self._refused[0]
-            room.end(problem[:100])
-            self._since.pop(room.pk, None)
-            self._refused.pop(0)
-        while self._renewed:
-            room, tokens = self._renewed[0]
-            Room.objects.available().filter(pk=room.pk).update(**tokens.fields())
-            self._renewed.pop(0)
+        changed = False
+        for room in self._in_hand.at(Step.MADE, Step.REFUSED, Step.RENEWED):
+            self._record_one(room)
+            self._in_hand.forget(room)
+            changed = True
         if self.account and not self._account_recorded:
             daily_account.record(self.account, self._client.api_key)
             self._account_recorded = changed = True
@@ -98,6 +81,19 @@ class RoomPool:
             DailyAccount.objects.update_or_create(pk=1, defaults={"trouble": self.trouble})
             self._recorded_trouble = self.trouble
         return changed
+
+    def _record_one(self, room: RoomInHand) -> None:
+        row = room.row
+        match room.step:
+            case Step.MADE:
+                if not row.become_available(url=room.url, expires_at=row.expires_at, tokens=room.tokens):
+                    row.end("came too late")
+                    row.exists_after_all()
+                self.time_to_replace = self.time_to_replace.learned(time.monotonic() - room.since)
+            case Step.REFUSED:
+                row.end(room.problem[:100])
+            case Step.RENEWED if room.tokens:
+                Room.objects.available().filter(pk=row.pk).update(**room.tokens.fields())
 
     def replenish(self, now: float) -> None:
         """Verify the account, then make up the shortfall, retire the old, renew stored tokens."""
@@ -107,28 +103,28 @@ class RoomPool:
         warming, available, old = self._stock.count()
         if not self.target.paused:
             self._make_up(warming, available, old)
-        if self._unasked and self.backoff.allows(now):
-            self._ask()
+        if self.backoff.allows(now) and (to_ask := self._in_hand.at(Step.TO_ASK)):
+            self._ask(to_ask[:MAX_AT_ONCE])
         if self.signer is None:
             self._renew(now)
         self._keep_connection_alive(now)
 
     def _make_up(self, warming: int, available: int, old: int) -> None:
-        if surplus := planner.surplus(target=self.target.size, warming=warming, available=available):
-            self._stock.end_surplus(surplus)
-            return
-        retire = planner.to_retire(old=old, warming=warming, target=self.target.size)
-        if retire:
-            available -= self._stock.retire(retire)
-        if self._stock.shortfall(self.target.size, warming=warming, available=available):
-            rows = self._stock.reserve_names(self.target.size)
-            self._unasked += rows
-            self._since |= dict.fromkeys((room.pk for room in rows), time.monotonic())
+        """End the surplus, retire the old, write rows for what is missing."""
+        changes = planner.room_changes(
+            target=self.target.size, cap=self._config.room_cap, warming=warming, available=available, old=old
+        )
+        if changes.surplus:
+            self._stock.end_surplus(changes.surplus)
+        if changes.retire:
+            self._stock.retire(changes.retire)
+        if changes.make:  # counted again, in turn with other pods
+            self._in_hand.rows_written(self._stock.reserve_names(self.target.size), time.monotonic())
 
     @property
     def are_coming(self) -> bool:
         """Rooms are to be had yet, or the account's verification: `replenish` asks when it may."""
-        return not self.verified or bool(self._unasked or self._asked)
+        return not self.verified or bool(self._in_hand.at(Step.TO_ASK, Step.ASKED))
 
     @property
     def is_steady(self) -> bool:
@@ -140,10 +136,6 @@ class RoomPool:
         warming, available, _ = self._stock.count()
         return warming == 0 and available >= min(self.target.size, self._config.room_cap)
 
-    def _learn(self, room: Room) -> None:
-        if (since := self._since.pop(room.pk, None)) is not None:
-            self.time_to_replace = self.time_to_replace.learned(time.monotonic() - since)
-
     @property
     def calls_a_room(self) -> int:
         """To Daily: made, deleted, and its two tokens minted where we cannot sign them."""
@@ -151,9 +143,9 @@ class RoomPool:
 
     def leave_to_others(self) -> None:
         """Make no more; what is in stock is given out and adopted as if this pod were gone."""
-        while self._unasked:
-            self._unasked[0].end("pod drained")
-            self._unasked.pop(0)
+        for room in self._in_hand.at(Step.TO_ASK):
+            room.row.end("pod drained")
+            self._in_hand.forget(room)
         self._stock.leave_to_others()
 
     # --- Daily --------------------------------------------------------------------------------------------
@@ -184,12 +176,11 @@ class RoomPool:
             f"problem={verification.problem!r}" if verification.problem else "",
         )
 
-    def _ask(self) -> None:
+    def _ask(self, rooms: list[RoomInHand]) -> None:
         """One batch for many, else a call for each, as far as the budget goes, and the threads that are free: one is
         left to the fleet's chores."""
         if self._calls.free <= 1:
             return
-        rooms = self._unasked[:MAX_AT_ONCE]
         minting = self.signer is None
         if (
             len(rooms) >= planner.BATCH_FROM
@@ -214,35 +205,29 @@ class RoomPool:
 
     def _ask_for(
         self,
-        rooms: list[Room],
+        rooms: list[RoomInHand],
         make: Callable[[list[NewRoom]], list[tuple[DailyRoom, StoredTokens | None]]],
     ) -> None:
-        new = [
-            NewRoom(
-                room.name,
-                room.expires_at,
-                self._config.room_geo,
-                recorded=room.recorded,
-                dialout=self._config.room_dialout,
-            )
-            for room in rooms
-        ]
         for room in rooms:
-            self._unasked.remove(room)
-            self._asked[room.name] = room
+            self._in_hand.asked(room)
+        new = [self._new_room(room.row) for room in rooms]
 
         def done(result: list[tuple[DailyRoom, StoredTokens | None]] | None, error: DailyError | None) -> None:
+            left = {room.row.name: room for room in rooms}
             for made, tokens in result or []:
-                row = self._asked.pop(made.name, None)
-                if row:
-                    self._made.append((row, made, tokens))
-            left = [self._asked.pop(room.name) for room in rooms if room.name in self._asked]
-            if isinstance(error, DailyRejected):
-                self._refused += [(room, str(error)) for room in left]
-            else:
-                self._unasked += left
+                if room := left.pop(made.name, None):
+                    self._in_hand.made(room, made.url, tokens)
+            for room in left.values():
+                if isinstance(error, DailyRejected):
+                    self._in_hand.refused(room, str(error))
+                else:
+                    self._in_hand.to_ask_again(room)
 
         self._submit(lambda: make(new), done)
+
+    def _new_room(self, row: Room) -> NewRoom:
+        dialout = self._config.room_dialout
+        return NewRoom(row.name, row.expires_at, self._config.room_geo, recorded=row.recorded, dialout=dialout)
 
     def _renew(self, now: float) -> None:
         """Stored tokens must outlast a session at the hand-out; rooms without any get theirs."""
@@ -250,21 +235,22 @@ class RoomPool:
             return
         fresh = Room.objects.with_fresh_tokens(self._stock.life_needed)
         stale = Room.objects.available().filter(pod=self._pod).exclude(pk__in=fresh.values("pk"))
-        for room in stale.exclude(pk__in=self._renewing)[:MAX_AT_ONCE]:
+        in_hand = [room.row.pk for room in self._in_hand.at(Step.RENEWING, Step.RENEWED)]
+        for row in stale.exclude(pk__in=in_hand)[:MAX_AT_ONCE]:
             if self._calls.free <= 1 or not budget.take(budget.Group.GENERAL, budget.Priority.REPLENISH, 2):
                 return
-            self._renewing.add(room.pk)
-            self._submit(self._mint_job(room), self._renewal_done(room))
+            self._submit(self._mint_job(row), self._renewal_done(self._in_hand.renewing(row)))
 
     def _mint_job(self, room: Room) -> Callable[[], StoredTokens]:
         life = timedelta(seconds=self._config.room_life)
         return lambda: mint_pair(self._client, room.name, life, recorded=room.recorded)
 
-    def _renewal_done(self, room: Room) -> Callable[[StoredTokens | None, DailyError | None], None]:
+    def _renewal_done(self, room: RoomInHand) -> Callable[[StoredTokens | None, DailyError | None], None]:
         def done(tokens: StoredTokens | None, error: DailyError | None) -> None:
-            self._renewing.discard(room.pk)
             if tokens:
-                self._renewed.append((room, tokens))
+                self._in_hand.renewed(room, tokens)
+            else:
+                self._in_hand.forget(room)
 
         return done
 

@@ -13,7 +13,7 @@ from pools.models.stock import RoomQuerySet
 from pools.supervisor_config import SupervisorConfig
 
 RETIRED = "retired by an operator"
-RETIRE_MARGIN = timedelta(seconds=60)  # longer than from one look to the next (planner.LONGEST_FULL_POLL_S)
+RETIRE_MARGIN = timedelta(seconds=60)  # longer than from one full poll to the next (planner.LONGEST_FULL_POLL_S)
 # Asked at every turn of the loop: SQL, because building the ORM's statement costs more than running it.
 COUNT_STOCK = """
 SELECT count(*) FILTER (WHERE status = 'warming'), count(*) FILTER (WHERE status = 'available'),

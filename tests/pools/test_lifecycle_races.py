@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from leads.models import ExecutionMode, Lead, LeadStatus
 from leads.telephony.dialler import Dialler
 from pools.chores import reaper
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from pools.processes import session_rows
 from pools.sessions.claims import SessionRequest, claim
 from pools.sessions.daily_events import end_left_alone
 from pools.sessions.ending import Result, end_session
@@ -67,9 +67,10 @@ def in_the_background(pool: ThreadPoolExecutor, work: Callable[[], object]) -> F
 
 
 def acknowledge(session: VoiceSession) -> None:
-    VoiceSession.objects.assigned().filter(pk=session.pk, agent_process__pod__ended_at=None).update(
-        status=SessionStatus.ACTIVE, active_at=Now()
-    )
+    """As its pod does it."""
+    process = session.agent_process
+    assert process is not None
+    assert session_rows.acknowledge(session.pk, session.attempt, process.pk, process.pod_id, since_start=0.0)
 
 
 def test_a_claim_that_commits_while_its_pod_is_reaped_is_handed_back():

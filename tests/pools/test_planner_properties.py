@@ -2,6 +2,7 @@
 after failures."""
 
 from itertools import pairwise
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,10 @@ from pools.decisions.planner import (
     sources_for_waiting,
     to_retire,
 )
+from pools.models import Pod
+from pools.processes.agent_pool import AgentPool
 from tests.support.properties import REPEATABLE
+from tests.support.service import supervisor_config
 
 DECISIONS = settings(REPEATABLE, max_examples=300)
 counts = st.integers(0, 200)
@@ -131,14 +135,16 @@ def test_steady_pauses_grow_to_the_ceiling(jitter):
 
 
 @DECISIONS
-@given(start=clocks, jitter=st.lists(chances, min_size=20, max_size=20), delays=st.lists(st.floats(0, 5), max_size=20))
-def test_what_always_fails_is_tried_at_most_six_times_in_any_minute(start, jitter, delays):
-    """As the agents' pool does it: `delays` are the seconds that each try takes to fail."""
-    backoff, now, tries = Backoff(base=2.0, ceiling=60.0, steady=True), start, []
-    for i, chance in enumerate(jitter):
-        tries.append(now)
-        now += delays[i] if i < len(delays) else 0.0
-        backoff = backoff.failed(now, chance=chance)
-        assert not backoff.allows(now)
-        now = backoff.until
-    assert max(sum(first <= one < first + 60 for one in tries) for first in tries) <= 6
+@given(start=clocks, tries=st.integers(1, 20), delays=st.lists(st.floats(0, 5), max_size=20))
+def test_agents_that_always_fail_are_started_at_most_six_times_in_any_minute(start, tries, delays):
+    """`delays` are the seconds that each start takes to fail."""
+    pool = AgentPool(supervisor_config(Path("unused"), start_method="spawn"), Pod(name="pod"))
+    now, starts = start, []
+    for number in range(tries):
+        assert pool.can_start(now)
+        starts.append(now)
+        now += delays[number] if number < len(delays) else 0.0
+        pool.start_failed("it does not work", now)
+        assert not pool.can_start(now)
+        now = pool.backoff.until
+    assert max(sum(first <= one < first + 60 for one in starts) for first in starts) <= 6

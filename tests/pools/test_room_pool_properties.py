@@ -1,12 +1,11 @@
-"""A pool of rooms that decides by nothing but the planner, simulated second by second: renewed in time,
-nothing wasted."""
+"""The decisions of a pool of rooms, simulated second by second: rooms are renewed in time, and none is wasted."""
 
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pools.decisions.planner import shortfall, to_retire
+from pools.decisions.planner import room_changes
 from tests.support.properties import REPEATABLE
 
 SIMULATIONS = settings(REPEATABLE, max_examples=25)
@@ -17,7 +16,7 @@ POLL_S = 1.0
 
 @dataclass
 class Rooms:
-    """Rooms with their ages, kept as `RoomPool` does it: at every turn the old retired, the shortfall asked for."""
+    """Rooms with their ages. What is done with them at a turn is `room_changes`' decision, as in `RoomPool`."""
 
     target: int
     life: float  # in the pool, without the session that follows
@@ -37,20 +36,20 @@ class Rooms:
         self.warming = [at for at in self.warming if at > self.now]
         self.available += [at + self.life + SESSION_S for at in ready]
         self.unusable += sum(expiry < self.now + SESSION_S for expiry in self.available)
-        self.retire()
-        missing = shortfall(
-            target=self.target, cap=self.target, warming=len(self.warming), available=len(self.available)
+        changes = room_changes(
+            target=self.target,
+            cap=self.target,
+            warming=len(self.warming),
+            available=len(self.available),
+            old=sum(expiry <= self.now + SESSION_S + MARGIN_S for expiry in self.available),
         )
-        self.warming += [self.now + self.making] * missing
-        self.made += missing
-        assert len(self.warming) + len(self.available) <= self.target
-
-    def retire(self) -> None:
-        old = sum(expiry <= self.now + SESSION_S + MARGIN_S for expiry in self.available)
-        retired = to_retire(old=old, warming=len(self.warming), target=self.target)
-        self.available = sorted(self.available)[retired:]
-        self.retired += retired
+        assert changes.surplus == 0
+        self.available = sorted(self.available)[changes.retire :]
+        self.retired += changes.retire
         self.fewest = min(self.fewest, len(self.available))
+        self.warming += [self.now + self.making] * changes.make
+        self.made += changes.make
+        assert len(self.warming) + len(self.available) <= self.target
 
     def take(self, number: int) -> None:
         """By callers: the newest first."""

@@ -105,7 +105,7 @@ def test_a_session_whose_process_hangs_is_handed_to_another_after_its_death(pods
 def test_a_session_that_no_process_can_start_gives_its_lead_back(pods, sandbox, tmp_path):
     """Rooms of the sandbox are joined by the shell; in this one the bot would have to join, and it raises first."""
     (tmp_path / "raises.py").write_text("async def bot(args):\n    raise RuntimeError('no microphone')\n")
-    pod = pods.start_full(bot="raises", bot_dir=tmp_path, room_target=1)
+    pod = pods.start_full(bot="raises", bot_dir=tmp_path, room_target=1, sandbox=False)
     Room.objects.available().update(url="https://example.daily.co/a-room")
     call = connect_lead(sandbox)
     run_until(pod, call.is_over)
@@ -136,7 +136,7 @@ def test_a_room_that_was_deleted_at_daily_costs_one_process_and_gives_the_lead_b
 
 def test_a_session_whose_bot_dies_on_its_way_into_the_room_is_handed_to_another(pods, sandbox):
     """A bot of a real Daily room joins by itself; the light one never does."""
-    pod = pods.start_full(room_target=1)
+    pod = pods.start_full(room_target=1, sandbox=False)
     Room.objects.available().update(url="https://example.daily.co/a-room")
     call = connect_lead(sandbox)
     run_until(pod, call.is_active)
