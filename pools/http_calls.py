@@ -21,7 +21,7 @@ Submit = Callable[[Callable[[], Any], Done], None]  # a job, and what is called 
 
 class HttpCalls:
     def __init__(self, threads: int = 4, name: str = "daily") -> None:
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Done]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Done] | None] = queue.SimpleQueue()  # None: no more
         self._results: queue.SimpleQueue[tuple[Done, Any, DailyError | None]] = queue.SimpleQueue()
         self._closed = False
         self._threads = threads
@@ -45,8 +45,8 @@ class HttpCalls:
         self._jobs.put((job, done))
 
     def _work(self) -> None:
-        while True:
-            self._run(*self._jobs.get())
+        while call := self._jobs.get():
+            self._run(*call)
 
     def _run(self, job: Callable[[], Any], done: Done) -> None:
         try:
@@ -80,4 +80,6 @@ class HttpCalls:
     def close(self) -> None:
         """Wait for nothing: the rows of calls under way say what to look for at Daily."""
         self._closed = True
+        for _ in range(self._threads):
+            self._jobs.put(None)
         os.close(self._wakeup)

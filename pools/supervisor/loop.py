@@ -165,6 +165,11 @@ class Supervisor:
             reaper.reap_pod(self.pod, "stopped")  # if we have been reaped: what came after
         except DATABASE_AWAY as error:
             logger.warning("event=farewell_failed problem=%s", type(error).__name__)
+        self.release()
+        logger.info("event=pod_stopped pod=%s", self.pod.name)
+
+    def release(self) -> None:
+        """Close what the supervisor itself holds open, and nothing of its agents."""
         self._listener.close()
         if self._probes:
             self._probes.close()
@@ -172,7 +177,6 @@ class Supervisor:
         self._calls.close()
         self._watching.close()
         self._signals.close()
-        logger.info("event=pod_stopped pod=%s", self.pod.name)
 
     @property
     def reaped(self) -> bool:

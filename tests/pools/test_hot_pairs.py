@@ -229,7 +229,7 @@ def test_where_we_cannot_sign_a_token_the_room_has_to_have_one():
 @pytest.mark.django_db
 @pytest.mark.parametrize("signer", [None, SIGNER], ids=["not signed", "signed"])
 def test_a_room_whose_tokens_cannot_be_had_is_not_made_hot(tmp_path, signer):
-    pod = PlayedPod(supervisor_config(tmp_path, agent_target=1, prejoin=1), 1)
+    pod = PlayedPod(supervisor_config(tmp_path, agent_target=1, room_target=0, prejoin=1))
     make_room()
     for now in range(2):
         pod.turn(float(now))

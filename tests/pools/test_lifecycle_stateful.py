@@ -27,7 +27,7 @@ from pools.sessions.ending import ask_to_end
 from pools.supervisor_config import SupervisorConfig
 from tests.support.lifecycle_promises import Promises
 from tests.support.make import make_daily_account, make_lead, make_room, make_template
-from tests.support.played_agents import PlayedPod
+from tests.support.played_agents import PlayedDaily, PlayedPod
 from tests.support.properties import REPEATABLE
 from tests.support.service import supervisor_config
 
@@ -36,6 +36,7 @@ DELETE FROM leads_lead; DELETE FROM leads_template; DELETE FROM leads_apitoken; 
 DELETE FROM pools_agentprocess; DELETE FROM pools_room; DELETE FROM pools_pod; DELETE FROM pools_dailyaccount;
 DELETE FROM pools_dailybudgetslot"""
 JOIN_TIMEOUT_S = 8.0
+TURN_S = 0.05  # longer than a Start keeps the loop free for its answer
 ROUNDS_TO_REST = 40
 
 # No shrinking: it takes minutes. To look into a failure, add Phase.shrink.
@@ -149,8 +150,12 @@ class Lifecycle(Promises):
         agent.end_call("bot_error" if agent.joined and reason == "join_failed" else reason)
 
     def start_pod(self, name: str) -> None:
-        config = self.config(pod_name=name, agent_target=2, max_processes=4)
-        self.pods.append(PlayedPod(config, number=len(self.pods)))
+        slots = 4 + len(self.pods) % 2  # seldom as many free ones as another pod: the claim would throw dice
+        config = self.config(pod_name=name, agent_target=2, room_target=0, max_processes=slots)
+        self.pods.append(PlayedPod(config, PlayedDaily(self.bots_in_rooms, self.daily_url), now=self.clock))
+
+    def bots_in_rooms(self) -> set[str]:
+        return {agent.call[0] for agent in self.agents(lambda agent: agent.in_call and agent.joined)}
 
     @precondition(lambda self: self.killed())
     @rule(which=choice)
@@ -172,12 +177,10 @@ class Lifecycle(Promises):
         for agent in pod.zygote.agents:
             if agent.alive and agent.channel.killed:
                 agent.die()
+        self.clock += TURN_S
         pod.turn(self.clock)
         for agent in self.agents(lambda agent: agent.in_call):
             self.went.setdefault(agent.uuid, self.clock)
-        if pod.finished:
-            reaper.reap_pod(pod.row, "stopped")
-            pod.crash()
 
     @precondition(pods_turning)
     @rule(which=choice)
@@ -209,9 +212,7 @@ class Lifecycle(Promises):
             case "paused":
                 pod.paused = True
             case "drained" | "stopped":
-                pod.draining = True
-                if fault == "stopped":
-                    pod.handoffs.stop_calls("pod_stopped", 2.0, self.clock)
+                pod.supervisor.drain(0 if fault == "stopped" else 3600)
                 self.turn(pod)
 
     @precondition(lambda self: self.paused())
@@ -267,8 +268,8 @@ class Lifecycle(Promises):
     def time_passes_and_a_pod_does_the_chores(self, which: int, seconds: float) -> None:
         self.time_passes(seconds)
         pod = pick(self.turning(), which)
-        pod.beat()
-        if pod.reaped or not pod.config.agent.spool_dir:
+        self.turn(pod)
+        if pod.gone or pod.supervisor.reaped or not pod.config.agent.spool_dir:
             return
         orphans.take_in_reports(pod.config.agent.spool_dir, pod.handoffs.sessions(), Guards())
         others = Pod.objects.exclude(pk=pod.row.pk)
@@ -279,8 +280,7 @@ class Lifecycle(Promises):
         reaper.reap_reserved_rooms()
         reaper.end_overdue_waiting(pod.config.waiting_timeout)
         abandoned = reaper.abandoned_calls()
-        present = {agent.call[0] for agent in self.agents(lambda agent: agent.in_call and agent.joined)}
-        reaper.end_abandoned_calls(abandoned, present, JOIN_TIMEOUT_S)
+        reaper.end_abandoned_calls(abandoned, self.bots_in_rooms(), JOIN_TIMEOUT_S)
 
     # --- the end of a run ---------------------------------------------------------------------------------
 
@@ -327,7 +327,9 @@ def test_every_session_ends_exactly_once_whatever_happens(transactional_db, sand
     def config(**values: Any) -> SupervisorConfig:
         return supervisor_config(tmp_path, **values)
 
-    machine: Any = partial(Lifecycle, config, most_pods)  # annotated as a class, but anything that makes one will do
+    machine: Any = partial(
+        Lifecycle, config, most_pods, sandbox.api_url
+    )  # annotated as a class, but anything that makes one will do
     try:
         run_state_machine_as_test(machine, settings=RUNS)
     finally:

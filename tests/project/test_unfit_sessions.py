@@ -26,7 +26,7 @@ MANY_BYTES = {"numbers": [1e308] * (MAX_FRAME_BYTES // 300)}
 def pod(tmp_path, settings) -> Iterator[PlayedPod]:
     settings.DAILY_API_KEY = "a-daily-api-key-of-the-test-long-enough-for-hs256"
     make_daily_account()
-    played = PlayedPod(supervisor_config(tmp_path, agent_target=1), 1)
+    played = PlayedPod(supervisor_config(tmp_path, agent_target=1, room_target=0))
     yield played
     played.crash()
 

@@ -25,11 +25,12 @@ SUPERVISOR_LOST = "supervisor_lost"
 
 
 class Promises(RuleBasedStateMachine):
-    def __init__(self, config: Callable[..., SupervisorConfig], most_pods: int) -> None:
+    def __init__(self, config: Callable[..., SupervisorConfig], most_pods: int, daily_url: str) -> None:
         super().__init__()
         self.former_owner = owner.register(owner.Owner(self.ended))  # until `teardown`
         self.config = config
         self.most_pods = most_pods
+        self.daily_url = daily_url
         self.clock = time.monotonic()
         self.pods: list[PlayedPod] = []
         self.reasons: dict[int, str] = {}  # of the ends that we were told of

@@ -1,7 +1,7 @@
-"""Pods whose agent processes a test plays itself: real rows, hand-offs, pools and control sockets, but no processes.
+"""Pods whose agent processes a test plays itself: a real supervisor and real control sockets, but no processes.
 
-`PlayedPod` turns the supervisor's steps in its order; at the other end of each control socket a `PlayedAgent` says and
-does what the test tells it, as the shell of an agent would (pools/agent/process.py). Time is the test's.
+`PlayedPod` turns the supervisor; at the other end of each control socket a `PlayedAgent` says and does what the test
+tells it, as the shell of an agent would (pools/agent/process.py). Time is the test's.
 """
 
 import contextlib
@@ -9,16 +9,34 @@ import itertools
 import os
 import signal
 import socket
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+from django.conf import settings
 
 from pools.agent.channel import AgentChannel
 from pools.agent.spool import SpoolFile
+from pools.daily.client import DailyClient
 from pools.daily.tokens import TokenSigner
-from pools.models import VoiceSession
-from pools.processes.agent_pool import DRAINED, AgentPool
+from pools.models import Pod
+from pools.processes.agent_pool import AgentPool
 from pools.processes.handoff import HandOffs
-from pools.protocol import Ended, FrameReader, Go, Joined, Message, Ready, Start, Started, Stop, encode_frame
-from pools.supervisor.pod_identity import register
+from pools.protocol import (
+    Ended,
+    FrameReader,
+    Go,
+    Joined,
+    Message,
+    Ping,
+    Pong,
+    Ready,
+    Start,
+    Started,
+    Stop,
+    encode_frame,
+)
+from pools.supervisor.loop import Supervisor
 from pools.supervisor_config import SupervisorConfig
 
 _pids = itertools.count(5_000_000)  # of no real process
@@ -88,6 +106,8 @@ class PlayedAgent:
             case Start():
                 assert self._asked is None, "a process is started for a second session"
                 self._asked = message
+            case Ping():
+                self._say(Pong(message.number))
             case Stop():
                 if self.in_call:
                     self.end_call(message.reason)
@@ -158,7 +178,7 @@ class PlayedAgent:
 class PlayedZygote:
     """Stands where the pool's zygote keeper does: agents are made at once, and played."""
 
-    method, trouble, can_start, at_once = "zygote", "", True, 32
+    method, trouble, can_start, at_once, pid = "zygote", "", True, 32, None
 
     def __init__(self, config: SupervisorConfig) -> None:
         self._config = config
@@ -173,62 +193,68 @@ class PlayedZygote:
         self.agents.append(PlayedAgent(uuid, channel, control, self._config))
         return channel
 
+    def fileno(self) -> None:
+        return None
+
+    def tend(self, now: float) -> None: ...
+
+    def read(self, now: float) -> list[Message]:
+        return []
+
+    def hangs(self, now: float) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class PlayedDaily(DailyClient):
+    """Daily, which also sees the bots of played agents. Where there is no sandbox it is not to be reached."""
+
+    def __init__(self, bots: Callable[[], set[str]] = set, api_url: str = "http://127.0.0.1:9/v1") -> None:
+        super().__init__(api_url, settings.DAILY_API_KEY, timeout=(1.0, 1.0))
+        self._bots = bots
+
+    def presence(self) -> dict[str, list[dict[str, Any]]]:
+        return {"rooms of played agents": [{"userId": bot} for bot in self._bots()]}
+
 
 class PlayedPod:
-    """A supervisor without its loop: `turn` does one turn's steps. It may be paused, crash, or be told to drain."""
+    """A real supervisor that the test turns, by the test's clock. It may be paused, crash, or be told to drain."""
 
-    def __init__(self, config: SupervisorConfig, number: int) -> None:
-        self.config = config
-        self.row = register(config, number)
-        self.pool = AgentPool(config, self.row)
+    def __init__(self, config: SupervisorConfig, daily: DailyClient | None = None, now: float = 0.0) -> None:
+        self.config = replace(config, memory_limit=0)  # played agents have none
+        self.now = now
+        self.supervisor = Supervisor(self.config, daily or PlayedDaily(), clock=lambda: self.now)
+        self.supervisor.start()
         self.zygote = PlayedZygote(config)
-        pool: Any = self.pool
+        pool: Any = self.supervisor.agents
         pool.zygote = self.zygote
-        self.handoffs = HandOffs(config, self.row, self.pool, lambda: SIGNER)
-        self._number = number
-        self.paused = self.draining = self.drained = self.reaped = self.gone = False
+        self.paused = self.gone = False
+
+    @property
+    def row(self) -> Pod:
+        return self.supervisor.pod
+
+    @property
+    def pool(self) -> AgentPool:
+        return self.supervisor.agents
+
+    @property
+    def handoffs(self) -> HandOffs:
+        return self.supervisor.handoffs
 
     @property
     def turning(self) -> bool:
         return not (self.paused or self.gone)
 
-    @property
-    def finished(self) -> bool:
-        return (self.reaped or self.drained) and not self.pool.agents
-
     def turn(self, now: float) -> None:
-        for agent in self.pool.agents.values():
-            if not agent.channel.eof:
-                self.pool.read(agent, now)
-        self.handoffs.record(now)
-        for agent in self.pool.dead_processes():
-            self.handoffs.process_died(agent, now)
-            self.pool.remove(agent, now)
-        self.pool.record_ready(now)
-        if not self.reaped:
-            self.handoffs.poll(now, draining=self.draining)
-            self._level(now)
-            self.beat()
-        self.pool.agree_with_rows()
+        """One turn of the supervisor; its agents hear what it has said. One that has nothing left to do closes."""
+        self.now = now
+        self.supervisor.run_once(0)
         self._tell_agents()
-
-    def _level(self, now: float) -> None:
-        if not self.draining:
-            self.pool.replenish(now)
-            return
-        if not self.row.draining:
-            self.row.drain()
-            self.row.draining = True
-            self.handoffs.poll(now, draining=True)
-        self.pool.end_stock(DRAINED)
-        self.drained = not VoiceSession.objects.assigned().filter(agent_process__pod=self.row).exists()
-
-    def beat(self) -> None:
-        slots = 2 * self.pool.free_slots + self._number % 2  # no draw between two pods: the claim would throw dice
-        self.reaped = not self.row.beat(free_slots=slots, start_method="zygote", agent_trouble="")
-        for agent in self.pool.agents.values() if self.reaped else ():
-            if agent.handoff is None or not agent.handoff.told_to_go:
-                agent.condemn("pod was reaped")
+        if self.supervisor.finished:
+            self.supervisor.close()
+            self.gone = True
+            self._tell_agents()
 
     def _tell_agents(self) -> None:
         for played in self.zygote.agents:
@@ -236,7 +262,10 @@ class PlayedPod:
 
     def crash(self) -> None:
         """SIGKILL: nothing is written, its agents see the end of their sockets."""
+        if self.gone:
+            return
         self.gone = True
         for agent in self.pool.agents.values():
             agent.channel.close()
+        self.supervisor.release()
         self._tell_agents()
