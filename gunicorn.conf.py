@@ -10,7 +10,7 @@ import resource
 from typing import Any
 
 from breezebuddy import listening, metrics_directory
-from breezebuddy.secrecy import keep_memory_private
+from common.secrecy import keep_memory_private
 from pools.logs import log_format
 
 wsgi_app = "breezebuddy.wsgi"

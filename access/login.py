@@ -24,12 +24,16 @@ _PLACES = threading.BoundedSemaphore(3)  # the threads of a gunicorn worker that
 _HASHING = threading.Lock()
 
 
+def count_address(request: HttpRequest) -> None:
+    """Count an attempt from this client address, before anything else is done for it. Raises Throttled."""
+    _count(f"address {_network(BaseThrottle().get_ident(request))}")  # type: ignore[arg-type]  # it reads only META
+
+
 def log_in(request: HttpRequest, name: str, password: str) -> User | None:
     """Return the user with this name (or unique email) and password; None if there is no such user.
 
     An unknown name takes as long as a wrong password. Raises Throttled.
     """
-    _count(f"address {_network(BaseThrottle().get_ident(request))}")  # type: ignore[arg-type]  # it reads only META
     found = _named(name)
     username = found.get_username() if found else name
     with _turn():

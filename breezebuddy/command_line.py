@@ -8,8 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
-from breezebuddy.secrecy import keep_memory_private
 from common.database import is_connection_failure, no_database
+from common.secrecy import keep_memory_private
 
 WRONG_CONFIGURATION = 2
 FAILED = 1

@@ -161,16 +161,20 @@ class Ended(Message):
 
 @dataclass(frozen=True)
 class Ping(Message):
-    """Answered by the agent's event loop with the same number."""
+    """Answered by the agent's event loop with the same number. `memory`: it also measures its own memory."""
 
     type: ClassVar[str] = "ping"
     number: int
+    memory: bool = False
 
 
 @dataclass(frozen=True)
 class Pong(Message):
+    """`private_bytes`: nobody else can measure it (`common.secrecy`). 0: it was not asked for."""
+
     type: ClassVar[str] = "pong"
     number: int
+    private_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,10 @@ class Stop(Message):
 
 @dataclass(frozen=True)
 class ZygoteReady(Message):
-    """The zygote has imported the bot and loaded the models. It will not fork if that is `unsafe`, for this reason."""
+    """The zygote has imported the bot and loaded the models. It will not fork if that is `unsafe`, for this reason.
+
+    `private_bytes`: its memory, most of which its forks share.
+    """
 
     type: ClassVar[str] = "zygote_ready"
     pid: int
@@ -192,6 +199,7 @@ class ZygoteReady(Message):
     threads: int
     unsafe: str = ""
     warm: dict[str, Any] = field(default_factory=dict)
+    private_bytes: int = 0
 
 
 @dataclass(frozen=True)

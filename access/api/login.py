@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access import jwts
-from access.login import log_in
+from access.login import count_address, log_in
 from access.models import Role
 from access.scope import MayRead, Scope, claims_of, scope_of
 from common.api.fields import TextField
@@ -103,6 +103,7 @@ class LoginView(APIView):
     )
     def post(self, request: Request) -> Response:
         values = checked(LoginSerializer, request)
+        count_address(request._request)
         user = log_in(request._request, values.get("username") or values["email"], values["password"])
         if user is None:
             raise ShapeError(["body"], "Invalid username or password", "invalid_credentials")

@@ -157,13 +157,15 @@ def spawn(config: AgentConfig, uuid: str) -> AgentChannel:
 
 
 def _start_python(module: str, config: AgentConfig, control: socket.socket, *arguments: str) -> subprocess.Popen[bytes]:
-    """Run a module in a process session of its own. It inherits `control`, whose number is its first argument.
+    """Run a module in a process session of its own. It inherits `control`.
+
+    Its first arguments are the number of `control` and the pod, by which `pools.kernel.process_table` finds it.
 
     Both of its output streams go to our standard error, because our standard output may be a table or JSON.
     """
     fd = control.fileno()
     return subprocess.Popen(
-        [sys.executable, "-m", module, str(fd), *arguments],
+        [sys.executable, "-m", module, str(fd), config.pod, *arguments],
         pass_fds=[fd],
         cwd=config.project_dir,
         env=config.process_environment(),

@@ -9,9 +9,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
+from common.secrecy import name_process
 from pools.agent.config import OUTPUT_PROCESS
 from pools.agent.logs import Lines, composer, keep_pods_stderr, open_sink, pods_stderr, wide_pipe
 from pools.logs.log_format import JSON, form_of_environment
@@ -36,8 +36,7 @@ def _pass_on(read_end: int, ids: Mapping[str, Any]) -> NoReturn:
     """Redact and write lines until the last writer is gone."""
     try:
         os.setsid()  # so that it survives when the process group of an agent is killed
-        with suppress(OSError):
-            Path("/proc/self/comm").write_text(OUTPUT_PROCESS)
+        name_process(OUTPUT_PROCESS)
         form = form_of_environment()
         if form == JSON:
             ids = {**ids, "pod": os.environ.get("POD_NAME", "")}

@@ -21,6 +21,7 @@ from pools.agent.config import AgentConfig
 from pools.agent.descendants import become_subreaper
 from pools.agent.idle import Idle
 from pools.agent.logs import SessionLog
+from pools.agent.memory import private_bytes
 from pools.agent.session import Session
 from pools.agent.spool import SpoolFile
 from pools.agent.warmup import WarmBot
@@ -100,7 +101,7 @@ class Agent(asyncio.Protocol):
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Ping):
-            self._send(Pong(message.number))
+            self._send(Pong(message.number, private_bytes() if message.memory else 0))
         elif isinstance(message, Stop):
             self._stop(message)
         elif isinstance(message, Start) and self._start is None:

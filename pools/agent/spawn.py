@@ -1,4 +1,4 @@
-"""Runs one agent in an interpreter of its own: `python -m pools.agent.spawn <control socket> <agent>`.
+"""Runs one agent in an interpreter of its own: `python -m pools.agent.spawn <control socket> <pod> <agent>`.
 
 It is used where no zygote can fork the agent: if the bot starts threads when it is imported, or with
 `VOICE_AGENT_START_METHOD=spawn`. It takes a second or more of imports instead of milliseconds; the rest is the same.
@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 
+from common.secrecy import keep_memory_private
 from pools.agent import process
 from pools.agent.config import AgentConfig
 from pools.agent.logs import log_to_stderr
@@ -21,7 +22,8 @@ logger = logging.getLogger("pools.agent.spawn")  # run as a program, __name__ is
 
 
 def main() -> None:
-    control, agent = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+    control, agent = socket.socket(fileno=int(sys.argv[1])), sys.argv[3]
+    keep_memory_private()
     process.set_signals()
     redact_output({"agent": agent[:8], "pid": os.getpid()})
     log_to_stderr()

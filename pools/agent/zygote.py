@@ -1,4 +1,4 @@
-"""The fork server, started as `python -m pools.agent.zygote <control socket>`; it forks an agent process on request.
+"""The fork server, started as `python -m pools.agent.zygote <control socket> <pod>`; it forks agents on request.
 
 It is synchronous and always single-threaded, because a fork copies only the thread that calls it: locks held by any
 other thread would stay locked in the child for ever. So it has no event loop and no log thread (it writes its few lines
@@ -15,12 +15,14 @@ import socket
 import sys
 from typing import NoReturn
 
+from common.secrecy import keep_memory_private
 from pools.agent import afterwork, process
 from pools.agent.config import AgentConfig
 from pools.agent.descendants import end_group
 from pools.agent.fork_safety import connection_problem, connections, thread_count, thread_problem
 from pools.agent.hugepages import collapse_heap
 from pools.agent.logs import log_to_stderr
+from pools.agent.memory import private_bytes
 from pools.agent.output import redact_output
 from pools.agent.rehearsal import rehearse
 from pools.agent.warmup import WarmBot, WarmupError, warm_up
@@ -64,6 +66,7 @@ class ForkServer:
             threads=thread_count(),
             unsafe=self._problem(),
             warm=self._bot.facts,
+            private_bytes=private_bytes(),
         )
         if not self._send(ready):
             return
@@ -158,6 +161,7 @@ class ForkServer:
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
+    keep_memory_private()  # its forks inherit it
     process.set_signals()
     redact_output({"zygote": os.getpid()})
     log_to_stderr()

@@ -1,10 +1,16 @@
-"""What the kernel says about processes. Only our own user's are read, in our own namespace of pids."""
+"""What the kernel says about processes. Only our own user's are read, in our own namespace of pids.
+
+Agents keep their memory and their environment private (`common.secrecy`), and their files in /proc belong to root: what
+is read of them here is what every user may read.
+"""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -12,15 +18,16 @@ from pools.agent.config import OUTPUT_PROCESS, POD
 
 GONE = (psutil.Error, OSError)  # or not ours to look at
 AGENT_MODULES = ("pools.agent.zygote", "pools.agent.spawn")
+PIDS = re.compile(r"^NSpid:((?:\s+\d+)+)$", re.MULTILINE)  # in each namespace from that of /proc down to its own
 
 
-def private_bytes(pid: int) -> int:
-    """How much memory it has for itself alone; what a fork shares with its siblings costs nothing. 0: it is gone."""
+def anonymous_bytes(pid: int) -> int:
+    """Its memory that is in no file, including what it shares with forks. 0: it is gone."""
     try:
-        uss: int = psutil.Process(pid).memory_full_info().uss
+        memory = psutil.Process(pid).memory_info()
     except psutil.Error:
         return 0
-    return uss
+    return int(memory.rss - memory.shared)
 
 
 def is_starved(pid: int) -> bool:
@@ -55,13 +62,10 @@ class PodsProcess:
         """None: another program, another user's, or gone."""
         try:
             process = psutil.Process(pid)
-            command = process.cmdline()
-            if command[1:2] != ["-m"] or command[2] not in AGENT_MODULES or process.name() == OUTPUT_PROCESS:
+            pod = _pod_of_agent(process)
+            if not pod or process.name() == OUTPUT_PROCESS or not _in_namespace_of_proc(pid, os.getpid()):
                 return None
-            if os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
-                return None
-            pod = process.environ().get(POD)
-            return cls(pid, os.getsid(pid), pod) if pod else None
+            return cls(pid, os.getsid(pid), pod)
         except GONE:
             return None
 
@@ -79,12 +83,13 @@ class PodsProcess:
 
 
 def children_of_pod(pod: str) -> Iterator[int]:
-    """Our children that live and have the environment of that pod's agents, whatever program they run."""
+    """Our children that live and are forks of that pod's agents, or programs with their environment."""
     for child in psutil.Process().children():
         with suppress(psutil.Error):
             if child.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) or child.name() == OUTPUT_PROCESS:
                 continue  # the output process passes on what others write, and ends with the last of them
-            if child.environ().get(POD) == pod:
+            # A program that a bot has executed does not keep its environment private.
+            if (_pod_of_agent(child) or child.environ().get(POD)) == pod:
                 yield child.pid
 
 
@@ -92,6 +97,20 @@ def pods_processes() -> Iterator[PodsProcess]:
     """Of our user's processes."""
     user = os.geteuid()
     for pid in psutil.pids():
-        with suppress(OSError):
-            if os.stat(f"/proc/{pid}").st_uid == user and (found := PodsProcess.at(pid)):
+        with suppress(psutil.Error):  # the owner of its files says nothing: root, if it keeps its memory private
+            if psutil.Process(pid).uids().effective == user and (found := PodsProcess.at(pid)):
                 yield found
+
+
+def _pod_of_agent(process: psutil.Process) -> str:
+    """From its command line, which every user may read; empty: it is neither a zygote nor an agent."""
+    match process.cmdline():
+        case [_, "-m", module, _, pod, *_] if module in AGENT_MODULES:
+            return str(pod)
+    return ""
+
+
+def _in_namespace_of_proc(*pids: int) -> bool:
+    """Whether they are in the namespace of pids that /proc shows, and in none below it."""
+    found = (PIDS.search(Path(f"/proc/{pid}/status").read_text()) for pid in pids)
+    return all(line and len(line[1].split()) == 1 for line in found)

@@ -4,22 +4,26 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from statistics import median_low
 
 import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pools.kernel.process_table import private_bytes
+from pools.agent.memory import private_bytes
+from pools.kernel.process_table import anonymous_bytes
 
 READING_S = 0.04
 
 
 @dataclass(frozen=True)
 class Group:
-    """Processes that are reported as one. `parents`: those that wait for the dead of the group, whose CPU they know."""
+    """Processes that are reported as one. `parents`: those that wait for the dead of the group, whose CPU they know.
+    `private_bytes`: by pid, if only the processes themselves can measure it."""
 
     pids: Collection[int]
     parents: Collection[int] = field(default=())
+    private_bytes: Mapping[int, int] | None = None
 
 
 def cpu_seconds(pid: int) -> float:
@@ -49,8 +53,10 @@ def children_of(pid: int) -> set[int]:
 
 
 class PrivateMemory:
-    """Of the processes of a group. To read it the kernel walks page tables, some ten milliseconds for a process with
-    models loaded; therefore a scrape reads for so long only, first those that are new, then those not read for longest.
+    """Of the processes of a group. Of one that keeps its memory private, what it shares with forks is included.
+
+    The kernel walks page tables for it, some ten milliseconds for a process with models loaded; therefore a scrape only
+    reads for a bounded time, first those that are new, then those not read for longest.
     """
 
     def __init__(self) -> None:
@@ -62,11 +68,17 @@ class PrivateMemory:
         until = time.monotonic() + patience
         for pid in [*(pid for pid in pids if pid not in self._known), *self._known]:
             self._known.pop(pid, None)
-            self._known[pid] = private_bytes(pid)
+            self._known[pid] = private_bytes(pid) or anonymous_bytes(pid)
             if time.monotonic() > until:
                 break
         read = sum(self._known.values())
         return read * len(pids) // max(1, len(self._known))
+
+
+def _reported(pids: Collection[int], private_bytes: Mapping[int, int]) -> int:
+    """In all; those that have not reported yet count like the median of the others."""
+    known = [private_bytes[pid] for pid in pids if pid in private_bytes]
+    return sum(known) + (len(pids) - len(known)) * median_low(known or [0])
 
 
 class ProcessTree(Collector):
@@ -95,6 +107,8 @@ class ProcessTree(Collector):
         yield from (number, memory, cpu)
 
     def _memory_of(self, name: str, group: Group) -> int:
+        if group.private_bytes is not None:
+            return _reported(group.pids, group.private_bytes)
         with self._lock:
             return self._memory.setdefault(name, PrivateMemory()).total(group.pids)
 

@@ -26,6 +26,8 @@ class Agent:
     ping_number: int = 0
     ping_sent: float | None = None
     ping_due: float = 0.0
+    memory_due: float = 0.0
+    private_bytes: int = 0  # as it last reported; 0: not yet
 
     def __str__(self) -> str:
         return f"agent={self.row.uuid} pid={self.channel.pid}"

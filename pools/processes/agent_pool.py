@@ -105,8 +105,15 @@ class AgentPool:
     def busy(self) -> list[Agent]:
         return [agent for agent in self.agents.values() if agent.handoff]
 
-    def idle_pids(self) -> list[int]:
-        return [agent.channel.pid for agent in self.agents.values() if agent.idle and agent.channel.pid]
+    def idle_bytes(self) -> int:
+        """Memory of an idle process, as one of them reported; 0: none has yet."""
+        return next((agent.private_bytes for agent in self.agents.values() if agent.idle and agent.private_bytes), 0)
+
+    def private_bytes(self) -> dict[int, int]:
+        """Memory by pid, as the processes themselves reported."""
+        reported = [(agent.channel.pid, agent.private_bytes) for agent in self.agents.values()]
+        reported.append((self.zygote.pid, self.zygote.private_bytes))
+        return {pid: number for pid, number in reported if pid and number}
 
     # --- start --------------------------------------------------------------------------------------------
 
@@ -206,6 +213,7 @@ class AgentPool:
             case Pong():
                 if message.number == agent.ping_number:
                     agent.ping_sent = None
+                    agent.private_bytes = message.private_bytes or agent.private_bytes
                     self._started_well()
             case Started():
                 self._started_well()
@@ -258,7 +266,7 @@ class AgentPool:
         if now - agent.since > self._config.max_idle:
             return "recycled: old"
         limit = self._config.memory_limit * 1024 * 1024
-        if limit and agent.channel.pid and process_table.private_bytes(agent.channel.pid) > limit:
+        if limit and agent.private_bytes > limit:
             return "recycled: above the memory limit"
         return ""
 

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 PING_IDLE_S, PONG_IDLE_S = 1.0, 2.0
 PING_JOINING_S = 0.25
 PING_IN_CALL_S, PONG_IN_CALL_S = 20.0, 20.0
+MEMORY_S = 10.0
 
 
 class Pings:
@@ -46,9 +47,13 @@ class Pings:
 
     def _ping(self, agent: Agent, now: float) -> None:
         agent.ping_number += 1
-        agent.channel.send(Ping(agent.ping_number))  # a full buffer is a hang too: the answer will be missed
+        in_call = self._in_call(agent, now)
+        memory = now >= agent.memory_due and (in_call or agent.handoff is None)  # others have no time for it
+        if memory:
+            agent.memory_due = now + MEMORY_S
+        agent.channel.send(Ping(agent.ping_number, memory))  # a full buffer is a hang too: the answer will be missed
         agent.ping_sent = now
-        if self._in_call(agent, now):
+        if in_call:
             agent.ping_due = now + PING_IN_CALL_S
         else:
             agent.ping_due = now + (PING_JOINING_S if _is_joining(agent) else PING_IDLE_S)

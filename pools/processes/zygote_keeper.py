@@ -56,6 +56,11 @@ class ZygoteKeeper:
     def pid(self) -> int | None:
         return self._zygote.pid if self._zygote else None
 
+    @property
+    def private_bytes(self) -> int:
+        """Of one that is ready; its forks share most of it."""
+        return self._zygote.ready.private_bytes if self._zygote and self._zygote.ready else 0
+
     def tend(self, now: float) -> None:
         """Start a zygote if there is none and it is time; give up one that does not get warm."""
         if not self._forking:

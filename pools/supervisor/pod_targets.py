@@ -10,7 +10,6 @@ from pools.daily import budget
 from pools.decisions.demand import LARGEST, Follower, affordable_agents, affordable_rooms, misses_of_each
 from pools.decisions.targets import Action, Order, Place, Pool, Target, targets
 from pools.kernel.memory_left import memory_left
-from pools.kernel.process_table import private_bytes
 from pools.models import AgentProcess, Pod, PoolOrder
 from pools.processes.agent_pool import AgentPool
 from pools.rooms.room_pool import RoomPool
@@ -19,7 +18,7 @@ from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN_BYTES = 128 * 1024 * 1024  # of an agent process, before one can be measured
+UNKNOWN_BYTES = 128 * 1024 * 1024  # of an agent process, before one has reported
 
 
 class PodTargets:
@@ -91,10 +90,9 @@ class PodTargets:
 
     def _affordable(self) -> int:
         """How many idle processes the memory is enough for."""
-        pids = self._agents.idle_pids()
-        each = private_bytes(pids[0]) if pids else 0
+        each = self._agents.idle_bytes() or UNKNOWN_BYTES
         free, total = memory_left()
-        return affordable_agents(idle=len(pids), headroom=free, total=total, each=each or UNKNOWN_BYTES)
+        return affordable_agents(idle=self._agents.available, headroom=free, total=total, each=each)
 
     def _set(self, pool: Pool, target: Target) -> None:
         if pool is Pool.AGENTS:

@@ -111,9 +111,10 @@ class PodGauges:
         """Agents and their zygote are one group: whoever dies, its CPU stays with one of its parents."""
         me, zygote = os.getpid(), agents.zygote.pid
         pids = {agent.channel.pid for agent in agents.agents.values()} | {zygote}
+        parents = {me, zygote} if zygote else {me}
         return {
             "runpools": Group({me}),
-            "agents": Group({pid for pid in pids if pid}, parents={me, zygote} if zygote else {me}),
+            "agents": Group({pid for pid in pids if pid}, parents, agents.private_bytes()),
         }
 
     def exposition(self) -> bytes:

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from common.display import counted, duration
+from pools.agent.memory import private_bytes
 from pools.decisions.demand import REACTION_S, peakedness
-from pools.kernel.process_table import private_bytes
 from pools.models import AgentProcess, DailyAccount
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, Sizes, cost, per_pod, recommend
 from pools.sizing.recorded import daily_allowances

@@ -82,9 +82,9 @@ def test_processes_of_pods_that_live_or_are_unknown_are_let_alone(pods, tmp_path
         assert all(map(is_running, available_pids()))
 
 
-def test_another_program_is_not_touched_whatever_its_environment_says():
+def test_another_program_is_not_touched_whatever_its_arguments_and_its_environment_say():
     ended = make_pod(ended_at=timezone.now() - A_MINUTE)
-    command = [sys.executable, "-c", "input()", "-m", "pools.agent.zygote"]
+    command = [sys.executable, "-c", "input()", "-m", "pools.agent.zygote", "3", str(ended.uuid)]
     environment = {**os.environ, POD: str(ended.uuid)}
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as program:
         assert end_processes(make_pod()) == 0

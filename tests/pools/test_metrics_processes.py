@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pools.kernel.process_table import private_bytes
+from pools.agent.memory import private_bytes
+from pools.kernel.process_table import anonymous_bytes
 from pools.metrics.processes import Group, PrivateMemory, ProcessTree
 
 MEGABYTES = 40
@@ -33,6 +34,18 @@ def test_a_group_is_its_processes_together():
         assert found["breeze_buddy_processes"] == 2
         assert found["breeze_buddy_process_memory_bytes"] >= 2 * MEGABYTES << 20
         assert found["breeze_buddy_process_cpu_seconds_total"] > 0
+
+
+def test_what_processes_tell_of_themselves_is_believed_and_the_others_count_like_most():
+    told_by = {1: 100, 2: 10, 3: 10}
+    found = told(ProcessTree(lambda: {"agents": Group({1, 2, 3, 4, 5}, private_bytes=told_by)}))
+    assert found["breeze_buddy_process_memory_bytes"] == 140
+
+
+def test_one_that_keeps_its_memory_to_itself_counts_with_what_everybody_may_know():
+    with process(MEGABYTES) as large:
+        assert anonymous_bytes(large) >= MEGABYTES << 20
+    assert anonymous_bytes(large) == 0
 
 
 def test_what_could_not_be_read_in_time_counts_like_the_others_until_its_turn():

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.programs import PROJECT
 
-SOURCE = (PROJECT / "breezebuddy" / "secrecy.py").read_text()
+SOURCE = (PROJECT / "common" / "secrecy.py").read_text()
 # A process with a secret, of an ordinary user (root may read everything), and what a sibling can open of it.
 SCENE = """
 import os, sys

@@ -55,6 +55,15 @@ def test_an_available_process_that_hangs_is_killed_and_replaced(pods, monkeypatc
     assert (victim.status, victim.end_reason) == (StockStatus.ENDED, "hung: no answer to a ping")
 
 
+def test_an_available_process_that_has_more_memory_than_allowed_is_replaced(pods, monkeypatch):
+    monkeypatch.setattr(agent_pool, "RECYCLE_S", 0.2)
+    pod = pods.start_full(agent_target=1, memory_limit=1)
+    large = next_to_be_claimed()
+    run_until(pod, lambda: not AgentProcess.objects.available().filter(pk=large.pk) and is_full(pod))
+    large.refresh_from_db()
+    assert (large.status, large.end_reason) == (StockStatus.ENDED, "recycled: above the memory limit")
+
+
 def test_a_zygote_that_hangs_is_replaced_and_who_waits_for_it_is_served(pods, sandbox, monkeypatch):
     monkeypatch.setattr(agent_pool, "STOPPED_ZYGOTE_S", 0.5)
     pod = pods.start_full(agent_target=1)

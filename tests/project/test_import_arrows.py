@@ -15,7 +15,7 @@ TOP = ("common", "access", "pools", "leads", "breezebuddy", "devtools", "trials"
 # What `pools` is made of, from the bottom to the top: what stands in a line imports nothing of its line or above.
 LAYERS = (
     "phone",
-    "decisions logs notifications protocol shares",
+    "decisions logs notifications protocol shares timer",
     "agent models",
     "kernel supervisor_config",
     "metrics",

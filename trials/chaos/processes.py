@@ -10,7 +10,8 @@ import psutil
 
 from devtools.processes import children
 from pools.agent.config import OUTPUT_PROCESS
-from pools.kernel.process_table import AGENT_MODULES, private_bytes
+from pools.agent.memory import private_bytes
+from pools.kernel.process_table import AGENT_MODULES
 
 
 def descendants(pid: int) -> set[int]:
@@ -71,8 +72,8 @@ class Weight:
 
 
 def weight(pid: int) -> Weight | None:
-    """None: it is gone."""
+    """None: it is gone. Raises AccessDenied: only root may weigh our processes."""
     try:
         return Weight(private_bytes(pid) // 1024, psutil.Process(pid).num_fds())
-    except psutil.Error:
+    except psutil.NoSuchProcess:
         return None

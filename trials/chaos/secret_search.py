@@ -1,6 +1,7 @@
 """What is secret is looked for in all that a run has shown and left: logs, arguments and environments of processes,
 bodies of errors, every kind of page of the admin. Where one is found is said, never what."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -61,14 +62,16 @@ def _secrets(world: FleetWorld) -> Mapping[str, str]:
 
 
 def _of_processes(secrets: Mapping[str, str]) -> dict[str, set[str]]:
-    """Arguments of all, environments of the agents; a provider's key is what these are given."""
+    """Arguments of all, environments of the agents, which only root can read; a provider's key is what these are
+    given."""
     arguments, environments = set(), set()
     for pid in processes.descendants_of_the_run():
         arguments.add(processes.said_by_the_kernel(pid, "cmdline"))
         if processes.is_agent(pid):
             environment = processes.said_by_the_kernel(pid, "environ")
             environments.add(environment.replace(secrets["a provider's key"], ""))
-    return {"arguments of processes": arguments, "environments of agents": environments}
+    found = {"arguments of processes": arguments}
+    return {**found, "environments of agents": environments} if os.geteuid() == 0 else found
 
 
 def _admin_pages(world: FleetWorld) -> set[str]:

@@ -16,9 +16,9 @@ from django.urls import reverse
 from psycopg import errors as postgres
 
 from breezebuddy.health import readiness
-from breezebuddy.secrecy import forget_secrets
 from common.database import DATABASE_AWAY
 from common.postgresql.connection import ImpatientConnection
+from common.secrecy import forget_secrets
 from leads.telephony.dialler import Dialler
 from leads.telephony.dialling import DiallingConfig
 from leads.telephony.dialling_plan import Reserve

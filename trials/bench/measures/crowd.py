@@ -1,5 +1,6 @@
 """Eight clients at once, each with a connection of its own and one connect after the other, all of them warm."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ SIZES = Sizes(processes=CLIENTS * EACH, rooms=CLIENTS * EACH, max_processes=3 * 
 def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     calls: list[Call] = []
     with world.pod(SIZES):
-        memory = [private_megabytes(pid) for pid in world.rows.idle_pids()]
+        memory = [private_megabytes(pid) for pid in world.rows.idle_pids()] if os.geteuid() == 0 else []
         for number in range(rounds):
             calls += calls_at_once(world, SIZES, CLIENTS, EACH)
             progress.done(number + 1, rounds)
@@ -35,7 +36,8 @@ def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
         milliseconds([call.acknowledged for call in calls]),
         notes=notes,
     )
-    yield Figure("private_memory", "private memory of an idle process", memory, unit="MB", aims={"p50": 10})
+    if memory:  # agents show it to nobody but root
+        yield Figure("private_memory", "private memory of an idle process", memory, unit="MB", aims={"p50": 10})
 
 
 def private_megabytes(pid: int) -> float:

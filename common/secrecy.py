@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
 # Without those that libraries read from the environment whenever they need them, such as PGPASSWORD.
 SECRETS = (
     "DATABASE_URL",
@@ -23,10 +24,17 @@ _ENV_START, _ENV_END = 47, 48  # in /proc/PID/stat, counted from the state on (p
 def keep_memory_private() -> None:
     """Make this process and its forks undumpable (prctl(2)); programs that they execute are not. Raises OSError.
 
-    The process's files in /proc then belong to root, and no debugger of the same user can attach to it.
+    The process's files in /proc then belong to root: no other process of the same user can read them or attach a
+    debugger, and the process itself cannot write to them.
     """
     if _LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
+
+
+def name_process(name: str) -> None:
+    """Set what /proc/PID/comm shows, in a process of one thread; the file may belong to root. Raises OSError."""
+    if _LIBC.prctl(PR_SET_NAME, name.encode(), 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_NAME)")
 
 
 def forget_secrets(names: Iterable[str] = SECRETS) -> None:
