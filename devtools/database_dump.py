@@ -1,4 +1,4 @@
-"""The whole database in a file, and back: PostgreSQL's own programs, which come with the embedded server.
+"""Dumps the whole database to a file and restores it, with the programs that come with the embedded PostgreSQL.
 
 They are told where the database is by environment variables, so that no password is in an argument.
 """
@@ -27,11 +27,11 @@ OWNERLESS = ("--no-owner", "--no-privileges")  # the other server has other role
 
 
 class DumpFailed(Exception):
-    """What the program said."""
+    """pg_dump or pg_restore failed. The message is what the program wrote."""
 
 
 def dump(parameters: Mapping[str, Any], file: Path) -> None:
-    """Into a new, private file, in pg_dump's own format. Raises DumpFailed; no half of a file is left."""
+    """Write a new, private file in pg_dump's own format. Raises DumpFailed, and then leaves no partial file."""
     os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         _run("pg_dump", parameters, "--format=custom", *OWNERLESS, f"--file={file}")
@@ -41,7 +41,7 @@ def dump(parameters: Mapping[str, Any], file: Path) -> None:
 
 
 def restore(parameters: Mapping[str, Any], file: Path) -> None:
-    """Into an empty database, as one transaction. Raises DumpFailed."""
+    """Restore a file into an empty database, in one transaction. Raises DumpFailed."""
     into = f"--dbname={parameters['dbname']}"
     _run("pg_restore", parameters, "--single-transaction", "--exit-on-error", *OWNERLESS, into, str(file))
 
@@ -59,6 +59,6 @@ def _run(program: str, parameters: Mapping[str, Any], *arguments: str) -> None:
 
 
 def _found(program: str) -> str:
-    """Beside the server's binaries, or on the PATH."""
+    """Return the path of a program: beside the server's binaries, or else on the PATH."""
     beside = (directory / program for directory in candidates())
     return next((str(path) for path in beside if os.access(path, os.X_OK)), program)

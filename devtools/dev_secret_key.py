@@ -1,4 +1,4 @@
-"""The SECRET_KEY of a development service, where the environment has none: kept in DATA_DIR, for its owner only.
+"""Keeps the SECRET_KEY of a development service in DATA_DIR, readable by its owner only, if none is set.
 
 `make run` writes it once, every `manage.py` of the same DATA_DIR reads it: log-ins and the secrets of webhooks outlive
 a restart.
@@ -13,7 +13,7 @@ SHORTEST = 50
 
 
 def read(data_dir: Path) -> str:
-    """Empty: there is none, or none that is worth the name."""
+    """Return the stored key, or an empty string if there is none that is long enough."""
     try:
         key = (data_dir / NAME).read_text().strip()
     except (OSError, ValueError):
@@ -26,7 +26,7 @@ def made() -> str:
 
 
 def keep(data_dir: Path, key: str) -> None:
-    """Replaced as a whole, as dev.json is."""
+    """Store the key by replacing the whole file, as for dev.json."""
     if read(data_dir) == key:
         return
     fresh = data_dir / f"{NAME}.new"

@@ -1,4 +1,4 @@
-"""The service that `make run` started, as its own tools see it: dev.json, and HTTP with the token in it."""
+"""A client of the service that `make run` started: reads dev.json and uses its token over HTTP."""
 
 import json
 import os
@@ -12,11 +12,11 @@ TIMEOUT = 10.0  # seconds for an answer; connect waits for at most a room that i
 
 
 class NoService(Exception):
-    """Nothing runs that dev.json describes; the message says what to do."""
+    """No service runs as dev.json describes. The message says what to do."""
 
 
 class Refused(Exception):
-    """The service answered, but not with what was asked for."""
+    """The service answered with an error."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class DevService:
 
     @classmethod
     def read(cls, file: Path) -> "DevService":
-        """From dev.json. Raises NoService."""
+        """Read dev.json. Raises NoService."""
         try:
             values = json.loads(file.read_text())
             return cls(values["base_url"], values["token"], values.get("sandbox_url"))
@@ -48,7 +48,7 @@ class DevService:
         return self._call("POST", self.url + path, json=body)
 
     def close(self) -> None:
-        """Let go of the connection: gunicorn waits for open ones when it is asked to stop."""
+        """Close the connection: gunicorn waits for open connections when it stops."""
         self._http.close()
 
     def post_to_sandbox(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class DevService:
 
 
 def write_dev_file(file: Path, values: dict[str, str]) -> None:
-    """Replace dev.json as a whole; it holds secrets, so only its owner may read it."""
+    """Replace dev.json as a whole. It holds secrets: only its owner may read it."""
     fresh = file.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:

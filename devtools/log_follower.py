@@ -1,11 +1,11 @@
-"""Following a growing log file: its events and its troubles, as short lines for a terminal."""
+"""Follows a growing log file and returns its events, warnings and errors as short lines for a terminal."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d (?P<time>\d\d:\d\d:\d\d)\S* (?P<level>[A-Z]+) (?P<logger>\S+) (?P<message>.*)")
-TROUBLE = ("WARNING", "ERROR", "CRITICAL")
+PROBLEMS = ("WARNING", "ERROR", "CRITICAL")
 EVENTS = "pools.events"
 
 
@@ -15,7 +15,7 @@ class LogFollower:
         self._position = 0
 
     def news(self) -> Iterator[str]:
-        """Lines that were completed since the last call, if a terminal should show them."""
+        """Return the lines completed since the last call that a terminal should show."""
         with open(self.path, "rb") as file:
             file.seek(self._position)
             for line in file:
@@ -28,11 +28,11 @@ class LogFollower:
 
 
 def short(line: str) -> str | None:
-    """An event of a session without its date, level and logger; a warning or error without its date; else nothing."""
+    """Shorten a warning, an error or an event of a session for a terminal. Returns None for any other line."""
     match = LINE.match(line)
     if not match:
         return None
-    if match["level"] in TROUBLE:
+    if match["level"] in PROBLEMS:
         return f"{match['time']} {match['level']} {match['logger']} {match['message']}"
     if match["logger"] == EVENTS:
         return f"{match['time']} {match['message'].removeprefix('event=')}"
@@ -40,7 +40,7 @@ def short(line: str) -> str | None:
 
 
 def tail(path: Path, lines: int = 15) -> list[str]:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""Nothing outlives who has started it, even if that one is killed: the kernel tells."""
+"""Asks the kernel to signal a process when its parent dies, so that no program outlives a killed parent."""
 
 import ctypes
 import signal
@@ -8,5 +8,5 @@ LIBC = ctypes.CDLL(None)
 
 
 def send_us_at_parents_death(number: signal.Signals) -> None:
-    """prctl(2). Of no use if the parent is dead already: who cannot rule that out asks getppid() afterwards."""
+    """Call prctl(2). It has no effect if the parent is dead already: check getppid() afterwards if that can happen."""
     LIBC.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""What is looked at before development programs are started: one run per data directory, and free ports."""
+"""Checks before development programs are started: one run per data directory, and free ports."""
 
 import contextlib
 import fcntl
@@ -17,11 +17,11 @@ LEFTOVERS_DEADLINE = 30.0  # seconds for the programs of a run that was killed t
 
 
 class CannotStart(Exception):
-    """The message is one line for people and says what helps."""
+    """Development cannot start here. The message is one line and says what helps."""
 
 
 def make_directories(data_dir: Path) -> Path:
-    """The data directory with what a run needs in it; returns the private one for logs. Raises CannotStart."""
+    """Create the data directory and its private log directory, and return the latter. Raises CannotStart."""
     logs = data_dir / "logs"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def make_directories(data_dir: Path) -> Path:
 
 @contextlib.contextmanager
 def only_run(data_dir: Path, tell: Callable[[str], None]) -> Iterator[int]:
-    """Hold the data directory's lock, and yield its descriptor. Raises CannotStart if another run holds it.
+    """Hold the data directory's lock and yield its descriptor. Raises CannotStart if another run holds it.
 
     Programs that inherit the descriptor hold the lock too: it is free when the last program of a run is gone, though
     the run itself was killed.
@@ -67,7 +67,7 @@ def only_run(data_dir: Path, tell: Callable[[str], None]) -> Iterator[int]:
 
 
 def check_ports(ports: Mapping[int, str], advice: str) -> None:
-    """`ports`: what each is for. Raises CannotStart with the advice for the first that is in use."""
+    """Check that ports are free; `ports` maps each to its purpose. Raises CannotStart for the first one in use."""
     for port, purpose in ports.items():
         for family, host in listening.THIS_HOST:
             try:

@@ -1,4 +1,4 @@
-"""Running several programs under one foreground process, and leaving none of them behind.
+"""Runs several programs under one foreground process, and ends all of them with it.
 
 Every program leads a session of its own, so that Ctrl-C reaches only us and we choose the order of the end. If we are
 killed, the kernel interrupts our programs; what their death leaves behind comes to us and ends with us.
@@ -25,11 +25,11 @@ LIBC = ctypes.CDLL(None)
 
 
 class StopRequested(Exception):
-    """Ctrl-C, SIGTERM, or the terminal is gone."""
+    """Somebody pressed Ctrl-C or sent SIGTERM, or the terminal is closed."""
 
 
 class ProgramEnded(Exception):
-    """A program that should run has ended."""
+    """A program ended that should still run."""
 
     def __init__(self, name: str, status: int | None, log: Path) -> None:
         super().__init__(name, status, log)
@@ -45,7 +45,7 @@ class ProgramEnded(Exception):
 
 @dataclass
 class Program:
-    """A running program. `process` is None for one that somebody else started and we only watch."""
+    """A running program. `process` is None for a program that another process started and we only watch."""
 
     name: str
     log: Path
@@ -55,7 +55,7 @@ class Program:
     patience: float = 10.0
 
     def signal_all(self, number: signal.Signals) -> None:
-        """To the whole session; before it is reaped, so that the number still means our program."""
+        """Signal the whole session. Only before the program is reaped: later its number may be another's."""
         if self.process and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
@@ -118,12 +118,12 @@ class Foreground:
         return program
 
     def watch(self, name: str, pid: int, log: Path) -> None:
-        """Take the end of somebody else's process for the end of a program of ours."""
+        """Watch a process that another process started, and treat its end like that of our programs."""
         self.programs.append(Program(name, log, os.pidfd_open(pid)))
         self._strangers.add(pid)
 
     def wait(self, seconds: float) -> None:
-        """Wait; raises ProgramEnded as soon as a program ends, StopRequested as soon as somebody asks."""
+        """Wait. Raises ProgramEnded as soon as a program ends, and StopRequested as soon as a stop signal arrives."""
         watched = {program.pidfd: program for program in self.programs}
         ready, _, _ = select.select([self._wakeup, *watched], [], [], seconds)
         self._drain_wakeups()
@@ -136,13 +136,13 @@ class Foreground:
                 raise ProgramEnded(program.name, status, program.log)
 
     def stop(self) -> None:
-        """End all programs, the last started first. A signal meanwhile kills them at once."""
+        """End all programs, the last started first. A signal during this kills the rest at once."""
         self._signals = 0
         while self.programs:
             self._end(self.programs.pop())
 
     def _end(self, program: Program) -> None:
-        """End a program and what is left of its session; already over is fine."""
+        """End a program and all processes of its session. The program may have ended already."""
         if program.process and program.process.returncode is None:
             if not self._signals:
                 signal.pidfd_send_signal(program.pidfd, program.stop_signal)  # reaps nothing, unlike send_signal()
@@ -152,7 +152,7 @@ class Foreground:
         os.close(program.pidfd)
 
     def _await(self, program: Program) -> None:
-        """Return when it has ended, when its time is over, or when a signal arrives."""
+        """Wait until the program has ended, its patience is over, or a signal arrives."""
         deadline = time.monotonic() + program.patience
         while not self._signals and (left := deadline - time.monotonic()) > 0:
             ready, _, _ = select.select([self._wakeup, program.pidfd], [], [], left)
@@ -191,5 +191,5 @@ class Foreground:
 
 
 def children() -> set[int]:
-    """Pids of our children, zombies and adopted ones included."""
+    """Return the pids of our children, including zombies and adopted processes."""
     return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}

@@ -1,4 +1,4 @@
-"""python -m devtools.embedded_postgres remove DATA_DIR...: what `make clean` does with the servers' directories."""
+"""python -m devtools.embedded_postgres remove DATA_DIR...: removes servers' directories; `make clean` calls it."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The operating system's account that the server runs under: ourselves, or an unprivileged one when we are root."""
+"""The account under which the server runs: our own, or an unprivileged one if we are root."""
 
 import os
 import pwd
@@ -24,7 +24,7 @@ class Account:
         return self.uid == os.geteuid()
 
     def popen_options(self) -> dict[str, Any]:
-        """What makes subprocess run a child under this account."""
+        """Return the options with which subprocess runs a child under this account."""
         return {} if self.is_me else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def own(self, path: Path) -> None:
@@ -33,7 +33,7 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
     def can_enter(self, directory: Path) -> bool:
-        """Whether the account may use what lies in `directory`: asked of the kernel, which knows ACLs and mounts."""
+        """Tell whether the account may use `directory`. Asks the kernel, which knows ACLs and mounts."""
         if self.is_me:
             return os.access(directory, os.X_OK)
         command = ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(directory)]
@@ -48,7 +48,7 @@ class Account:
 
 
 def server_account(cluster: Path) -> Account:
-    """Whoever owns the cluster already; else ourselves, or an unprivileged account for root."""
+    """Return the owner of an existing cluster; else our own account, or an unprivileged one if we are root."""
     uid = os.geteuid()
     owner = _owner(cluster)
     if uid != 0:

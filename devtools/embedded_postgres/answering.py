@@ -1,4 +1,4 @@
-"""Whether the server of a place answers, and waiting until it does."""
+"""Checks whether the server of a place answers, and waits until it does."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ PROGRESS_EVERY = 5.0
 
 
 def connect(where: Place) -> psycopg.Connection:
-    """To the database that is always there. Raises psycopg.OperationalError."""
+    """Connect to the database `postgres`, which always exists. Raises psycopg.OperationalError."""
     return psycopg.connect(
         host=str(where.sockets),
         port=place.PORT,
@@ -35,13 +35,13 @@ def connect(where: Place) -> psycopg.Connection:
 
 
 def answers(where: Place) -> bool:
-    """Whether the server on our socket is ours."""
+    """Tell whether the server on our socket serves our data directory."""
     answer = _answer(where)
     return answer is not None and _is_ours(answer, where)
 
 
 def wait_until_up(where: Place, runs: Callable[[], bool], *, needs_listener: bool = False) -> bool:
-    """True when it answers as ours; False when it has ended, or (`needs_listener`) never opens its socket."""
+    """Return True when our server answers, False when it has ended or (`needs_listener`) never opens its socket."""
     started = reported = heard = time.monotonic()
     while (answer := _answer(where)) is None:
         now = time.monotonic()
@@ -64,7 +64,7 @@ def wait_until_up(where: Place, runs: Callable[[], bool], *, needs_listener: boo
 
 
 def last_words(path: Path, start: int = 0) -> str:
-    """The line of the server's log (from byte `start`) that tells most."""
+    """Return the most telling line of the server's log, from byte `start` on."""
     try:
         with open(path, "rb") as file:
             file.seek(max(start, os.path.getsize(path) - 8192))
@@ -76,7 +76,7 @@ def last_words(path: Path, start: int = 0) -> str:
 
 
 def _answer(where: Place) -> Path | None:
-    """The data directory of the server on our socket."""
+    """Return the data directory of the server on our socket."""
     try:
         with connect(where) as connection:
             row = connection.execute("SHOW data_directory").fetchone()
@@ -86,7 +86,7 @@ def _answer(where: Place) -> Path | None:
 
 
 def _is_ours(data_directory: Path, where: Place) -> bool:
-    """Not so for a server whose directory was moved under it: it looks for its files where they were."""
+    """Tell whether it serves our directory. A server whose directory was moved uses the old path, so it does not."""
     try:
         return data_directory.samefile(where.cluster)
     except OSError:

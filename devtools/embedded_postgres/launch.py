@@ -1,4 +1,4 @@
-"""Making a cluster and starting a server on it, when none runs. The caller holds the place's locks."""
+"""Creates a cluster and starts a server on it, if none runs. The caller holds the place's locks."""
 
 import os
 import shutil
@@ -80,7 +80,7 @@ def _command(where: Place, binaries: Binaries, account: Account, settings: Mappi
 
 
 def _environment(cluster: Path) -> dict[str, str]:
-    """Nothing of ours: PG* variables would change the server, and it needs no secrets."""
+    """Return a minimal environment: PG* variables would change the server, and it needs no secrets."""
     environment = {"PATH": os.defpath, "LC_ALL": "C"}
     stale = postmaster.written_pid(cluster)
     if stale is not None:
@@ -91,7 +91,7 @@ def _environment(cluster: Path) -> dict[str, str]:
 
 
 def _make_cluster(where: Place, binaries: Binaries, account: Account) -> None:
-    """initdb under another name, then rename: a cluster is there as a whole or not at all."""
+    """Run initdb under another name, then rename, so that a cluster is never incomplete."""
     for unfinished in where.home.glob("unfinished-*"):
         shutil.rmtree(unfinished, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix="unfinished-", dir=where.home))

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def wait_for_last_user(lock: int, users: int) -> None:
-    """Return with both locks held, in the order in which everybody takes them."""
+    """Wait until no process uses the server. Returns with both locks held, taken in the order that all users follow."""
     while True:
         fcntl.flock(users, fcntl.LOCK_EX)
         fcntl.flock(users, fcntl.LOCK_UN)

@@ -1,4 +1,4 @@
-"""Where a server's files lie, and the address that follows from it.
+"""Finds where a server's files lie, and its address.
 
 data_dir/            ours, 0700 (0710 with the server account's group when we are root)
   lock  users        file locks: one starter or stopper at a time; everybody who uses the server
@@ -53,17 +53,17 @@ class Place:
 
     @property
     def url(self) -> str:
-        """Read alike by libpq and django-environ; the host is the socket's directory."""
+        """The address, in a form that libpq and django-environ read alike; the host is the socket's directory."""
         return f"postgres://{USER}@/{DATABASE}?host={quote(str(self.sockets))}&port={PORT}"
 
 
 def database_url(data_dir: Path) -> str:
-    """The address of the server of `data_dir`, whether or not it runs; touches nothing and never fails."""
+    """Return the address of the server of `data_dir`, whether or not it runs. Changes nothing and never fails."""
     return find(data_dir).url
 
 
 def find(data_dir: Path) -> Place:
-    """The place as the last start left it, or as the first start would like it."""
+    """Return the place of the last start, or the place that the first start would choose."""
     data_dir = Path(os.path.abspath(data_dir))
     try:
         location = json.loads(_location(data_dir).read_bytes())
@@ -76,7 +76,7 @@ def find(data_dir: Path) -> Place:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Create the directory, private, or say why it cannot be used."""
+    """Create the private directory. Raises EmbeddedPostgresError if it cannot be used."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if data_dir.stat().st_uid == os.geteuid():
@@ -91,7 +91,7 @@ def make_data_dir(data_dir: Path) -> None:
 
 
 def settle(place: Place, account: Account) -> Place:
-    """Make home and socket directory ready for `account`, elsewhere if need be, and write down where.
+    """Prepare home and socket directory for `account`, outside `data_dir` if necessary, and store where they are.
 
     Call it under the lock.
     """
@@ -153,7 +153,7 @@ def _sockets(home: Path, last: Path, account: Account) -> Path:
 
 
 def _fits_socket(directory: Path) -> bool:
-    """libpq reads a comma as the end of one host and the beginning of the next."""
+    """Tell whether a socket can lie here: the path is short, and has no comma, which separates hosts in libpq."""
     return len(os.fsencode(directory / SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(directory)
 
 

@@ -1,4 +1,4 @@
-"""The server's processes as the kernel knows them: never one whose pid was merely written in a file.
+"""Finds the server's processes by asking the kernel: a pid in a file may be another process's by now.
 
 A process is ours if it is called `postgres` and works in our cluster: PostgreSQL's processes never leave their data
 directory. A zombie works nowhere, and a reused pid somewhere else.
@@ -16,13 +16,13 @@ WITHOUT_CLIENTS = ((signal.SIGINT, 60.0), *WITHOUT_CHECKPOINT)
 
 
 def postmaster(cluster: Path) -> int | None:
-    """The pid of the running server of `cluster`."""
+    """Return the pid of the running server of `cluster`."""
     pid = written_pid(cluster)
     return pid if pid is not None and is_ours(pid, cluster) else None
 
 
 def written_pid(cluster: Path) -> int | None:
-    """The pid in postmaster.pid, whoever has it now."""
+    """Return the pid in postmaster.pid, which may be another process's by now."""
     try:
         return int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
@@ -39,12 +39,12 @@ def is_ours(pid: int, cluster: Path) -> bool:
 
 
 def all_of(cluster: Path) -> list[int]:
-    """Every process of the cluster, those that outlived a killed postmaster included."""
+    """Return every process of the cluster, including those that outlived a killed postmaster."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and is_ours(int(name), cluster)]
 
 
 def stop(pid: int, cluster: Path, ways: Sequence[tuple[signal.Signals, float]] = WITHOUT_CLIENTS) -> bool:
-    """End a process of the cluster, one way after the other; whether the first was enough."""
+    """End a process of the cluster, with one signal after the other. Returns whether the first was enough."""
     for number, patience in ways:
         if _signal_and_wait(pid, cluster, number, patience):
             return number is ways[0][0]
@@ -52,7 +52,7 @@ def stop(pid: int, cluster: Path, ways: Sequence[tuple[signal.Signals, float]] =
 
 
 def _signal_and_wait(pid: int, cluster: Path, number: signal.Signals, patience: float) -> bool:
-    """Signal a process of the cluster; whether it is gone within `patience` seconds (a stranger's pid is gone)."""
+    """Signal a process of the cluster. Returns whether it is gone after `patience` seconds."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:

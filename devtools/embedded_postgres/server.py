@@ -1,4 +1,4 @@
-"""Starting the server of a data directory, attaching to it, leaving it."""
+"""Starts the server of a data directory, attaches to it, and stops it after its last user."""
 
 import logging
 import shutil
@@ -24,7 +24,7 @@ LOCK_DEADLINE = 330.0  # seconds: whoever holds the lock may be waiting for a re
 
 @dataclass
 class Server:
-    """A running server that this process uses; `stop()` says that it no longer does."""
+    """A running server that this process uses until `stop()`."""
 
     url: str
     started_here: bool
@@ -41,7 +41,7 @@ class Server:
         return self.place.log
 
     def stop(self) -> bool:
-        """Leave the server; stop it unless another process uses it. Returns whether it is down; safe to call twice."""
+        """Stop the server unless another process uses it. Returns whether it is down. May be called twice."""
         with FileLock(self.place.lock) as lock:
             lock.acquire(deadline=LOCK_DEADLINE)
             self._use.release()
@@ -62,7 +62,7 @@ class Server:
 
 
 def is_running(data_dir: Path) -> bool:
-    """Whether the server of `data_dir` answers."""
+    """Tell whether the server of `data_dir` answers."""
     return answers(place.find(data_dir))
 
 
@@ -109,7 +109,7 @@ def remove(data_dir: Path) -> None:
 
 
 def _comes_up(where: Place) -> bool:
-    """Wait for a server that runs but does not answer yet; end it and its remains if it never will."""
+    """Wait for a server that runs but does not answer yet. Ends it and its processes if it never does."""
     pid = postmaster.postmaster(where.cluster)
     if pid is not None:
         if wait_until_up(where, lambda: postmaster.is_ours(pid, where.cluster), needs_listener=True):

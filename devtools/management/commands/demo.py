@@ -1,4 +1,4 @@
-"""manage.py demo: one call through the running service, and how long each step of it took. `make demo` calls it."""
+"""manage.py demo: makes one call through the running service and prints the time of each step (`make demo`)."""
 
 import time
 import uuid
@@ -82,7 +82,7 @@ class Command(BaseCommand):
         return result
 
     def _print_timeline(self, lead: dict[str, Any]) -> None:
-        """The session's own times, as the service recorded them, from the claim on."""
+        """Print the times that the service recorded for the session, counted from the claim."""
         session = lead["session"] or {}
         claimed = session.get("claimed_at")
         if claimed:
@@ -112,7 +112,7 @@ def new_lead() -> dict[str, Any]:
 
 
 def wait_until_finished(service: DevService, lead_id: str, deadline: float) -> dict[str, Any]:
-    """Raises Refused if the lead is not FINISHED within `deadline` seconds."""
+    """Poll the lead until it is FINISHED. Raises Refused if that takes more than `deadline` seconds."""
     until = time.monotonic() + deadline
     while True:
         lead = service.get(f"{API}/leads/{lead_id}")

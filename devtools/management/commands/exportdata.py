@@ -1,4 +1,4 @@
-"""manage.py exportdata: the whole database in one file, to back it up or to move it to another server."""
+"""manage.py exportdata: writes the whole database to one file, for a backup or a move to another server."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from pools.models import Pod
 class Command(BaseCommand):
     help = (
         "Write the whole database (of DATABASE_URL, or the embedded one, which is started for it) into one file, by "
-        "pg_dump: leads, templates, tokens' hashes, sessions. It is private: 0600, and no place for it is public. "
+        "pg_dump: leads, templates, tokens' hashes, sessions. The file is private (mode 0600): keep it so. "
         "`manage.py importdata` reads it into an empty database."
     )
     requires_system_checks = []
@@ -44,7 +44,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _database() -> Iterator[None]:
-    """The embedded one runs only while somebody uses it."""
+    """Start the embedded server for the block, unless DATABASE_URL names another database."""
     if settings.DATABASE_URL:
         yield
         return

@@ -1,4 +1,4 @@
-"""manage.py importdata: what exportdata has written, into the empty database of DATABASE_URL."""
+"""manage.py importdata: restores a file of exportdata into the empty database of DATABASE_URL."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -14,8 +14,8 @@ from devtools.database_dump import DumpFailed, restore
 
 class Command(BaseCommand):
     help = (
-        "Read a file of `manage.py exportdata` into the database of DATABASE_URL, which has to be empty; all of it or "
-        "nothing. Then the migrations that it lacks are applied."
+        "Read a file of `manage.py exportdata` into the empty database of DATABASE_URL, in one transaction. "
+        "Then apply the migrations that it lacks."
     )
     requires_system_checks = []
 

@@ -1,4 +1,4 @@
-"""manage.py rundev: everything that development needs, under one foreground command. `make run` calls it."""
+"""manage.py rundev: starts everything that development needs, under one foreground command. `make run` calls it."""
 
 import contextlib
 import io
@@ -24,7 +24,7 @@ from common.display import counted
 from devtools import dev_secret_key, embedded_postgres, preflight
 from devtools.dev_service import DevService, write_dev_file
 from devtools.log_follower import LogFollower, tail
-from devtools.pool_levels import AGENTS, ROOMS, PoolLevels, level
+from devtools.pool_status import AGENTS, ROOMS, PoolStatus, ready_of
 from devtools.processes import Foreground, ProgramEnded, StopRequested
 from devtools.sandbox import SANDBOX_API_KEY
 from pools.models import AgentProcess, Room
@@ -80,7 +80,7 @@ class Command(BaseCommand):
             raise
 
     def _run(self, foreground: Foreground, began: float) -> None:
-        """Start the programs and stay until one ends (ProgramEnded) or somebody asks (StopRequested)."""
+        """Start the programs and wait. Raises ProgramEnded when one ends, StopRequested on Ctrl-C or SIGTERM."""
         if settings.DATABASE_URL:
             self._wait_for_database(foreground)
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
@@ -98,13 +98,13 @@ class Command(BaseCommand):
         gunicorn = foreground.start("gunicorn", [sys.executable, "-m", "gunicorn"], environment, patience=15)
         service = self._seed()
         followers = [LogFollower(runpools.log), LogFollower(gunicorn.log)]
-        levels = self._wait_until_ready(foreground, service, followers)
+        pools = self._wait_until_ready(foreground, service, followers)
         service.close()
-        self._print_table(service, levels, time.monotonic() - began)
+        self._print_table(service, pools, time.monotonic() - began)
         while True:
             self._show_news(followers)
             foreground.wait(0.1)
-            if not _is_read(sys.stdout.fileno()):
+            if not _is_terminal_open(sys.stdout.fileno()):
                 raise StopRequested
 
     def _say(self, text: str) -> None:
@@ -127,7 +127,7 @@ class Command(BaseCommand):
 
     @contextlib.contextmanager
     def _postgres(self) -> Iterator[embedded_postgres.Server | None]:
-        """The embedded server, stopped afterwards unless somebody else uses it; none with DATABASE_URL."""
+        """Run the embedded server, unless DATABASE_URL is set. Stops it afterwards unless another process uses it."""
         if settings.DATABASE_URL:
             self.which_postgres = "the one of DATABASE_URL"
             yield None
@@ -160,13 +160,13 @@ class Command(BaseCommand):
                 return
 
     def _forget_rooms_of_earlier_sandboxes(self) -> None:
-        """A sandbox keeps its rooms in memory; warm ones of the last run would fail the first calls of this one."""
+        """Retire the last run's rooms: the sandbox keeps rooms in memory, so this run's sandbox does not know them."""
         address = self.sandbox_url if settings.DATABASE_URL else "http://127.0.0.1:"
         for room in Room.objects.available().filter(url__startswith=address):
             room.end("sandbox_gone")
 
     def _environment(self) -> dict[str, str]:
-        """Ours, and what the programs must agree on. Keys travel here, never as arguments."""
+        """Return the environment of the programs. Keys are passed here and never as arguments."""
         environment = os.environ | {
             "DATA_DIR": str(settings.DATA_DIR),
             "PORT": str(self.port),
@@ -187,7 +187,7 @@ class Command(BaseCommand):
     # --- after the start ---------------------------------------------------------------------------------
 
     def _seed(self) -> DevService:
-        """Make what a developer needs in the database and write it to dev.json; an earlier run's values are kept."""
+        """Create the template, the admin and the token, and write dev.json. Keeps the values of an earlier run."""
         file = settings.DATA_DIR / "dev.json"
         answer = io.StringIO()
         # force: with DATABASE_URL too, whoever says `make run` wants a development database.
@@ -202,38 +202,38 @@ class Command(BaseCommand):
 
     def _wait_until_ready(
         self, foreground: Foreground, service: DevService, followers: list[LogFollower]
-    ) -> PoolLevels:
+    ) -> PoolStatus:
         slow = time.monotonic() + SLOW_START
         while True:
-            levels = PoolLevels.of(service, settings.POD_NAME)
-            if self._are_full(levels) or time.monotonic() > slow:
-                return levels
+            pools = PoolStatus.of(service, settings.POD_NAME)
+            if self._are_full(pools) or time.monotonic() > slow:
+                return pools
             self._show_news(followers)
             foreground.wait(0.1)
 
-    def _print_table(self, service: DevService, levels: PoolLevels, seconds: float) -> None:
+    def _print_table(self, service: DevService, pools: PoolStatus, seconds: float) -> None:
         logs = _shown(settings.DATA_DIR / "logs")
         rows = [
             ("API", service.url),
             ("documentation", f"{service.url}/docs"),
             ("admin", f"{service.url}/admin/  (name and password: {_shown(settings.DATA_DIR / 'dev.json')})"),
-            ("agent processes", f"{service.url}{AGENTS}  {level(levels.agents)}"),
-            ("rooms", f"{service.url}{ROOMS}  {level(levels.rooms)}"),
+            ("agent processes", f"{service.url}{AGENTS}  {ready_of(pools.agents)}"),
+            ("rooms", f"{service.url}{ROOMS}  {ready_of(pools.rooms)}"),
             ("runpools", f"http://127.0.0.1:{self.health_port}/health/ready"),
             ("Daily", self._which_daily()),
             ("PostgreSQL", self.which_postgres),
             ("logs", f"{logs}/runpools.log, gunicorn.log" + (", sandbox.log" if self.with_sandbox else "")),
         ]
-        self._say(f"\n{'Ready' if self._are_full(levels) else 'Started'} after {seconds:.1f} s\n")
+        self._say(f"\n{'Ready' if self._are_full(pools) else 'Started'} after {seconds:.1f} s\n")
         for name, value in rows:
             self._say(f"  {name:<16} {value}")
         self._say("\nIn another terminal: make demo. Sessions are shown here. Ctrl-C stops everything.")
         self._say(f"\nTalk to it: {service.url}/talk\n")
-        if not self._are_full(levels):
-            self._warn(f"The pools are not full yet: {levels.why_not_full()}\n")
+        if not self._are_full(pools):
+            self._warn(f"The pools are not full yet: {pools.why_not_full()}\n")
 
-    def _are_full(self, levels: PoolLevels) -> bool:
-        return levels.are_full(settings.VOICE_AGENT_POOL_SIZE, settings.DAILY_ROOM_POOL_SIZE)
+    def _are_full(self, pools: PoolStatus) -> bool:
+        return pools.are_full(settings.VOICE_AGENT_POOL_SIZE, settings.DAILY_ROOM_POOL_SIZE)
 
     def _which_daily(self) -> str:
         if self.with_sandbox:
@@ -251,7 +251,7 @@ class Command(BaseCommand):
 
 
 def calls_going_on() -> int:
-    """0 as well where the database does not say."""
+    """Return the number of calls in progress, or 0 if the database does not answer."""
     try:
         return AgentProcess.objects.in_use().count()
     except DatabaseError:
@@ -271,13 +271,13 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _is_read(output: int) -> bool:
-    """Whether anybody can still see what we write: the kernel's SIGHUP goes to the shell, which may keep it."""
+def _is_terminal_open(output: int) -> bool:
+    """Tell whether the terminal still exists: the kernel sends SIGHUP to the shell, which may not pass it on."""
     poll = select.poll()
     poll.register(output, 0)
     return not poll.poll(0)
 
 
 def _shown(path: Path) -> str:
-    """Short, if it lies where we are."""
+    """Return the path relative to the working directory, if it lies below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

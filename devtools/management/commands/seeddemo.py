@@ -1,4 +1,4 @@
-"""manage.py seeddemo: what `make run` and `make demo` need in a development database."""
+"""manage.py seeddemo: creates what `make run` and `make demo` need in a development database."""
 
 import json
 import secrets
@@ -28,8 +28,8 @@ CONFIGURATIONS = {
 
 class Command(BaseCommand):
     help = (
-        "Makes the template `demo` (reseller demo, merchant demo), the superuser `admin` and an admin's API token, and "
-        'prints {"token", "admin_user", "admin_password"} as JSON. Running it again changes nothing that works.'
+        "Create the template `demo` (reseller demo, merchant demo), the superuser `admin` and an admin's API token. "
+        'Print {"token", "admin_user", "admin_password"} as JSON. Another run keeps a token and a password that work.'
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--force",
             action="store_true",
-            help="seed the database of DATABASE_URL too, which gets an administrator by this",
+            help="also seed the database of DATABASE_URL; this creates an administrator in it",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -63,7 +63,7 @@ class Command(BaseCommand):
 
 
 def _read(path: Path | None) -> dict[str, Any]:
-    """An absent or damaged file is no earlier run."""
+    """Return the values of an earlier run; none if the file is absent or damaged."""
     try:
         values = json.loads(path.read_text()) if path else {}
     except (OSError, ValueError):

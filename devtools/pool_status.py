@@ -10,15 +10,15 @@ ROOMS = "/agent/voice/automatic/pool/rooms/status"
 
 
 @dataclass
-class PoolLevels:
-    """What the endpoints said when they were last asked; None: no answer."""
+class PoolStatus:
+    """The last answers of the status endpoints; None: no answer."""
 
     agents: dict[str, Any] | None = None
     rooms: dict[str, Any] | None = None
     problem: str = ""
 
     @classmethod
-    def of(cls, service: DevService, pod: str) -> "PoolLevels":
+    def of(cls, service: DevService, pod: str) -> "PoolStatus":
         try:
             return cls(service.get(AGENTS, pod=pod), service.get(ROOMS, pod=pod))
         except (NoService, Refused) as exc:  # not up yet, or the pod has not made its row
@@ -32,9 +32,9 @@ class PoolLevels:
     def why_not_full(self) -> str:
         if not self.agents or not self.rooms:
             return self.problem
-        counts = f"agent processes {level(self.agents)}, rooms {level(self.rooms)}"
+        counts = f"agent processes {ready_of(self.agents)}, rooms {ready_of(self.rooms)}"
         return "; ".join([counts, *self.agents["reasons"]])
 
 
-def level(status: dict[str, Any] | None) -> str:
+def ready_of(status: dict[str, Any] | None) -> str:
     return f"{status['available']} of {status['pool_size']} ready" if status else ""
