@@ -86,7 +86,7 @@ def get_presence(call: Call) -> Any:
 
 
 def get_room_presence(call: Call) -> Any:
-    """For a room that does not exist and has nobody inside: 404 (Daily's answer is unknown)."""
+    """Answer 404 for a room that does not exist and has nobody inside (Daily's answer is unknown)."""
     name, now = call.params["name"], call.world.clock.now()
     present = [p for p in _seen(call) if p.room_name == name]
     if not present:
@@ -104,7 +104,7 @@ def _seen(call: Call) -> list[Participant]:
 
 
 def eject(call: Call) -> Any:
-    """Throw people out of a room in which a meeting is going on; ids of nobody are no error."""
+    """Eject participants from a room with a meeting. Unknown ids are no error."""
     world, name, body = call.world, call.params["name"], call.json()
     unknown = [key for key in body if key not in ("ids", "user_ids", "ban")]
     if unknown:

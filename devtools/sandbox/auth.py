@@ -1,4 +1,4 @@
-"""Who may ask: Daily's Bearer check, with its two different refusals, and the names that the sandbox answers to."""
+"""Checks requests: Daily's Bearer check with its two different errors, and the host names that the sandbox accepts."""
 
 import hmac
 from ipaddress import ip_address
@@ -8,7 +8,7 @@ from devtools.sandbox.errors import DailyError
 
 
 def bearer(authorization: str) -> str:
-    """What follows "Bearer "; a missing or malformed header is a 400 at Daily, not a 401."""
+    """Return what follows "Bearer ". A missing or malformed header is a 400 at Daily, not a 401."""
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() != "bearer" or not key or key != key.strip() or " " in key:
         raise DailyError(400, "authorization-header-error", "bad Authorization header format")

@@ -43,7 +43,7 @@ class JoinRequest:
 
 
 class Outbox:
-    """Events on their way to one WebSocket. A client that does not read loses its connection, not our memory."""
+    """Events on their way to one WebSocket. A client that does not read them loses its connection."""
 
     def __init__(self, request: web.Request) -> None:
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(MAX_WAITING_EVENTS)
@@ -57,7 +57,7 @@ class Outbox:
                 self._request.transport.abort()
 
     async def drain(self, socket: web.WebSocketResponse) -> None:
-        """Send until the last event, None, has come."""
+        """Send events until None, the last one, arrives."""
         while (event := await self._events.get()) is not None:
             await socket.send_json(event)
 
@@ -133,7 +133,7 @@ def _gone(world: World, socket: web.WebSocketResponse, me: Participant) -> None:
 
 
 async def _receive(world: World, socket: web.WebSocketResponse, me: Participant) -> None:
-    """Pass messages on until the connection is closed, in order or not."""
+    """Pass messages on until the connection is closed, properly or not."""
     async for message in socket:
         if message.type is WSMsgType.TEXT and me.media and world.presence.find(me.id) is me:
             _take(world, me, message.data)
@@ -179,7 +179,7 @@ async def _first_message(socket: web.WebSocketResponse) -> JoinRequest:
 
 
 def _who(wanted: object) -> tuple[str | None, str | None]:
-    """The meeting token and the user's name out of a join request."""
+    """Return the meeting token and the user's name of a join request."""
     if not isinstance(wanted, dict):
         raise invalid_request("a join should be an object")
     token, user_name = wanted.get("token"), wanted.get("user_name")
@@ -207,7 +207,7 @@ def add_caller(call: Call) -> Any:
 
 
 def remove_caller(call: Call) -> Any:
-    """Let a simulated caller leave, by the API key or by the token with which it joined."""
+    """Make a simulated caller leave. Needs the API key or the token with which the caller joined."""
     given, caller = bearer(call.authorization), call.world.presence.find(call.params["id"])
     own_token = caller is not None and caller.token is not None and same(caller.token, given)
     if not own_token and not same(call.world.options.api_key, given):
@@ -219,7 +219,7 @@ def remove_caller(call: Call) -> Any:
 
 
 def _listen_to_nothing(event: dict[str, Any] | None) -> None:
-    """Simulated callers hear no events."""
+    """Ignore events: simulated callers receive none."""
 
 
 JOIN_PATTERN = "/sandbox/rooms/{name}/join"

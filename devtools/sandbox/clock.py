@@ -1,4 +1,4 @@
-"""The sandbox's own time: rooms, tokens, rate limits and stays are judged by it, latency is not."""
+"""The sandbox's own clock, for rooms, tokens, rate limits and stays. Latency uses real time."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints, all below /sandbox and with the API key: look inside, set the scene, break things."""
+"""The sandbox's own endpoints, below /sandbox, with the API key: they show its state, change settings, add faults."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def get_rooms(call: Call) -> Any:
 
 
 def get_participants(call: Call) -> Any:
-    """Who is in a room at this moment, whatever the presence endpoints' lag."""
+    """Return who is in a room now, without the lag of the presence endpoints."""
     call.world.tick()
     room, _ = call.world.rooms.find(call.params["name"])
     if room is None:
@@ -31,7 +31,7 @@ def get_participants(call: Call) -> Any:
 
 
 def get_everybody(call: Call) -> Any:
-    """As `get_participants`, of all rooms: name -> participants."""
+    """Return the participants of all rooms: name -> participants."""
     call.world.tick()
     rooms: dict[str, list[Any]] = {}
     for participant in call.world.presence.everybody():
@@ -69,7 +69,7 @@ def set_latency(call: Call) -> Any:
 
 
 def set_clock(call: Call) -> Any:
-    """`{"offset_s"}` (against the real time) or `{"advance_s"}` (further than now)."""
+    """`{"offset_s"}` (relative to real time) or `{"advance_s"}` (relative to the sandbox's time)."""
     body = _known(call, "offset_s", "advance_s")
     clock = call.world.clock
     offset = clock.offset + _number(body, "advance_s", -MAX_OFFSET_SECONDS, MAX_OFFSET_SECONDS, default=0.0)
@@ -119,7 +119,7 @@ def _group_changes(groups: object, known: set[str]) -> dict[str, tuple[int, floa
 
 
 def change_key(call: Call) -> Any:
-    """`{"api_key"}`: the new one, at least 16 characters; this call still needs the old one."""
+    """`{"api_key"}`: the new key, at least 16 characters. This call itself needs the old key."""
     key = _known(call, "api_key").get("api_key")
     if not isinstance(key, str) or not key.isascii() or len(key) < 16:
         raise invalid_request("api_key should be a string of at least 16 ASCII characters")

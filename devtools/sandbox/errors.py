@@ -1,4 +1,4 @@
-"""What the sandbox refuses, in Daily's words.
+"""The errors of the sandbox, with Daily's texts.
 
 DailyError      an answer of the REST API that is not 200
 JoinRefused     a participant who may not join
@@ -29,7 +29,7 @@ def no_such_room(name: str, **extra: Any) -> DailyError:
 
 
 def rate_limited(retry_after: float | None = None) -> DailyError:
-    """`retry_after` seconds become a header, which Daily does not document and the sandbox sends on request only."""
+    """Return a 429. `retry_after` seconds become a header: Daily documents none, the sandbox sends it on request."""
     error = DailyError(429, "rate-limit-error")
     if retry_after is not None:
         error.headers["Retry-After"] = str(max(1, round(retry_after)))
@@ -37,7 +37,7 @@ def rate_limited(retry_after: float | None = None) -> DailyError:
 
 
 def shown(value: object) -> str:
-    """A caller's value as an error text repeats it, bounded."""
+    """Return a value as an error text repeats it, shortened."""
     return (value if isinstance(value, str) else repr(value))[:200]
 
 
@@ -57,5 +57,5 @@ class JoinRefused(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status where a join is asked for by a plain request."""
+        """The HTTP status where a plain request asks to join."""
         return self.STATUS.get(self.type, 403)

@@ -1,4 +1,4 @@
-"""Faults on demand: which calls fail next, how, and how many times."""
+"""Faults on demand: which of the next calls fail, how, and how many times."""
 
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -43,7 +43,7 @@ class Fault:
         return self.method in ("*", method) and (self.path == route or fnmatchcase(path, self.path))
 
     def error(self) -> DailyError:
-        """The answer of a fault that has one."""
+        """Return the error answer of this fault, for kinds that answer."""
         if self.kind == "wrong_key":
             return DailyError(401, "authentication-error")
         error = DailyError(int(self.kind), STATUS_ERRORS[self.kind])
@@ -58,7 +58,7 @@ class Faults:
         self._ids = count(1)
 
     def add(self, wanted: dict[str, Any]) -> Fault:
-        """A fault from a control request; a wrong one is a DailyError."""
+        """Add the fault of a control request. Raises DailyError for a wrong one."""
         unknown = set(wanted) - {"kind", "method", "path", "times", "retry_after"}
         if unknown:
             raise invalid_request(f"unknown parameter {quoted(min(unknown))}")
@@ -80,7 +80,7 @@ class Faults:
         return fault
 
     def take(self, method: str, path: str, route: str) -> Fault | None:
-        """The oldest fault that this call meets, counted; one that has been met `times` times is gone."""
+        """Return the oldest fault that applies to this call, and count it. After `times` calls a fault is removed."""
         for fault in self._rules.values():
             if fault.matches(method, path, route):
                 fault.hits += 1

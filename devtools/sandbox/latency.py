@@ -1,4 +1,4 @@
-"""How long a call takes: Daily as measured by others from India, scaled.
+"""How long a call takes: Daily's times as published measurements from India show them, scaled.
 
 A call on a warm connection takes ~240 ms at the median (one round trip and the work) with a log-normal tail
 that reaches ~400 ms at the 99th percentile. A new connection costs ~680 ms more (TCP and TLS: three round
@@ -26,11 +26,11 @@ class Latency:
         self.connect_ms = call_ms * CONNECT_MS / CALL_MS if connect_ms is None else connect_ms
 
     def draw(self) -> float:
-        """Seconds that the next call takes, its connection's set-up not included."""
+        """Return the seconds that the next call takes, without the set-up of its connection."""
         if not self.call_ms:
             return 0.0
         return random.lognormvariate(math.log(self.call_ms), _SIGMA) / 1000
 
     def connect(self) -> float:
-        """Seconds that a new connection takes."""
+        """Return the seconds that a new connection takes."""
         return self.connect_ms / 1000

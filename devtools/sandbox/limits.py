@@ -59,7 +59,7 @@ class LimitSettings:
 
 
 class RateLimits:
-    """The windows of the one API key that the sandbox has."""
+    """All windows: the sandbox has one API key."""
 
     def __init__(self, settings: LimitSettings) -> None:
         self.settings = settings
@@ -74,12 +74,12 @@ class RateLimits:
         return self._windows[key].call(now, enforced=self.settings.enabled)
 
     def change(self, group: str, limit: int, seconds: float) -> None:
-        """A new limit for a group. Calls that were counted are forgotten, its counters start again."""
+        """Set a new limit for a group. Its counted calls and its counters start from zero."""
         self.groups[group] = (limit, seconds)
         self._windows = {key: window for key, window in self._windows.items() if key[0] != group}
 
     def counts(self) -> list[dict[str, Any]]:
-        """One entry a window in use: its limit, the calls refused and the most in any span, offered and accepted."""
+        """Return an entry per window: its limit, refused calls, and the most calls offered and accepted in any span."""
         return [
             {
                 "group": group,

@@ -1,4 +1,4 @@
-"""What a browser gets: the page of a room, with which one can talk to its bot, and its files."""
+"""Serves the page of a room, on which a person can talk to its bot, and the page's files."""
 
 import html
 from functools import cache
@@ -20,17 +20,17 @@ _HEADERS = {
 
 
 def room_page(name: str) -> web.Response:
-    """Whether the room exists, and whether one may join, the page finds out when it joins: as at Daily."""
+    """Return the page. It finds out whether the room exists and may be joined when it joins, as at Daily."""
     return _page(_read("room.html").replace("{name}", html.escape(name)), "text/html")
 
 
 def hint_page() -> web.Response:
-    """At `/`, for who opens the sandbox's address in a browser."""
+    """Return the page at `/`, for people who open the sandbox's address in a browser."""
     return _page(_read("hint.html"), "text/html")
 
 
 def page_file(name: str) -> web.Response | None:
-    """None: there is no such file."""
+    """Return a file of the page, or None if it does not exist."""
     path = _DIRECTORY / Path(name).name
     if path.suffix not in _TYPES or not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Telephones that rooms dial out to. What a phone does is a script; state only, time is an argument.
+"""Phones that rooms dial out to. A script says what a phone does. State only: time is an argument.
 
     dialled -> connected (it rings; the phone is a participant) -> answered -> hung up
            \\-> error (busy, no answer, failed), or stopped by us
@@ -35,7 +35,7 @@ BEHAVIOURS = ("answer", *ERRORS)
 
 @dataclass(frozen=True)
 class Script:
-    """What a phone does `after_s` seconds; one that answers hangs up `talk_s` later, or never (None)."""
+    """What a phone does after `after_s` seconds. One that answers hangs up `talk_s` seconds later, or never (None)."""
 
     behaviour: str = "answer"
     after_s: float = 1.0
@@ -59,13 +59,13 @@ class Script:
 
     @property
     def rings(self) -> bool:
-        """Whether the line is established at all before its end."""
+        """Whether the phone rings before the dial ends."""
         return self.behaviour in ("answer", "no_answer", "rings_out")
 
 
 @dataclass(eq=False)
 class Dial:
-    """One call to one phone. `events`: what has been told of it, in order."""
+    """One call to one phone. `events`: its events so far, in order."""
 
     room: Room
     destination: str
@@ -93,7 +93,7 @@ class Dial:
 
 
 class Phones:
-    """All telephones that can be dialled, and every dial there was."""
+    """All phones that can be dialled, and all dials so far."""
 
     def __init__(self, presence: Presence, domain_id: str, tell: Tell) -> None:
         self._presence = presence
@@ -109,11 +109,11 @@ class Phones:
     # --- reading -------------------------------------------------------------------------------------------
 
     def all(self) -> list[Dial]:
-        """Every dial that is remembered, oldest first."""
+        """Return every dial that is kept, oldest first."""
         return sorted([*self._past, *self._current.values()], key=lambda dial: dial.dialled_at)
 
     def counts(self) -> dict[str, Any]:
-        """`twice`: destinations that were dialled more than once."""
+        """Return counters; `twice` counts destinations that were dialled more than once."""
         return {
             "dialled": self.dialled.total(),
             "current": len(self._current),
@@ -124,7 +124,7 @@ class Phones:
     # --- dialling ------------------------------------------------------------------------------------------
 
     def set_script(self, destination: str | None, script: Script) -> None:
-        """For one phone, or for all that have none of their own."""
+        """Set the script of one phone, or of all phones without their own."""
         if destination is None:
             self.usual = script
         elif len(self.scripts) >= MAX_SCRIPTS and destination not in self.scripts:
@@ -133,7 +133,7 @@ class Phones:
             self.scripts[destination] = script
 
     def start(self, room: Room, wanted: dict[str, Any], now: float) -> Dial:
-        """Dial out of a room in which somebody is. Refusals are DailyErrors."""
+        """Dial out of a room with at least one participant. Raises DailyError."""
         destination = _destination(wanted)
         user_id, name = _text(wanted, "userId", USER_ID_CHARS), _text(wanted, "displayName", 256)
         caller_id = _text(wanted, "callerId", 128)
@@ -158,7 +158,7 @@ class Phones:
         return dial
 
     def stop(self, room: Room, id: str, now: float) -> None:
-        """Hang up for them."""
+        """Hang up the dial."""
         dial = self._current.get(id)
         if dial is None or dial.room.id != room.id:
             raise DailyError(404, "not-found", "No session running")
@@ -194,7 +194,7 @@ class Phones:
             self._end(dial, now, error=ERRORS[dial.script.behaviour])
 
     def _end(self, dial: Dial, now: float, error: str | None = None) -> None:
-        """An error is the last event of its dial."""
+        """End a dial. An error is its last event."""
         dial.over = True
         self._past.append(self._current.pop(dial.id))
         self._happen(dial, "stopped" if error is None else "error", now, error)

@@ -1,4 +1,4 @@
-"""Daily's dial-out endpoints, and the sandbox's own for what phones do."""
+"""Daily's dial-out endpoints, and the sandbox's own ones that script phones."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ START_PARAMETERS = (
 
 
 def start_dialout(call: Call) -> Any:
-    """The answer's `ok` is a text, as documented."""
+    """Dial a phone. The answer's `ok` is a string, as documented."""
     body = _known(call, START_PARAMETERS)
     world = call.world
     world.tick()
@@ -40,7 +40,7 @@ def stop_dialout(call: Call) -> Any:
 
 
 def _room(call: Call) -> Room:
-    """Daily speaks of the meeting in it: one that has expired is over."""
+    """Return the room. An expired room is an error: Daily says that its meeting is over."""
     room, expired = call.world.rooms.find(call.params["name"])
     if room is None or expired:
         raise no_such_room(call.params["name"])
@@ -59,7 +59,7 @@ def _known(call: Call, parameters: tuple[str, ...]) -> dict[str, Any]:
 
 
 def get_dials(call: Call) -> Any:
-    """Every dial with its events so far."""
+    """Return every dial with its events so far."""
     call.world.tick()
     return {"dials": [dial.as_json() for dial in call.world.phones.all()]}
 
@@ -71,7 +71,7 @@ def set_usual(call: Call) -> Any:
 
 
 def set_phone(call: Call) -> Any:
-    """The same for one number (or sip: address)."""
+    """`{"behaviour"?, "after_s"?, "talk_s"?}` for one number (or sip: address)."""
     call.world.phones.set_script(call.params["destination"], Script.from_json(call.json()))
     return {}
 

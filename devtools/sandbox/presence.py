@@ -1,4 +1,4 @@
-"""Who is in which room. State only: time is an argument, and what a participant is told goes through `deliver`.
+"""Who is in which room. State only: time is an argument, and events go to participants through `deliver`.
 
 A meeting begins with the first join of a room and ends with the last leave. When somebody has to go (`eject_at`)
 is settled at the join and not changed by later changes of the room, as measured at Daily.
@@ -56,7 +56,7 @@ class Participant:
         return {**event, "media": True} if self.media else event
 
     def as_presence(self, now: float) -> dict[str, Any]:
-        """The object of Daily's presence endpoints."""
+        """Return the object of Daily's presence endpoints."""
         joined = datetime.fromtimestamp(self.joined_at, UTC).isoformat(timespec="milliseconds")
         return {
             "room": self.room_name,
@@ -69,7 +69,7 @@ class Participant:
         }
 
     def as_webhook(self) -> dict[str, Any]:
-        """The payload of Daily's `participant.*` webhooks; of somebody who has left, with the duration."""
+        """Return the payload of Daily's `participant.*` webhooks, with the duration for a participant who left."""
         payload = {
             "room": self.room_name,
             "user_id": self.user_id or self.id,
@@ -94,7 +94,7 @@ class Meeting:
 
 
 class Presence:
-    """All meetings, by room id; a room that was deleted and made again is another room."""
+    """All meetings by room id. A room that is deleted and created again has a new id."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell_webhooks = tell
@@ -124,7 +124,7 @@ class Presence:
         return set(self._meetings)
 
     def seen(self, now: float, lag: float) -> list[Participant]:
-        """Who was there `lag` seconds ago: what the presence endpoints know."""
+        """Return who was there `lag` seconds ago, as the presence endpoints show it."""
         then = now - lag
         gone = [p for p in self._leavers if p.left_at is not None and p.left_at > then] if lag else []
         return [p for p in (*gone, *self._participants.values()) if not lag or p.joined_at <= then]
@@ -135,7 +135,7 @@ class Presence:
     # --- joining and leaving -------------------------------------------------------------------------------
 
     def join(self, participant: Participant) -> list[Participant]:
-        """Let somebody in and tell the others, who are returned."""
+        """Add a participant and notify the others. Returns the others."""
         meeting = self._meetings.get(participant.room_id)
         if meeting is None:
             meeting = self._meetings[participant.room_id] = Meeting(participant.room_name, participant.joined_at)
@@ -156,7 +156,7 @@ class Presence:
         return others
 
     def pass_on(self, sender: Participant, to: str | None, data: dict[str, Any]) -> None:
-        """A message from one participant to another of the same room, or to the bot, which may not be there yet."""
+        """Pass a message to another participant of the room, or to the bot, which may join later."""
         there = self._meetings[sender.room_id].participants
         receiver = there.get(to) if to else next((p for p in there.values() if p.owner and p.media), None)
         if receiver is not None:
@@ -165,7 +165,7 @@ class Presence:
             sender.unheard = data
 
     def lose(self, id: str, reason: str, now: float) -> None:
-        """A connection is gone; who may come back is away for now, everybody else has left."""
+        """Handle a lost connection: participants that may reconnect are away, all others have left."""
         participant = self._participants.get(id)
         if participant is None:
             return
@@ -176,14 +176,14 @@ class Presence:
         participant.away_until = now + RECONNECT_SECONDS
 
     def resume(self, participant: Participant, deliver: Deliver) -> list[Participant]:
-        """Somebody is back, over another connection; the one before is told that it is over. Returns the others."""
+        """Reconnect a participant and close the earlier connection. Returns the others."""
         participant.deliver({"event": "ejected", "reason": "resumed-elsewhere"})
         participant.deliver(None)
         participant.deliver, participant.away_until = deliver, None
         return [p for p in self._meetings[participant.room_id].participants.values() if p is not participant]
 
     def leave(self, id: str, reason: str, now: float) -> None:
-        """Somebody is gone, by themselves or with their connection. Nothing happens if they were gone already."""
+        """Remove a participant. Does nothing if they have left already."""
         participant = self._participants.pop(id, None)
         if participant is None:
             return
@@ -211,11 +211,11 @@ class Presence:
         self.eject(self._participants.values(), reason, now)
 
     def tell_owners(self, room_id: str, event: dict[str, Any]) -> None:
-        """What only the owners in a room hear of: the telephones that it dials."""
+        """Notify the owners in a room only: of the phones that it dials."""
         _tell([p for p in self.in_room(room_id) if p.owner], event)
 
     def ban(self, room_id: str, user_ids: Iterable[str]) -> None:
-        """Keep these users out of the meeting that is going on there, until it ends."""
+        """Keep these users out of the room's current meeting until it ends."""
         self._meetings[room_id].banned_user_ids.update(user_ids)
 
     # --- webhooks ------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def _message(sender: Participant, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_nobody(event: dict[str, Any] | None) -> None:
-    """Nobody is connected: what happens meanwhile is told at the return, in the list of who is there."""
+    """Drop the event: the participant is away and gets the list of participants on return."""
 
 
 def _tell(participants: Iterable[Participant], event: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Room properties: which values Daily accepts, and what of them a room's `config` shows (non-defaults only).
+"""Room properties: which values Daily accepts, and which of them a room's `config` shows (non-defaults only).
 
 Properties that are not in the tables below are kept and shown as they are: Daily has more of them than any
 list of ours, and Pipecat passes on what its user sets.
@@ -39,7 +39,7 @@ MAX_NUMBER = 2**53
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """A JSON number of sane size (not NaN, not infinite); `true` is none.
+    """Tell whether a value is a JSON number of sane size (not NaN, not infinite); `true` is not one.
 
     Daily takes floats where it documents whole seconds.
     """
@@ -49,7 +49,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def check_unix_seconds(name: str, value: object, now: float) -> None:
-    """Refuse an `exp` or `nbf` that is no number, and an `exp` that is not in the future. The texts are Daily's."""
+    """Raise DailyError for an `exp` or `nbf` that is no number, or a past `exp`. The texts are Daily's."""
     if not is_number(value):
         raise invalid_request(f"{name} was {quoted(value)} but should be a number of seconds since the unix epoch")
     if name == "exp" and value <= now:
@@ -57,7 +57,7 @@ def check_unix_seconds(name: str, value: object, now: float) -> None:
 
 
 def merged(config: dict[str, Any], changes: object, now: float) -> dict[str, Any]:
-    """`config` with `changes` applied. `null` and default values leave it; a wrong value is a DailyError."""
+    """Return `config` with `changes`. `null` and defaults remove a property. Raises DailyError for a wrong value."""
     if changes is None:
         return config
     if not isinstance(changes, dict):

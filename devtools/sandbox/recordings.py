@@ -1,4 +1,4 @@
-"""Cloud recordings: made of meetings in rooms that allow them, finished with the meeting; the files are silent."""
+"""Cloud recordings of meetings in rooms that allow them. They end with the meeting, and their files are silent."""
 
 import secrets
 import uuid
@@ -42,7 +42,7 @@ class Recording:
 
 
 class Recordings:
-    """Of the whole domain, newest last. They outlive their rooms."""
+    """All recordings of the domain, newest last. They outlive their rooms."""
 
     def __init__(self) -> None:
         self._all: dict[str, Recording] = {}
@@ -53,11 +53,11 @@ class Recordings:
         return self._all[id]
 
     def of_room(self, name: str) -> Recording | None:
-        """The one that is being made there."""
+        """Return the recording in progress in a room."""
         return next((one for one in self._all.values() if one.room_name == name and one.status == "in-progress"), None)
 
     def start(self, room_name: str, by: Participant, now: float, tell: Tell) -> Recording:
-        """Once a meeting, however many of its participants' tokens ask for it."""
+        """Start a recording, once per meeting, even if several participants' tokens ask for it."""
         if running := self.of_room(room_name):
             return running
         recording = Recording(room_name, now, by.meeting_id, by.id)
@@ -84,7 +84,7 @@ class Recordings:
         tell("recording.ready-to-download", payload, f"rec-rtd-{recording.id}-{int(now)}")
 
     def page(self, room_name: str | None, limit: int, after: str | None) -> tuple[int, list[Recording]]:
-        """Newest first, of one room or of all."""
+        """Return recordings of one room or of all, newest first."""
         if not 1 <= limit <= PAGE:
             raise invalid_request(f"limit should be a number from 1 to {PAGE}")
         ordered = [one for one in reversed(self._all.values()) if room_name is None or one.room_name == room_name]
@@ -97,7 +97,7 @@ class Recordings:
         return len(ordered), ordered[begin : begin + limit]
 
     def link(self, id: str, seconds: int, now: float) -> tuple[str, int]:
-        """The secret of a new download link and when it ends."""
+        """Return the secret of a new download link, and when the link expires."""
         recording = self.get(id)
         if recording.status != "finished":
             raise invalid_request("the recording is not finished")

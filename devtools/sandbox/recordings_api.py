@@ -1,4 +1,4 @@
-"""Daily's `/recordings` endpoints, and where the sandbox's own files are fetched."""
+"""Daily's `/recordings` endpoints, and the download of the sandbox's files."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ SILENCE = Path(__file__).with_name("silence.mp4").read_bytes()  # ten seconds: A
 
 
 def start_recording(call: Call) -> Any:
-    """In the meeting that is going on there; the room has to allow it."""
+    """Start a recording of the room's current meeting, if the room allows it."""
     world, name = call.world, call.params["name"]
     room = world.rooms.get(name)
     present = world.presence.in_room(room.id)

@@ -1,4 +1,4 @@
-"""What an owner in a room may ask of it, as with Daily's client SDK: to dial out and to record."""
+"""Requests of an owner in a room, as with Daily's client SDK: to dial out and to record."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from devtools.sandbox.world import World
 
 
 def answer(world: World, asking: Participant, message: dict[str, Any]) -> dict[str, Any]:
-    """The answer to `{"do": ..., "with": {...}}`; a refusal is `{"error": its words}`."""
+    """Answer `{"do": ..., "with": {...}}`. A refusal is `{"error": text}`."""
     verb, settings = _VERBS.get(str(message.get("do"))), message.get("with")
     if verb is None or not isinstance(settings, dict):
         return {"error": "unknown request"}

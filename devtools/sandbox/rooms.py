@@ -45,7 +45,7 @@ class Room:
         return self.config.get("exp")
 
     def as_json(self, origin: str) -> dict[str, Any]:
-        """Daily's room object; `origin` ("http://host:port") stands in for https://<domain>.daily.co."""
+        """Return Daily's room object; `origin` ("http://host:port") replaces https://<domain>.daily.co."""
         return {
             "id": self.id,
             "name": self.name,
@@ -58,7 +58,7 @@ class Room:
 
 
 class RoomStore:
-    """All rooms of the domain, and how many there ever were. Refusals are DailyErrors."""
+    """All rooms of the domain, and how many were ever created. Refusals are DailyErrors."""
 
     def __init__(self, clock: Clock, max_api_rooms: int | None = None) -> None:
         self._clock = clock
@@ -77,14 +77,14 @@ class RoomStore:
         return self._live[name]
 
     def find(self, name: str) -> tuple[Room | None, bool]:
-        """The room of this name and whether it has expired: a join is refused differently then."""
+        """Return the room of this name and whether it has expired: joining it then fails with another error."""
         self.expire()
         if name in self._live:
             return self._live[name], False
         return self._zombies.get(name), True
 
     def names(self) -> list[str]:
-        """Live rooms, oldest first."""
+        """Return the names of live rooms, oldest first."""
         self.expire()
         return list(self._live)
 
@@ -219,7 +219,7 @@ class RoomStore:
 
 
 def _position(room: Room) -> tuple[int, str]:
-    """Creation time has a granularity of one second; inside a second the id decides."""
+    """Return the position in the order of creation: by second, and by id within a second."""
     return room.created_at, room.id
 
 

@@ -1,4 +1,4 @@
-"""Which handler serves which method and path. A handler is a plain function of a Call: no await, so that each
+"""Finds the handler of a method and path. A handler is a plain function of a Call: no await, so that each
 call takes effect in one piece (but a webhook's address is asked before the webhook is made)."""
 
 import json
@@ -28,7 +28,7 @@ class Call:
     authorization: str = field(default="", repr=False)
 
     def json(self) -> dict[str, Any]:
-        """The body, which has to be a JSON object; none at all counts as an empty one."""
+        """Return the body, which must be a JSON object. No body counts as an empty object."""
         if not self.body.strip():
             return {}
         try:
@@ -78,13 +78,13 @@ class Route:
 
 
 def normalised(raw_path: str) -> list[str]:
-    """Decoded path segments. `/v1/rooms/`, `//rooms` and `/rooms` are the same."""
+    """Return the decoded path segments. `/v1/rooms/`, `//rooms` and `/rooms` are the same."""
     segments = [unquote(segment) for segment in raw_path.split("/") if segment]
     return segments[1:] if segments[:1] == ["v1"] else segments
 
 
 def matched(pattern: str, segments: list[str]) -> dict[str, str] | None:
-    """The parameters with which these segments fit the pattern; None if they do not."""
+    """Return the parameters with which these segments match the pattern; None if they do not match."""
     wanted = [segment for segment in pattern.split("/") if segment]
     if len(wanted) != len(segments):
         return None
@@ -95,7 +95,7 @@ def matched(pattern: str, segments: list[str]) -> dict[str, str] | None:
 
 
 def find(routes: tuple[Route, ...], method: str, segments: list[str]) -> tuple[Route, dict[str, str]] | None:
-    """The first route for this request, and its parameters."""
+    """Return the first route for this request, and its parameters."""
     for route in routes:
         if route.method == method and (params := matched(route.pattern, segments)) is not None:
             return route, params

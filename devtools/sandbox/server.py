@@ -1,4 +1,4 @@
-"""The HTTP server: takes each request through latency, key, faults and limits to its handler, and counts it."""
+"""The HTTP server: passes each request through latency, key check, faults and limits to its handler, and counts it."""
 
 import asyncio
 import contextlib
@@ -53,12 +53,12 @@ class SandboxServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, "http://host:port"."""
+        """The address on which it listens, "http://host:port"."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen. OSError if the address cannot be had."""
+        """Start to listen. Raises OSError if the address is not available."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
@@ -75,7 +75,7 @@ class SandboxServer:
         await self._sender.start()
 
     async def stop(self) -> None:
-        """Throw everybody out and close, within a second."""
+        """Eject all participants and close, within a second."""
         self._stopping.set()
         if self._ticker is not None:
             self._ticker.cancel()
@@ -117,7 +117,7 @@ class SandboxServer:
         return await self._serve_api(request, segments, found)
 
     async def _serve_control(self, request: web.Request, segments: list[str]) -> web.StreamResponse:
-        """No latency, faults, limits or counting here."""
+        """Serve a control request, without latency, faults, limits or counting."""
         joined = matched(callers.JOIN_PATTERN, segments)
         if joined is not None and request.method == "GET":
             if request.headers.get("Upgrade", "").lower() != "websocket":
@@ -200,7 +200,7 @@ class SandboxServer:
 
 
 async def _answer(found: tuple[Route, dict[str, str]] | None, call: Call, request: web.Request) -> web.Response:
-    """The handler's answer as JSON, or the file that it is. A bug of ours is Daily's 500, and logged."""
+    """Return the handler's answer as JSON or as a file. An unexpected exception becomes Daily's 500 and is logged."""
     if found is None:
         raise DailyError(404, "not-found")
     route, call.params = found
@@ -219,7 +219,7 @@ async def _answer(found: tuple[Route, dict[str, str]] | None, call: Call, reques
 
 
 def _file(content: bytes, request: web.Request) -> web.Response:
-    """An MP4, or the one range of it that was asked for."""
+    """Return an MP4, or the requested range of it."""
     headers = {"Accept-Ranges": "bytes"}
     try:
         first, stop, _ = request.http_range.indices(len(content))

@@ -64,7 +64,7 @@ class TokenSigner:
         self._clock = clock
 
     def mint(self, properties: object) -> str:
-        """A token with these properties (long names); a wrong one is a DailyError."""
+        """Return a token with these properties (long names). Raises DailyError for a wrong property."""
         if not isinstance(properties, dict):
             raise invalid_request("properties should be an object")
         claims: dict[str, Any] = {}
@@ -78,7 +78,7 @@ class TokenSigner:
         return jwt.encode(claims, self._key, algorithm="HS256")
 
     def verify(self, token: str, *, ignore_nbf: bool = False) -> dict[str, Any]:
-        """The claims of a token that admits now, else JoinRefused: not-allowed, nbf-token or exp-token."""
+        """Return the claims of a valid token. Raises JoinRefused: not-allowed, nbf-token or exp-token."""
         try:
             claims = jwt.decode(token, self._key, algorithms=["HS256"], options=_NO_CHECKS)  # type: ignore[arg-type]
         except (jwt.PyJWTError, UnicodeError):
@@ -101,7 +101,7 @@ class TokenSigner:
         return claims
 
     def describe(self, token: str, *, ignore_nbf: bool) -> dict[str, Any]:
-        """The properties of a valid token by their long names; an invalid one is a DailyError."""
+        """Return the properties of a token by their long names. Raises DailyError for an invalid token."""
         try:
             claims = self.verify(token, ignore_nbf=ignore_nbf)
         except JoinRefused as refusal:

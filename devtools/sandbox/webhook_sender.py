@@ -1,4 +1,4 @@
-"""Delivers what webhooks are to be told, one task for each webhook, and asks a new address whether it is there."""
+"""Delivers events to webhooks, with a task per webhook, and tests the address of a new webhook."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ class WebhookSender:
             await self._http.close()
 
     async def create(self, wanted: dict[str, Any]) -> Webhook:
-        """A new webhook, once its address has answered the test. DailyError if it does not, in time and with 200."""
+        """Create a webhook after its address answers a test. Raises DailyError unless it answers 200 in time."""
         webhook = self._world.webhooks.new(wanted)
         await self._test(webhook.url, webhook)
         self._world.webhooks.add(webhook)
@@ -69,7 +69,7 @@ class WebhookSender:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _deliver(self, webhook: Webhook, webhooks: Webhooks) -> None:
-        """Until nothing waits."""
+        """Deliver until no event waits."""
         while webhook.waiting and webhooks is self._world.webhooks:
             if await self._post(webhook.url, webhook, webhook.waiting[0]):
                 webhook.succeeded()
@@ -77,7 +77,7 @@ class WebhookSender:
                 await asyncio.sleep(webhook.failed())
 
     async def _post(self, url: str, webhook: Webhook, body: bytes) -> bool:
-        """Whether it was taken: answered with 200 in time."""
+        """Send one event. Returns whether it was answered with 200 in time."""
         if self._http is None:
             raise RuntimeError("the sender has not been started")
         # Signed by the real time, which the receiver has; the sandbox's own may have been moved.

@@ -1,4 +1,4 @@
-"""Webhooks: who is told of what, and what is still to be told. State only: `webhook_sender` does the HTTP.
+"""Webhooks, their subscriptions and their waiting events. State only: `webhook_sender` does the HTTP.
 
 As documented: `circuit-breaker` (the default) tries each message once, and three failures in a row stop the webhook
 until it is updated; `exponential` tries each message up to five times and never stops. The body is signed with the
@@ -76,7 +76,7 @@ class Webhook:
         }
 
     def headers(self, body: bytes, now: float) -> dict[str, str]:
-        """For one delivery of this body: signed anew at each try."""
+        """Return the headers of one delivery of this body. Each attempt has a new signature."""
         timestamp = str(int(now))
         headers = {
             "Content-Type": "application/json",
@@ -91,7 +91,7 @@ class Webhook:
         self.delivered += 1
 
     def failed(self) -> float:
-        """Returns the seconds to wait before the next delivery."""
+        """Count a failed delivery. Returns the seconds to wait before the next one."""
         self.tries += 1
         if self.retry_type == "exponential" and self.tries <= len(RETRY_SECONDS):
             return RETRY_SECONDS[self.tries - 1]
@@ -128,7 +128,7 @@ class Webhooks:
         return self._webhooks[uuid]
 
     def new(self, wanted: dict[str, Any]) -> Webhook:
-        """Checked, but not there before `add`: first its address has to answer."""
+        """Check and return a webhook. `add` stores it, after its address has answered."""
         _check(wanted)
         if not wanted.get("url"):
             raise invalid_request("url should be given")
@@ -146,7 +146,7 @@ class Webhooks:
         self._webhooks[webhook.uuid] = webhook
 
     def update(self, webhook: Webhook, wanted: dict[str, Any]) -> None:
-        """Its address has answered: what is given changes, and it is active (again)."""
+        """Change what is given and activate the webhook, after its address has answered."""
         webhook.url = wanted.get("url") or webhook.url
         webhook.event_types = wanted.get("eventTypes") or webhook.event_types
         webhook.retry_type = wanted.get("retryType") or webhook.retry_type
@@ -161,7 +161,7 @@ class Webhooks:
         del self._webhooks[self.get(uuid).uuid]
 
     def tell(self, type: str, payload: dict[str, Any], id: str, now: float) -> None:
-        """Put an event before everybody who wants to know of it."""
+        """Queue an event for every webhook that subscribes to it."""
         event = {"version": "1.0.0", "type": type, "id": id, "payload": payload, "event_ts": now}
         body = json.dumps(event).encode()
         for webhook in self._webhooks.values():

@@ -1,4 +1,4 @@
-"""Everything that one sandbox knows, and the verbs that touch more than one part of it."""
+"""The whole state of one sandbox, and the operations that touch more than one part of it."""
 
 import uuid
 from collections import Counter, defaultdict
@@ -48,7 +48,7 @@ class World:
         self._begin()
 
     def _begin(self) -> None:
-        """What `reset` starts anew."""
+        """Set up the state that `reset` replaces."""
         self.limits = RateLimits(LimitSettings(enabled=self.options.limits_enabled))
         self.rooms = RoomStore(self.clock, self.options.max_api_rooms)
         self.presence = Presence(self.tell)
@@ -61,13 +61,13 @@ class World:
         self.calls: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def change_key(self, api_key: str) -> None:
-        """As in Daily's dashboard: from now on the former key, and every token signed with it, admits nobody. Who is
-        in a room stays."""
+        """Replace the API key, as in Daily's dashboard: the old key and all tokens signed with it become invalid.
+        Participants who are in a room stay."""
         self.options = replace(self.options, api_key=api_key)
         self.tokens = TokenSigner(api_key, self.domain_id, self.clock)
 
     def reset(self) -> None:
-        """Everybody out, everything forgotten, every setting but the key as at the start."""
+        """Eject all participants, forget everything, and restore every setting but the key."""
         self.presence.eject_all("sandbox-reset", self.clock.now())
         self.clock.offset = 0.0
         self._begin()
@@ -139,7 +139,7 @@ class World:
         return room
 
     def _admitting(self, room: Room, token: str | None) -> dict[str, Any]:
-        """The claims with which somebody enters; a public room needs none, but a token that is given is checked."""
+        """Return the claims of a joining participant. A public room needs no token, but checks one that is given."""
         if token is None:
             if room.privacy == "private":
                 raise JoinRefused("not-allowed", "a private room needs a meeting token")
@@ -158,7 +158,7 @@ class World:
     # --- rooms and people ----------------------------------------------------------------------------------
 
     def delete_room(self, name: str) -> bool:
-        """Delete a room and throw everybody out; True if it was live, False if it had expired before."""
+        """Delete a room and eject its participants. Returns True if it was live, False if it had expired."""
         room, had_expired = self.rooms.delete(name)
         self._empty(room)
         return not had_expired
@@ -175,7 +175,7 @@ class World:
     # --- time ----------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Do what has come due."""
+        """Run everything that is due."""
         self.rooms.expire()
         self.presence.end_what_is_due(self.clock.now())
         self.phones.tick(self.clock.now())
@@ -184,7 +184,7 @@ class World:
     # --- webhooks ------------------------------------------------------------------------------------------
 
     def tell(self, type: str, payload: dict[str, Any], id: str) -> None:
-        """Something has happened that webhooks may want to know: its type, payload and id are Daily's."""
+        """Pass an event to the webhooks. Its type, payload and id are as at Daily."""
         now = self.clock.now()
         self.webhooks.tell(type, payload, id, now)
         if type == "meeting.ended":
@@ -193,11 +193,11 @@ class World:
     # --- counting ------------------------------------------------------------------------------------------
 
     def count(self, route: str, outcome: str) -> None:
-        """One call was served: its status, or the name of the fault that left it without an answer."""
+        """Count a served call by its status, or by the fault that left it without an answer."""
         self.calls[route][outcome] += 1
 
     def counters(self) -> dict[str, Any]:
-        """All of it since the start or the last reset.
+        """Return all counters since the start or the last reset.
 
         `rate_limited` counts every 429, injected ones too; `refused` of a window those that were over the limit.
         """
@@ -214,7 +214,7 @@ class World:
 
 
 def _ejection(room: Room, claims: dict[str, Any], now: float) -> tuple[float | None, str]:
-    """When this participant will be thrown out, and why.
+    """Return when this participant will be ejected, and why.
 
     A token that sets either of its two properties overrides both of the room's. Whether an explicit
     `eject_at_token_exp: false` counts as set is unknown; here it does not.
