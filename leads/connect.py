@@ -1,24 +1,22 @@
 """connect(): a lead gets its voice session, and is PROCESSING from then on."""
 
+import functools
 import uuid
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import BigAutoField, CharField, QuerySet
+from django.db.models.functions import Now
 
-from common.postgresql.prepared import prepared_cursor
+from common.postgresql.statements import Parameter, Update
 from leads import bot_body
-from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus
+from leads.models import WEB_MODES, ExecutionMode, Lead, LeadStatus, PlatformStatus
 from pools.daily.account import DailyAccess
 from pools.models import SessionStatus, VoiceSession
-from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
-from pools.sessions.start import Claimed, NotStarted, one_attempt, request_key, session_life, start
+from pools.sessions.claims import OnDemandRoom, RoomNeeded, SessionRequest, claim
+from pools.sessions.start import Claimed, NotStarted, hand_out, one_attempt, request_key, room_made_for, session_life
 
-# WEB_SESSION is the published word for a call that its caller began.
-BEGIN_CALL = """
-UPDATE leads_lead SET status = 'PROCESSING', voice_session_id = %s, call_id = %s, platform_status = 'INITIATED',
-platform_reason = 'WEB_SESSION', call_initiated_time = statement_timestamp(), updated_at = statement_timestamp()
-WHERE id = %s"""
+WEB_SESSION = "WEB_SESSION"  # the published word for a call that its caller began
 
 
 class LeadNotConnectable(NotStarted):
@@ -48,17 +46,24 @@ def connect(
     Raises Lead.DoesNotExist, LeadNotConnectable, IdempotencyConflict, PoolExhausted.
     """
     key = request_key(holder, idempotency_key)
-    started = start(lambda access, made: _claim_for_lead(lead_uuid, leads, key, access, arrived, made))
+    access = DailyAccess.read()
+    attempt = functools.partial(_claim, lead_uuid, leads, key, access, arrived)
+    try:
+        claimed = attempt()
+    except RoomNeeded as needed:
+        with room_made_for(needed, access) as made:
+            claimed = attempt(made)
+    started = hand_out(claimed, access)
     return Connected(started.room_url, started.token, started.session_id, lead_uuid)
 
 
-def _claim_for_lead(
+def _claim(
     lead_uuid: uuid.UUID,
     leads: QuerySet[Lead],
     key: str | None,
     access: DailyAccess,
     arrived: float | None,
-    made: OnDemandRoom | None,
+    made: OnDemandRoom | None = None,
 ) -> Claimed:
     with one_attempt("lead"):
         lead = leads.select_related("template").select_for_update(of=("self",)).get(uuid=lead_uuid)
@@ -77,9 +82,22 @@ def _claim_for_lead(
             hot=settings.VOICE_AGENT_PREJOIN > 0 and lead.execution_mode != ExecutionMode.DAILY_STREAM,
         )
         session = claim(request, made)
-        with prepared_cursor() as cursor:
-            cursor.execute(BEGIN_CALL, [session.pk, session.room.name, lead.pk])
+        _begin_call().run(pk=lead.pk, session=session.pk, call_id=session.room.name)
         return Claimed(session, new=True)
+
+
+@functools.cache
+def _begin_call() -> Update:
+    return Update(
+        Lead.objects.filter(pk=Parameter("pk", BigAutoField())),
+        status=LeadStatus.PROCESSING,
+        voice_session=Parameter("session", BigAutoField()),
+        call_id=Parameter("call_id", CharField()),
+        platform_status=PlatformStatus.INITIATED,
+        platform_reason=WEB_SESSION,
+        call_initiated_time=Now(),
+        updated_at=Now(),
+    )
 
 
 def _session_of_retry(lead: Lead, key: str | None) -> VoiceSession | None:

@@ -1,5 +1,6 @@
 """Who may call the API: holders of opaque tokens, and users who log in. What they may do is decided in access.scope."""
 
+import functools
 import hashlib
 import secrets
 import uuid
@@ -11,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from common.postgresql.prepared import columns, from_row, prepared_cursor
+from common.postgresql.statements import Parameter, Select
 
 MAX_TOKEN_DAYS = 36_500
 
@@ -70,12 +71,6 @@ class Profile(Holder):
         return f"{self.user} ({self.role})"
 
 
-# As ApiTokenQuerySet.usable: every request asks for one.
-USABLE = """
-SELECT {columns} FROM leads_apitoken AS token
-WHERE digest = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > statement_timestamp())"""
-
-
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self) -> Self:
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
@@ -109,10 +104,7 @@ class ApiToken(Holder):
     @classmethod
     def usable_by(cls, secret: str) -> "ApiToken | None":
         """The token with this secret, if it may be used."""
-        with prepared_cursor() as cursor:
-            cursor.execute(USABLE.format(columns=columns(cls, "token")), [cls.digest_of(secret)])
-            row = cursor.fetchone()
-        return from_row(cls, row) if row else None
+        return _usable().first(digest=cls.digest_of(secret))
 
     @staticmethod
     def digest_of(secret: str) -> str:
@@ -131,3 +123,9 @@ class ApiToken(Holder):
         secret = f"bb_{secrets.token_urlsafe(32)}"
         self.digest, self.hint = self.digest_of(secret), secret[:7]
         return secret
+
+
+@functools.cache
+def _usable() -> Select[ApiToken]:
+    """Asked by every request."""
+    return Select(ApiToken.objects.usable().filter(digest=Parameter("digest", models.CharField())))

@@ -16,6 +16,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from common.database import DATABASE_AWAY
+from common.postgresql import advisory_locks
+from common.postgresql.advisory_locks import Lock
 from leads import bot_body
 from leads.models import Lead, LeadStatus
 from leads.telephony import phone_calls
@@ -106,8 +108,7 @@ def begin_calls(config: DiallingConfig, guards: Guards) -> tuple[int, float]:
     if not first_look.turns:
         return 0, first_look.wait
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('dialling'))")
+        advisory_locks.wait_for(Lock.DIALLING)
         decided = look(config, guards)
         begun = begin(decided.turns, config)
     if begun:

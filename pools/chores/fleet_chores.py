@@ -13,11 +13,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Extract, Now
 from ulid import ULID
 
+from common.postgresql import advisory_locks
+from common.postgresql.advisory_locks import Lock
 from pools import notifications
 from pools.chores import reaper, retention
 from pools.chores.daily_webhook import WebhookKeeper
@@ -237,8 +239,7 @@ class Chores:
 
     @transaction.atomic
     def _reconciled(self, listed: set[str], occupied: set[str], asked_at: datetime) -> None:
-        with connection.cursor() as cursor:  # two pods at once would both count what one of them has found
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('reconcile'))")
+        advisory_locks.wait_for(Lock.RECONCILE)  # two pods at once would both count what one of them has found
         vanished = (
             Room.objects.available()
             .filter(available_at__lt=asked_at - timedelta(seconds=PRESENCE_S))

@@ -12,14 +12,12 @@ from django.conf import settings
 from django.db.models.functions import Now
 from prometheus_client import Counter, Histogram
 
-from common.postgresql.prepared import columns, from_row, prepared_cursor
+from common.postgresql.statements import Select
 from pools.daily import refusals
 from pools.daily.client import DailyClient
 from pools.daily.errors import DailyRejected
 from pools.daily.tokens import TokenRequest, TokenSigner, fingerprint
 from pools.models import DailyAccount
-
-ACCOUNT = f"SELECT {columns(DailyAccount, 'account')} FROM pools_dailyaccount AS account WHERE id = 1"  # noqa: S608
 
 CALLS = Counter(
     "breeze_buddy_daily_calls",
@@ -72,10 +70,13 @@ class DailyAccess:
     @classmethod
     def read(cls) -> "DailyAccess":
         """From the row; without one, or with one about another key, tokens are not signed by us."""
-        with prepared_cursor() as cursor:
-            cursor.execute(ACCOUNT)
-            row = cursor.fetchone()
-        return cls(daily_client(), _signer(from_row(DailyAccount, row) if row else None))
+        return cls(daily_client(), _signer(_account().first()))
+
+
+@functools.cache
+def _account() -> Select[DailyAccount]:
+    """Asked by every start."""
+    return Select(DailyAccount.objects.filter(pk=1))
 
 
 def _signer(account: DailyAccount | None) -> TokenSigner | None:

@@ -15,6 +15,8 @@ from enum import Enum
 from django.conf import settings
 from django.db import connection, transaction
 
+from common.postgresql import advisory_locks
+from common.postgresql.advisory_locks import Lock
 from pools.models import DailyBudgetSlot
 
 SHARE = 0.9
@@ -66,7 +68,7 @@ def take(group: Group, priority: Priority, calls: int = 1) -> bool:
     """
     length = group.value.window / SLICES
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"daily budget {group.value.name}"])
+        advisory_locks.wait_for(Lock.DAILY_BUDGET, group.value.name)
         cursor.execute(
             "SELECT now.slot, coalesce(sum(budget.used), 0)"
             " FROM (SELECT floor(extract(epoch FROM clock_timestamp()) / %s)::bigint AS slot) AS now"

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from common.display import counted
+from common.postgresql import advisory_locks
+from common.postgresql.advisory_locks import Lock
 from pools.decisions.targets import Action, Pool, most_reserved
 from pools.models import OperatorAct, Pod, PoolOrder
 from pools.notifications import announce_orders
@@ -34,8 +36,7 @@ def _in_turn(order: Callable[P, T]) -> Callable[P, T]:
 
     def ordered(*args: P.args, **kwargs: P.kwargs) -> T:
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('pool orders'))")
+            advisory_locks.wait_for(Lock.OVERRIDES)
             result = order(*args, **kwargs)
             transaction.on_commit(announce_orders)
         return result

@@ -8,10 +8,12 @@ is no roll-out. `pools.shares` does the arithmetic.
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
+from common.postgresql import advisory_locks
+from common.postgresql.advisory_locks import Lock
 from pools import shares
 from pools.models import OperatorAct, Pod, Rollout
 from pools.notifications import announce_orders
@@ -40,8 +42,7 @@ def _in_turn(act: Callable[P, T]) -> Callable[P, T]:
 
 def take_turn() -> None:
     """Wait for the turn, and keep it until the end of the transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('roll-out'))")
+    advisory_locks.wait_for(Lock.ROLL_OUT)
 
 
 def standing() -> Rollout | None:

@@ -6,6 +6,8 @@ from django.db import connection, transaction
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
+from common.postgresql import advisory_locks
+from common.postgresql.advisory_locks import Lock
 from pools.daily.room_names import room_name
 from pools.decisions import planner
 from pools.models import Pod, Room, StockStatus
@@ -43,8 +45,7 @@ class RoomStock:
         requests take their turns, so that the stock is never above the caps."""
         expires_at = datetime.now(UTC) + timedelta(seconds=self._config.room_life)
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('room stock'))")
+            advisory_locks.wait_for(Lock.ROOM_STOCK)
             warming, available, _ = self.count()
             missing = self.shortfall(target, warming=warming, available=available)
             adoptable = Room.objects.available().filter(pod=None).lasting(self.life_needed)

@@ -6,8 +6,17 @@ from access.scope import Scope
 from pools.daily.account import DailyAccess
 from pools.models import VoiceSession
 from pools.sessions import bot_body
-from pools.sessions.claims import OnDemandRoom, SessionRequest, claim
-from pools.sessions.start import Claimed, IdempotencyConflict, Started, one_attempt, request_key, session_life, start
+from pools.sessions.claims import OnDemandRoom, RoomNeeded, SessionRequest, claim
+from pools.sessions.start import (
+    Claimed,
+    IdempotencyConflict,
+    Started,
+    hand_out,
+    one_attempt,
+    request_key,
+    room_made_for,
+    session_life,
+)
 
 
 def start_automatic(
@@ -21,25 +30,33 @@ def start_automatic(
         scope.check_merchant(merchant_id)
     key = request_key(scope.holder, idempotency_key)
 
-    def claim_once(access: DailyAccess, made: OnDemandRoom | None) -> Claimed:
-        request = SessionRequest(
-            body=bot_body.of_caller(body),
-            life=session_life(),
-            request_key=key,
-            stored_tokens=access.signer is None,
-            arrived=arrived,
-        )
-        try:
-            with one_attempt("session"):
-                if key and (session := _session_of_retry(key)):
-                    return Claimed(session, new=False)
-                return Claimed(claim(request, made), new=True)
-        except IdempotencyConflict:
-            if key and (session := _session_of_retry(key)):  # of a request that was under way at the same time
-                return Claimed(session, new=False)
-            raise
+    access = DailyAccess.read()
+    request = SessionRequest(
+        body=bot_body.of_caller(body),
+        life=session_life(),
+        request_key=key,
+        stored_tokens=access.signer is None,
+        arrived=arrived,
+    )
+    try:
+        claimed = _claim(request)
+    except RoomNeeded as needed:
+        with room_made_for(needed, access) as made:
+            claimed = _claim(request, made)
+    return hand_out(claimed, access)
 
-    return start(claim_once)
+
+def _claim(request: SessionRequest, made: OnDemandRoom | None = None) -> Claimed:
+    key = request.request_key
+    try:
+        with one_attempt("session"):
+            if key and (session := _session_of_retry(key)):
+                return Claimed(session, new=False)
+            return Claimed(claim(request, made), new=True)
+    except IdempotencyConflict:
+        if key and (session := _session_of_retry(key)):  # of a request that was under way at the same time
+            return Claimed(session, new=False)
+        raise
 
 
 def _session_of_retry(key: str) -> VoiceSession | None:

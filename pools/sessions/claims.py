@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet, Sum
 
+from common.postgresql import advisory_locks
+from common.postgresql.advisory_locks import Lock
 from pools.metrics.claims import CLAIM_SECONDS
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StartKind, StockStatus, VoiceSession
 from pools.sessions import misses, taking
@@ -156,8 +158,7 @@ def _lock_or_wait(number: float) -> int | None:
     Callers take their turns here, otherwise N at once would all see the last slot; and what has become available
     while this one waited for its turn is no slot any more, but can be taken. Raises PoolExhausted.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('waiting sessions'))")
+    advisory_locks.wait_for(Lock.WAITING_SESSIONS)
     process = taking.lock_process(number)
     if process is not None:
         return process

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Sum
 
+from common.postgresql import advisory_locks
+from common.postgresql.advisory_locks import Lock
 from pools.daily import budget, refusals
 from pools.daily.client import DailyClient, NewRoom
 from pools.daily.errors import DailyError
@@ -107,13 +109,14 @@ def _wait_for_budget(calls: int) -> None:
 
 
 def give_back(room: Room) -> None:
-    """The claim did not want it: into the stock if there is place below the pods' caps, else deleted."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('room stock'))")
+    """Unless a claim has taken it: into the stock if there is place below the pods' caps, else deleted."""
+    reserved = Room.objects.warming().filter(pk=room.pk, reserved=True)
+    if not reserved.exists():
+        return
+    with transaction.atomic():
+        advisory_locks.wait_for(Lock.ROOM_STOCK)
         cap = Pod.objects.taking().aggregate(total=Sum("room_cap"))["total"] or 0
         if Room.objects.stock().count() < cap:
-            Room.objects.warming().filter(pk=room.pk, reserved=True).update(
-                status=StockStatus.AVAILABLE, reserved=False, available_at=datetime.now(UTC)
-            )
+            reserved.update(status=StockStatus.AVAILABLE, reserved=False, available_at=datetime.now(UTC))
         else:
             room.end("not needed after all")

@@ -1,4 +1,4 @@
-"""start(): a voice session for a web caller, whatever it is about: claimed in one short transaction, answered at once.
+"""What starts for a lead and starts without one share: the transaction of the claim, a room made on demand, the answer.
 
 Nobody waits for the process here; the hand-off is the supervisor's. Only when no room is in stock is Daily asked,
 outside any transaction and after everything else has been checked.
@@ -7,7 +7,7 @@ outside any transaction and after everything else has been checked.
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +19,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from pools import notifications
 from pools.daily.account import DailyAccess
-from pools.models import IN_STOCK, Room, VoiceSession
+from pools.models import IN_STOCK, VoiceSession
 from pools.sessions import on_demand
 from pools.sessions.claims import OnDemandRoom, PoolExhausted, RoomNeeded
 from pools.sessions.meeting_tokens import guest_token
@@ -50,28 +50,37 @@ class Claimed(NamedTuple):
     new: bool
 
 
-# One attempt, in a transaction of its own.
-Claim = Callable[[DailyAccess, OnDemandRoom | None], Claimed]
-
-
-def start(claim_once: Claim) -> Started:
-    """Raises what `claim_once` raises, and PoolExhausted."""
-    access = DailyAccess.read()
-    made: Room | None = None
+@contextmanager
+def one_attempt(another: str) -> Iterator[None]:
+    """The transaction of a claim. Raises IdempotencyConflict where its key has been used for another one of these."""
     try:
-        try:
-            session, new = claim_once(access, None)
-        except RoomNeeded as needed:
-            made = on_demand.make_room(access.client, room_wanted(stored_tokens=access.signer is None))
-            session, new = claim_once(access, OnDemandRoom(made, needed.seen))
-    except (PoolExhausted, NotStarted, ObjectDoesNotExist):
-        if made:
-            on_demand.give_back(made)
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if "request_key" in str(error):
+            raise IdempotencyConflict(f"this Idempotency-Key was used for another {another}") from None
         raise
-    if made and session.room_id != made.pk:  # a retry that found its session
-        on_demand.give_back(made)
+
+
+@contextmanager
+def room_made_for(needed: RoomNeeded, access: DailyAccess) -> Iterator[OnDemandRoom]:
+    """A room for the second attempt of a claim that has found none in stock. If that one does not take it either, it
+    goes to the stock. Raises PoolExhausted."""
+    room = on_demand.make_room(access.client, room_wanted(stored_tokens=access.signer is None))
+    try:
+        yield OnDemandRoom(room, needed.seen)
+    except (PoolExhausted, NotStarted, ObjectDoesNotExist):
+        on_demand.give_back(room)
+        raise
+    on_demand.give_back(room)
+
+
+def hand_out(claimed: Claimed, access: DailyAccess) -> Started:
+    """After the commit: wakes the supervisors whom the session concerns, and signs the caller's token. Raises
+    PoolExhausted."""
+    session = claimed.session
     _wake_supervisors(session)
-    if new and session.start_kind not in IN_STOCK:
+    if claimed.new and session.start_kind not in IN_STOCK:
         events.info(
             "event=start_missed session=%s lead=%s start=%s agents=%s rooms=%s",
             session.uuid,
@@ -100,18 +109,6 @@ def room_wanted(*, stored_tokens: bool) -> on_demand.RoomWanted:
         dialout=settings.DIALLING,
         recorded=settings.ENABLE_AUTOMATIC_DAILY_RECORDING,
     )
-
-
-@contextmanager
-def one_attempt(another: str) -> Iterator[None]:
-    """The transaction of a claim. Raises IdempotencyConflict where its key has been used for another one of these."""
-    try:
-        with transaction.atomic():
-            yield
-    except IntegrityError as error:
-        if "request_key" in str(error):
-            raise IdempotencyConflict(f"this Idempotency-Key was used for another {another}") from None
-        raise
 
 
 def session_life() -> timedelta:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
+from common.postgresql.advisory_locks import POD_NAME_KEY
 from pools.chores import reaper
 from pools.models import REAP_LEASE, Pod
 from pools.notifications import Listener
@@ -22,12 +23,10 @@ from pools.supervisor_config import SupervisorConfig
 logger = logging.getLogger(__name__)
 
 TAKE_OVER_S = 5.0
-# All 64 bits of the lock's key: of 32 bits, two names of a large fleet may have the same.
-KEY = "hashtextextended(%s, 7351)"  # any constant: keeps pods' names apart from other advisory locks
-LOCK = f"SELECT pg_try_advisory_lock({KEY})"
+LOCK = f"SELECT pg_try_advisory_lock({POD_NAME_KEY})"
 HELD = f"""
 SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()
-WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = {KEY}"""  # noqa: S608
+WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = {POD_NAME_KEY}"""  # noqa: S608
 
 
 class PodNameTaken(Exception):

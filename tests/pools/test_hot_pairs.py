@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from pools.api.timeline import TimelineSerializer
+from pools.daily.account import DailyAccess
 from pools.dashboard.starts import causes, last_day, last_hour
 from pools.models import AgentProcess, PoolSample, Room, SessionStatus, VoiceSession
 from pools.operators import version_numbers
@@ -26,7 +27,7 @@ from pools.sessions.ending import (
     hand_off_failed,
 )
 from pools.sessions.history import SessionHistory
-from pools.sessions.start import Claimed, start
+from pools.sessions.start import Claimed, hand_out
 from pools.sizing.recorded import read_recorded
 from pools.status import fleet_metrics
 from pools.status.sampling import take_sample
@@ -168,7 +169,7 @@ def test_a_start_from_a_hot_pair_is_not_told_as_missed(caplog, settings):
     make_daily_account()
     make_hot_pair()
     with caplog.at_level("INFO", logger="pools.events"):
-        start(lambda access, made: Claimed(claimed(), new=True))
+        hand_out(Claimed(claimed(), new=True), DailyAccess.read())
     assert "start_missed" not in caplog.text
 
 

@@ -1,0 +1,31 @@
+"""The advisory locks: every one is named here, so that no two take the same name.
+
+SQL, because the ORM has no words for them.
+"""
+
+from enum import StrEnum
+
+from django.db import connection
+
+# Held for as long as a `runpools` lives, by its listening connection (pools.supervisor.pod_identity). The seed, any
+# number, keeps the names of pods apart from those below. All 64 bits: of 32, two names of a large fleet may have the
+# same.
+POD_NAME_KEY = "hashtextextended(%s, 7351)"
+
+
+class Lock(StrEnum):
+    """Held until the end of a transaction."""
+
+    DAILY_BUDGET = "daily budget"  # one for each group of endpoints
+    DIALLING = "dialling"
+    OVERRIDES = "pool orders"
+    RECONCILE = "reconcile"
+    ROLL_OUT = "roll-out"
+    ROOM_STOCK = "room stock"
+    WAITING_SESSIONS = "waiting sessions"
+
+
+def wait_for(lock: Lock, of: str = "") -> None:
+    """Wait until no other transaction holds it, then hold it until this one ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{lock} {of}" if of else lock])
