@@ -40,6 +40,7 @@ CANCEL_UNJOINED_SECONDS = 1.0
 _RESERVE_SECONDS = 0.5  # of a Stop's deadline, for leaving the room and delivering the report
 _LONGEST_ERROR = 500
 _LONGEST_CAUSE = 100
+_NEVER_JOINED = "the bot returned without having joined its room"
 
 
 class Session:
@@ -72,7 +73,7 @@ class Session:
             self._limit_begins()
         else:
             prejoin.begin()
-        if self._start.sandbox or observe.sees_joins():
+        if self._sees_the_room():
             self._waiting = self._loop.call_later(self._start.join_timeout, self._join_is_late)
         hosting = self._loop.create_task(self._host())
         await asyncio.wait({hosting, self._decided}, return_when=asyncio.FIRST_COMPLETED)
@@ -195,7 +196,12 @@ class Session:
         return self._ended_by_itself()
 
     def _ended_by_itself(self) -> str:
+        if self._sees_the_room() and not self._joined:
+            self.error_seen(_NEVER_JOINED)
         return "caller_left" if self._caller_came and not self._callers else "bot_ended"
+
+    def _sees_the_room(self) -> bool:
+        return self._start.sandbox or observe.sees_joins()
 
     async def _arguments(self) -> Any:
         """Prepare the bot's arguments. A room of the sandbox is entered by the bot's Daily transport or, if it has

@@ -127,6 +127,15 @@ def test_a_room_that_refuses_it_ends_the_session_and_says_why(agents: Agents, sa
     assert "not-allowed" in end.error and token not in end.error
 
 
+def test_a_bot_that_returns_before_it_has_joined_is_seen(agents: Agents, sandbox: Sandbox) -> None:
+    room = sandbox.create_room()["name"]
+    agent = agents.start()
+    start = agent.start({"returns": True}, room_url=f"{sandbox.url}/{room}", token=sandbox.token(room))
+    assert agent.send(Go(start.session, start.attempt))
+    end = agent.expect(Ended)
+    assert (end.reason, end.error) == ("bot_ended", "the bot returned without having joined its room")
+
+
 def test_it_leaves_no_presence_when_it_is_killed(agents: Agents, sandbox: Sandbox) -> None:
     call = Call(agents, sandbox)
     call.agent.peer.kill()

@@ -37,6 +37,8 @@ class Ear(FrameProcessor):
 
 async def bot(runner_args: RunnerArguments):
     wishes = runner_args.body
+    if wishes.get("returns"):  # as some do that miss a part of the body
+        return
     params = DailyParams(audio_in_enabled=True, audio_out_enabled=True, **wishes.get("params", {}))
     transport = await create_transport(runner_args, {"daily": lambda: params, "webrtc": lambda: params})
     ear, seen, said = Ear(), [], {"arguments": type(runner_args).__name__, "transport": type(transport).__name__}
