@@ -222,6 +222,12 @@ if DATABASE_POOL_SIZE:
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None
 
+# Migrations run beside the old code (docs/adr/0025). They give up a lock that is not granted at once, refuse what would
+# rewrite a table or break the old code's statements, and go on where they were interrupted.
+ZERO_DOWNTIME_MIGRATIONS_LOCK_TIMEOUT = "500ms"
+ZERO_DOWNTIME_MIGRATIONS_RAISE_FOR_UNSAFE = True
+ZERO_DOWNTIME_MIGRATIONS_IDEMPOTENT_SQL = True
+
 # --- language, time, static files --------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

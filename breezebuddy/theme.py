@@ -87,7 +87,7 @@ UNFOLD = {
                 "items": [
                     item("Leads", "contact_phone", "leads.lead"),
                     item("Templates", "description", "leads.template"),
-                    item("API tokens", "vpn_key", "leads.apitoken"),
+                    item("API tokens", "vpn_key", "access.apitoken"),
                     item("Webhook deliveries", "outgoing_mail", "leads.webhookdelivery"),
                 ],
             },
@@ -98,7 +98,7 @@ UNFOLD = {
                     item("Operators' acts", "gavel", "pools.operatoract"),
                     item("Audit log", "history", "admin.logentry"),
                     item("Users", "person", "auth.user"),
-                    item("Profiles", "badge", "leads.profile"),
+                    item("Profiles", "badge", "access.profile"),
                     item("Groups", "group", "auth.group"),
                 ],
             },

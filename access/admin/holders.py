@@ -75,7 +75,7 @@ class ApiTokenAdmin(ListAdmin):
         return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("leads.change_apitoken")
+        return request.user.has_perm("access.change_apitoken")
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         days = form.cleaned_data["days"]

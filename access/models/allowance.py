@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 class RateAllowance(models.Model):
     """How far somebody has used up a rate; all processes share the row (access.throttles).
 
-    The table is UNLOGGED (migration 0006): counting costs no disk flush, and a crash of PostgreSQL forgets it all.
+    The table is UNLOGGED (migration 0001): counting costs no disk flush, and a crash of PostgreSQL forgets it all.
     """
 
     key = models.CharField(
@@ -17,7 +17,7 @@ class RateAllowance(models.Model):
     )
 
     class Meta:
-        app_label = "leads"
+        db_table = "leads_rateallowance"
 
     def __str__(self) -> str:
         return self.key[:8]

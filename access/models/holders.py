@@ -65,7 +65,7 @@ class Profile(Holder):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="profile")
 
     class Meta:
-        app_label = "leads"
+        db_table = "leads_profile"
 
     def __str__(self) -> str:
         return f"{self.user} ({self.role})"
@@ -94,7 +94,7 @@ class ApiToken(Holder):
     objects = ApiTokenQuerySet.as_manager()
 
     class Meta:
-        app_label = "leads"
+        db_table = "leads_apitoken"
         verbose_name = "API token"
         ordering = ["-id"]
 

@@ -1,7 +1,8 @@
 """Django's PostgreSQL backend, extended by the other modules of this package.
 
 Connections have a deadline for every answer (connection.py) and come from a pool that replaces lost ones (pool.py).
-Schema changes do not lock tables for long (schema.py). The query log shows prepared statements (prepared.py).
+The query log shows prepared statements (prepared.py). Schema changes do not lock tables for long
+(django-pg-zero-downtime-migrations).
 """
 
 from types import ModuleType
@@ -10,11 +11,11 @@ from typing import Any
 import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base, operations
+from django_zero_downtime_migrations.backends.postgres.schema import DatabaseSchemaEditor
 
 from common.postgresql.connection import ImpatientConnection
 from common.postgresql.pool import ForgettingPool
 from common.postgresql.prepared import PreparedCursor
-from common.postgresql.schema import SchemaEditor
 
 
 def _psycopg_with_our_connections() -> ModuleType:
@@ -35,7 +36,7 @@ class Operations(operations.DatabaseOperations):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     Database = _psycopg_with_our_connections()
-    SchemaEditorClass = SchemaEditor
+    SchemaEditorClass = DatabaseSchemaEditor
     ops_class = Operations
 
     @property

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 MODELS = sorted(admin.site._registry, key=lambda model: model.__name__)
 JUNK = {"NUL": "\x00", "number": "9" * 20, "pattern": "(", "date": "9999-12-31 23:59:59-23:59", "words": "not a value"}
-COMPLETE = {"app_label": "leads", "model_name": "profile", "field_name": "user", "term": "ann"}
+COMPLETE = {"app_label": "access", "model_name": "profile", "field_name": "user", "term": "ann"}
 
 
 def list_of(model):
@@ -71,7 +71,7 @@ def test_masked_values_cannot_be_guessed_letter_by_letter(viewer):
             for lookup in (f"{field}__eulerToken__startswith", f"{field}__icontains"):
                 assert viewer.get(address, {lookup: guess}).status_code == 400
     for lookup in ("password__startswith", "user__password__startswith", "profile__user__password__startswith"):
-        for app in ("auth_user", "leads_profile", "leads_apitoken"):
+        for app in ("auth_user", "access_profile", "access_apitoken"):
             assert viewer.get(reverse(f"admin:{app}_changelist"), {lookup: "pbkdf2"}).status_code in (302, 400)
 
 
@@ -85,7 +85,7 @@ def test_what_a_list_knows_besides_filters_is_no_error_either(name, viewer):
 
 def test_addresses_of_rows_and_of_orders_take_no_nul(viewer, admin_client):
     admin_client.raise_request_exception = False
-    for address in ("/admin/leads/lead/%00/change/", "/admin/leads/rateallowance/%00/history/", "/admin/?span=%00"):
+    for address in ("/admin/leads/lead/%00/change/", "/admin/access/rateallowance/%00/history/", "/admin/?span=%00"):
         assert viewer.get(address).status_code in (302, 400, 404), address
     for address in (
         "/admin/steer/drain/?ids=%00",

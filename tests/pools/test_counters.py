@@ -1,10 +1,9 @@
 """What is counted is what happened: once each, whoever did it, and for longer than the rows are kept."""
 
 from datetime import timedelta
-from importlib import import_module
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -75,11 +74,3 @@ def test_what_is_reaped_is_counted_by_its_kind():
     assert happened(counters.Event.REAPED_RESERVED_ROOM) == 2
     assert happened(counters.Event.REAPED_WAITING_SESSION) == 1
     assert ended(end_reason="not_started") == 1
-
-
-def test_sessions_that_ended_before_there_were_counters_are_counted_from_their_rows():
-    migration = import_module("pools.migrations.0006_tallies")
-    make_session(SessionStatus.ENDED, attempt=3), make_session(SessionStatus.ENDED), make_session()
-    with connection.cursor() as cursor:
-        cursor.execute(migration.COUNT_ENDED_SESSIONS)
-    assert (ended(), SessionTally.objects.get().handed_off_again) == (2, 2)

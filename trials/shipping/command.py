@@ -111,7 +111,7 @@ def main(name: str, words: Sequence[str]) -> int:
     parser.add_argument(
         "--from",
         dest="earlier",
-        default=upgrade.FIRST_RELEASE,
+        default=upgrade.EARLIER_RELEASE,
         metavar="REV",
         help="upgrade: the earlier release, in git",
     )
