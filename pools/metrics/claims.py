@@ -25,6 +25,8 @@ REASONS = (
     "no room in stock, and enough are being made on demand already",
     "no room in stock, and Daily does not make one now",
     "Daily's rate limit is used up",
+    "no meeting token, and enough requests are waiting for Daily already",
+    "no meeting token, and Daily does not make one now",
 )
 for reason in REASONS:
     CONNECTS_REFUSED.labels(reason)
