@@ -1,1 +1,1 @@
-"""What proves the product: benchmarks, chaos, hosts, load, shipping."""
+"""Trials: benchmarks, chaos, hosts, load and shipping, each against a private service. `python -m trials --help`."""

@@ -1,4 +1,4 @@
-"""Ports of this machine that nothing listens on."""
+"""Finds a free port."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""What the database says about sessions and stock. PostgreSQL's clock is this machine's, so that its times can be
+"""Reads sessions and pools from the database. PostgreSQL's clock is this machine's, so that its times can be
 compared with the client's. One connection of its own; reading costs the service nothing but a short query.
 """
 
@@ -26,7 +26,7 @@ STARTS = """
 
 @dataclass(frozen=True)
 class Start:
-    """How one session began. `active`: when it was acknowledged, Unix seconds; None: not yet."""
+    """The start of a session. `active`: when it was acknowledged, in Unix seconds, or None."""
 
     kind: str
     attempt: int
@@ -44,26 +44,26 @@ class Rows:
         self._connection.close()
 
     def settled(self, processes: int, rooms: int, hot: int = 0) -> bool:
-        """No session and no process is under way, and the stock is full; `hot` pairs are stock."""
+        """Tell whether no session or process is in use and the pools are full; `hot` pairs count as ready."""
         return self._row(SETTLED) == (0, hot, 0, hot, processes, 0, rooms)
 
     def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()
 
     def starts(self, sessions: Sequence[uuid.UUID]) -> list[Start]:
-        """In the order of `sessions`."""
+        """Return the starts in the order of `sessions`."""
         found = {row[0]: Start(row[1], row[2], row[3]) for row in self.all(STARTS, [list(sessions)])}
         return [found[session] for session in sessions]
 
     def first_audio(self, session: uuid.UUID) -> float:
-        """When the bot of this session first sent a sound, Unix seconds; 0: not yet."""
+        """Return when the session's bot first sent audio, in Unix seconds; 0: not yet."""
         row = self._row(
             "SELECT extract(epoch FROM first_audio_at)::float8 FROM pools_voicesession WHERE uuid = %s", [session]
         )
         return float(row[0] or 0)
 
     def process_refill(self) -> float:
-        """Seconds from the latest hand-out of a process to the next that became available; 0: not yet."""
+        """Return the seconds from the last claim of a process until the next one was available; 0: not yet."""
         return self._refill("pools_agentprocess")
 
     def room_refill(self) -> float:
@@ -80,11 +80,11 @@ class Rows:
         return [row[0] for row in self.all("SELECT os_pid FROM pools_agentprocess WHERE status = 'available'")]
 
     def connections(self) -> int:
-        """Of the service and ours."""
+        """Return the number of connections, those of the service and ours."""
         return int(self._row("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")[0])
 
     def retire_stock(self) -> None:
-        """Rooms that a pod leaves are for the next one; the next measure begins without."""
+        """End the rooms that a pod has left, so that the next measure begins without any."""
         self._connection.execute(
             "UPDATE pools_room SET status = 'ended', ended_at = now(), end_reason = 'benchmark', deleted_at = now()"
             " WHERE status IN ('warming', 'available')"
@@ -100,7 +100,7 @@ class Rows:
         return {name: self._row("SELECT current_setting(%s)", [name])[0] for name in names}
 
     def commit(self) -> None:
-        """One small durable transaction."""
+        """Commit one small durable transaction."""
         self._connection.execute("UPDATE bench_commit SET n = n + 1")
 
     def prepare_commits(self) -> None:

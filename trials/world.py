@@ -41,12 +41,12 @@ LOCAL_NAME = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
 
 
 class DidNotHappen(Exception):
-    """What had to happen did not, within its deadline."""
+    """An expected event did not happen before its deadline."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the one pod: warm processes, warm rooms, how agents are started, and the bound on all of its processes."""
+    """Sizes of a pod: warm processes, warm rooms, the start method of agents, and the limit of all its processes."""
 
     processes: int
     rooms: int
@@ -75,7 +75,7 @@ class World:
 
     @contextmanager
     def running(self, postgres: Mapping[str, str] | None = None) -> Iterator[Self]:
-        """Everything but pods, until the block ends."""
+        """Run everything but pods until the block ends."""
         self.start_postgres(postgres)
         try:
             with Rows(self.postgres.url) as self.rows, Sandbox(self._environment["DAILY_API_KEY"]) as self.sandbox:
@@ -98,7 +98,7 @@ class World:
         self.serve_api()
 
     def end(self) -> None:
-        """End what `begin` does not start as a program."""
+        """End what `begin` has started besides programs."""
 
     # --- what is running ----------------------------------------------------------------------------------
 
@@ -112,17 +112,17 @@ class World:
 
     @property
     def token(self) -> str:
-        """Of an admin of the API."""
+        """The token of an admin of the API."""
         return self._token
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of every program of this world."""
+        """The environment of every program of this world."""
         return dict(self._environment)
 
     @property
     def agent_config(self) -> AgentConfig:
-        """Of the default bot, as `runpools` would build it."""
+        """The configuration of the default bot's agents, as `runpools` builds it."""
         return AgentConfig(
             bot="pools.agent.bots.default",
             bot_dir=ROOT,
@@ -134,11 +134,11 @@ class World:
     # --- waiting ------------------------------------------------------------------------------------------
 
     def pause(self, seconds: float) -> None:
-        """Raises ProgramEnded and StopRequested."""
+        """Wait. Raises ProgramEnded and StopRequested."""
         self._foreground.wait(seconds)
 
     def wait_for(self, what: str, condition: Callable[[], T], deadline: float = 30.0, step: float = 0.02) -> T:
-        """The first true value of `condition()`, asked every `step` seconds. Raises DidNotHappen, and as `pause`."""
+        """Poll `condition()` every `step` seconds; return its first true value. Raises DidNotHappen, and as `pause`."""
         until = time.monotonic() + deadline
         while not (value := condition()):
             if time.monotonic() > until:
@@ -149,7 +149,7 @@ class World:
     # --- programs -----------------------------------------------------------------------------------------
 
     def serve_api(self) -> None:
-        """Migrate, seed, start gunicorn as in production."""
+        """Migrate and seed the database, then start gunicorn as in production."""
         self.manage("migrate", "--verbosity=0")
         seeded = json.loads(self.manage("seeddemo", "--force"))
         self._token, self.admin = seeded["token"], (seeded["admin_user"], seeded["admin_password"])
@@ -157,7 +157,7 @@ class World:
 
     @contextmanager
     def other_api(self, **variables: str) -> Iterator[None]:
-        """Until the block ends, `api()` is that of another gunicorn, with these variables in its environment."""
+        """Start another gunicorn with these variables; until the block ends, `api()` returns clients of it."""
         address = self._api_address
         program = self._start_gunicorn(**variables)
         try:
@@ -184,12 +184,12 @@ class World:
         return program
 
     def _answers(self) -> bool:
-        """Every worker has connected to the database (it does so before it serves)."""
+        """Tell whether every worker is connected to the database, which it is before it serves."""
         with self.api() as api:
             return api.is_ready() and self.rows.connections() > WORKERS
 
     def manage(self, *arguments: str) -> str:
-        """Run a management command to its end; its standard output."""
+        """Run a management command and return its standard output."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True)
         self.pause(0)
@@ -199,7 +199,7 @@ class World:
 
     @contextmanager
     def pod(self, sizes: Sizes, **variables: str) -> Iterator[None]:
-        """`runpools` in these sizes, with these variables, its pools full, until the block ends."""
+        """Run `runpools` with these sizes and variables until the block ends, and wait until its pools are full."""
         self.rows.retire_stock()
         environment = {
             **self._environment,
@@ -224,7 +224,7 @@ class World:
             self._end(program)
 
     def _end(self, program: Program) -> None:
-        """SIGTERM, then SIGKILL; from now on its end is no surprise. Orphans of it go when the world does."""
+        """End a program with SIGTERM, then SIGKILL. Its orphans end with the world."""
         self._foreground.programs.remove(program)
         os.close(program.pidfd)
         if program.process is None:
@@ -237,18 +237,18 @@ class World:
             program.process.wait()
 
     def last_words(self, lines: int) -> list[str]:
-        """The end of what `runpools` and its agents have logged."""
+        """Return the last lines that `runpools` and its agents have logged."""
         log = self.directory / "runpools.log"
         return log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
 
     def wait_until_settled(self, sizes: Sizes, deadline: float = 60.0) -> None:
-        """Nothing is in use any more, and the pools are full."""
+        """Wait until nothing is in use and the pools are full."""
         self.wait_for(
             "full pools", lambda: self.rows.settled(sizes.processes, sizes.rooms, sizes.hot), deadline, step=0.03
         )
 
     def _announced(self, program: Program, pattern: str) -> tuple[str, ...]:
-        """The groups of what a program says about itself in its log."""
+        """Wait until a program's log matches a pattern, and return the groups of the match."""
 
         def said() -> tuple[str, ...]:
             found = re.search(pattern, program.log.read_text(errors="replace"))
@@ -297,7 +297,7 @@ def _keep_logs(directory: Path, kept: Path | None) -> None:
 
 @contextmanager
 def private_directory(parent: Path) -> Iterator[Path]:
-    """On the disk where the development database lies: /tmp may be memory, where fsync costs nothing."""
+    """Create a directory and remove it after the block. Not in /tmp, which may be memory, where fsync costs nothing."""
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory = Path(tempfile.mkdtemp(prefix="trial-", dir=parent))
     try:
@@ -308,7 +308,7 @@ def private_directory(parent: Path) -> Iterator[Path]:
 
 
 def service_environment(directory: Path) -> dict[str, str]:
-    """Of every program: nothing of this shell's or of a developer's .env is to change what is measured."""
+    """Return the environment of every program, without the variables of this shell or of a developer's .env."""
     local = ROOT / ".env"
     blank = LOCAL_NAME.findall(local.read_text(errors="replace")) if local.is_file() else []
     return {
