@@ -1,4 +1,4 @@
-"""The image that the Dockerfile begins with, made here: Debian's base system of the same release, by debootstrap.
+"""Makes the base image of the Dockerfile: Debian's base system of the same release, by debootstrap.
 
 It differs from the pinned one by Debian's updates since, and by how package managers reach their registries from this
 machine (apt's sources, pip's configuration, certificates), which a builder has to know as well.
@@ -25,7 +25,7 @@ REGISTRY_FILES = (
 
 
 def make(engine: Engine, dockerfile: Path, work: Path) -> str:
-    """Its name in the Dockerfile, under which the engine has it from now on. Raises EngineFailed."""
+    """Make the image and return its name, which is the one in the Dockerfile. Raises EngineFailed."""
     name = next(iter(BASE.findall(dockerfile.read_text())), "")
     suite = next((suite for release, suite in SUITES.items() if name.startswith(release)), None)
     if suite is None:
@@ -43,7 +43,7 @@ def make(engine: Engine, dockerfile: Path, work: Path) -> str:
 
 
 def _mirror() -> list[str]:
-    """The one that apt uses here, if it names one in a way that can be read."""
+    """Return the mirror that apt uses here, if it can be read."""
     listed = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(SITE)"],  # noqa: S607
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Checks of what is shipped; `make check-deploy` runs them all.
+"""Checks of images, manifests and upgrades; `make check-deploy` runs all of them.
 
 files: the Dockerfile (hadolint), compose.yaml (its schema), Prometheus' configuration and the alerts (promtool)
 manifests: rendered (kubectl), held to the schemas of Kubernetes and its operators, to policies (Checkov), to our rules

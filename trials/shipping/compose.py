@@ -1,4 +1,4 @@
-"""compose.yaml as arguments for `podman run`: what it says of our own services, and nothing that it does not say.
+"""Turns our services in compose.yaml into arguments of `podman run`.
 
 All containers share one network without a way out, in which each service's name is 127.0.0.1.
 """
@@ -18,7 +18,7 @@ READ |= {"read_only", "cap_drop", "security_opt", "tmpfs", "healthcheck", "ports
 
 
 class NotRead(Exception):
-    """The file says something that this reader does not know: better to stop than to pass over it."""
+    """The file has a key that this reader does not know. It stops rather than ignore the key."""
 
 
 class Compose:
@@ -27,7 +27,7 @@ class Compose:
         self._variables = variables
 
     def run(self, service: str, *arguments: str) -> list[str]:
-        """Options, image and command; `arguments` in place of the command that the file gives."""
+        """Return options, image and command; `arguments` replace the command of the file."""
         said = self._services[service]
         if unknown := set(said) - READ:
             raise NotRead(f"compose.yaml: {', '.join(sorted(unknown))} of {service} is not read")
@@ -45,7 +45,7 @@ class Compose:
         return [*limits(), "--health-interval=disable", *options, said["image"], *entrypoint[1:], *command]
 
     def grace(self, service: str) -> str:
-        """Seconds, as `podman stop --time` takes them."""
+        """Return the grace period in seconds, for `podman stop --time`."""
         return str(self._services[service].get("stop_grace_period", "10s")).removesuffix("s")
 
     def _filled(self, text: str) -> str:
@@ -59,7 +59,7 @@ class Compose:
 
 
 def _for_podman(tmpfs: str) -> str:
-    """podman's word for a tmpfs of the container's own user is U."""
+    """Return the tmpfs option for podman, which writes U for the container's own user."""
     place, _, options = tmpfs.partition(":")
     kept = [option for option in options.split(",") if option.split("=")[0] not in ("uid", "gid")]
     return f"{place}:{','.join(kept + ['U'] * ('uid=' in options))}"

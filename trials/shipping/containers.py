@@ -1,4 +1,4 @@
-"""Our services in containers, hardened as compose.yaml says, for a whole life: migrations, health, calls, a drain.
+"""Runs our services in containers, hardened as compose.yaml says: migrations, health checks, calls, a drain.
 
 PostgreSQL's own image is not used: its container is Debian with the server of the embedded one's package. Prometheus
 and Grafana are left out.
@@ -76,7 +76,7 @@ class Containers:
         self._wait_for("PostgreSQL", "exec", FIRST, "bash", "-c", "echo > /dev/tcp/127.0.0.1/5432")
 
     def _calls(self) -> list[str]:
-        """One from beginning to end; another whose pod is told to stop in the middle of it."""
+        """Make one complete call, and another during which the pod is stopped. Returns the problems."""
         told = json.loads(self._run("devtools", "--rm", arguments=("seeddemo", "--force")))
         dev = {"base_url": "http://api:8000", "token": told["token"], "sandbox_url": "http://sandbox:8002"}
         self._engine("exec", "--interactive", "sandbox", "sh", "-c", "cat > /tmp/dev.json", stdin=json.dumps(dev))
@@ -104,7 +104,7 @@ class Containers:
         return [f"{number} processes are left as zombies in the pod"] * bool(number)
 
     def _stopped(self, service: str) -> list[str]:
-        """By SIGTERM, within its grace."""
+        """Stop a service with SIGTERM within its grace period. Returns the problems."""
         self._engine("stop", "--time", self._compose.grace(service), service)
         status = self._engine("inspect", "--format={{.State.ExitCode}}", service).strip()
         return [f"{service} ended with {status}"] * (status != "0")

@@ -1,4 +1,4 @@
-"""What a Deployment's controller does: so many replicas, and a roll-out with maxSurge 1 and maxUnavailable 0."""
+"""Does what a Deployment's controller does: keeps replicas, rolls out with maxSurge 1 and maxUnavailable 0."""
 
 import subprocess
 import threading
@@ -14,7 +14,7 @@ PATIENCE_S = 120.0
 
 
 class Deployment:
-    """`replicas`: those that are not being stopped; `former`: all others."""
+    """`replicas`: running ones; `former`: those that are stopped or being stopped."""
 
     def __init__(self, workload: Workload, world: FleetWorld, directory: Path, say: Callable[[str], None]) -> None:
         self._workload = workload
@@ -27,13 +27,13 @@ class Deployment:
         self._stops: list[threading.Thread] = []
 
     def scale(self, number: int) -> None:
-        """Up only; returns when all are ready."""
+        """Add replicas up to this number, and wait until all are ready."""
         while len(self.replicas) < number:
             self._start()
         self._world.wait_for(f"{self._workload.name} ready", lambda: all(r.ready for r in self.replicas), PATIENCE_S)
 
     def roll_out(self) -> None:
-        """Each replica replaced: a new one ready (for minReadySeconds) before an old one is told to stop."""
+        """Replace each replica: stop an old one after a new one has been ready for minReadySeconds."""
         for old in list(self.replicas):
             began = time.monotonic()
             new = self._start()

@@ -1,4 +1,4 @@
-"""What the images of the Dockerfile hold, as far as the file itself says it: paths of the project and requirements."""
+"""Reads from the Dockerfile what each image holds: paths of the project, and requirements."""
 
 import re
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Stage:
 
 
 def stages(dockerfile: str) -> dict[str, Stage]:
-    """All stages by their names. A stage begins with what its parent holds."""
+    """Return all stages by name. A stage begins with what its parent holds."""
     found: dict[str, Stage] = {}
     for parent, name, instructions in STAGE.findall(dockerfile.replace("\\\n", " ")):
         begin = found.get(parent, Stage())
@@ -40,7 +40,7 @@ def stages(dockerfile: str) -> dict[str, Stage]:
 
 
 def _copy_from(source: Stage, directory: PurePosixPath, stage: Stage) -> None:
-    """A whole directory, to the same place: what the Dockerfile does between its stages."""
+    """Copy a whole directory to the same place, the only form that the Dockerfile uses between stages."""
     stage.files.update({place: path for place, path in source.files.items() if place.is_relative_to(directory)})
     if directory == VIRTUALENV:
         stage.requirements |= source.requirements
@@ -53,11 +53,11 @@ def _copy_from_project(paths: list[str], destination: str, stage: Stage) -> None
 
 
 def context(dockerignore: str) -> set[str]:
-    """The paths of the project that a build may see: those that `.dockerignore` excepts from its `*`."""
+    """Return the paths of the build context: those that `.dockerignore` excepts from its `*`."""
     return {line[1:] for line in dockerignore.split() if line.startswith("!")}
 
 
 def python_files(project: Path, paths: set[str]) -> list[Path]:
-    """The modules among `paths` of the project."""
+    """Return the modules among `paths` of the project."""
     found = [file for path in paths for file in [project / path, *(project / path).rglob("*.py")]]
     return sorted(file for file in found if file.suffix == ".py")

@@ -1,4 +1,4 @@
-"""A container engine for these checks: podman as root, with a store of its own that goes at the end.
+"""Runs podman as root for these checks, with a private store that is removed at the end.
 
 Images are built in a chroot, and limits are low: so it works in a virtual machine that may not give away more either.
 """
@@ -15,11 +15,11 @@ NEEDED = ("podman", "runc", "debootstrap")
 
 
 class NoEngine(Exception):
-    """What is missing here."""
+    """Images cannot be built here. The message says what is missing."""
 
 
 class EngineFailed(Exception):
-    """What it was asked for, and the end of what it said."""
+    """A podman command failed. The message has the command and the end of its output."""
 
 
 class Engine:
@@ -28,7 +28,7 @@ class Engine:
         self._podman += ["--storage-driver", "overlay", "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
 
     def __call__(self, *arguments: str | Path, stdin: str | None = None) -> str:
-        """What it printed. Raises EngineFailed."""
+        """Run a podman command and return its output. Raises EngineFailed."""
         done = self.tried(*arguments, stdin=stdin)
         if done.returncode:
             said = (done.stdout + done.stderr).strip()[-3000:]
@@ -44,7 +44,7 @@ class Engine:
 
 @contextmanager
 def engine(store: Path) -> Iterator[Engine]:
-    """Its containers end with the block, its images go. Raises NoEngine."""
+    """Yield an engine; remove its containers and images after the block. Raises NoEngine."""
     if os.geteuid() != 0:
         raise NoEngine("images are built and run as root")
     if missing := [program for program in NEEDED if not shutil.which(program)]:
@@ -59,5 +59,5 @@ def engine(store: Path) -> Iterator[Engine]:
 
 
 def limits() -> list[str]:
-    """Options: podman's own defaults are more than everybody may give away."""
+    """Return options with low limits: podman's defaults are higher than some machines allow."""
     return [f"--ulimit=nofile={ENOUGH}:{ENOUGH}", f"--ulimit=nproc={ENOUGH}:{ENOUGH}"]

@@ -1,4 +1,4 @@
-"""The images, built from the Dockerfile, and looked at: run as a plain user, import what they need, hold no secret."""
+"""Builds the images and checks them: they run as a plain user, import what they need, and hold no secret."""
 
 import json
 import re
@@ -41,7 +41,7 @@ SUSPICIOUS = re.compile(r"(^|/)(\.env|\.git|\.data|id_rsa|.*\.pem|dev\.json)$")
 
 
 def build(engine: Engine, project: Path, target: str, say: Callable[[str], None]) -> str:
-    """The image's name, as compose.yaml has it. Raises EngineFailed."""
+    """Build an image and return its name, as in compose.yaml. Raises EngineFailed."""
     began, name = time.monotonic(), f"breezebuddy-{target}"
     engine(
         *("build", "--target", target, "--tag", name, "--pull=never", "--format", "docker"),

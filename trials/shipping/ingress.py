@@ -1,4 +1,4 @@
-"""What stands before the API's replicas: a proxy that takes one off its list some time after it has begun to stop."""
+"""A proxy before the API's replicas, which removes a replica some time after it has begun to stop."""
 
 import itertools
 import threading
@@ -23,7 +23,7 @@ class Replica(Protocol):
 
 
 class Ingress:
-    """Requests in turn to the replicas that were ready `LAG_S` ago, each over a connection of its own."""
+    """Sends requests in turn to the replicas that were ready `LAG_S` ago, each over a new connection."""
 
     def __init__(self, replicas: Callable[[], Sequence[Replica]]) -> None:
         self._replicas = replicas
@@ -49,7 +49,7 @@ class Ingress:
             do_GET = do_POST
 
             def log_message(self, format: str, *args: object) -> None:
-                """One line a request would be all that one sees."""
+                """Log nothing: a line per request would hide everything else."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""What a kubelet does with one replica of a Deployment, with the real processes of its manifest.
+"""Does what a kubelet does with one replica of a Deployment, with the real processes of its manifest.
 
     start:  the container's command with its environment; startup, readiness and liveness probes at their periods
     stop:   preStop, then SIGTERM to the main process, then SIGKILL when terminationGracePeriodSeconds are over
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment's pod template, with the environment that its ConfigMap and Secret give it."""
+    """A Deployment's pod template, with the environment of its ConfigMap and Secret."""
 
     name: str
     spec: Manifest
@@ -45,7 +45,7 @@ class Workload:
 
 
 class Replica:
-    """One running container. `ready`: as its readiness probe says; `restarts` wanted by the liveness probe."""
+    """One running container. `ready`: the readiness probe's result; `dead_by_probe`: why the liveness probe failed."""
 
     def __init__(self, workload: Workload, name: str, port: int, directory: Path) -> None:
         self.name = name
@@ -76,7 +76,7 @@ class Replica:
         return self.process.poll() is None
 
     def stop(self) -> None:
-        """As a kubelet does; returns when the process is gone."""
+        """Stop the replica as a kubelet does, and wait until its process is gone."""
         began = time.monotonic()
         self._stopping.set()
         self.ready = False
@@ -92,7 +92,7 @@ class Replica:
             self.process.wait()
 
     def _command(self, args: list[str]) -> list[str]:
-        """The container's, with this checkout's Python and this replica's port."""
+        """Return the container's command, with this checkout's Python and this replica's port."""
         program, *rest = [argument.replace(self._declared_port, str(self.port)) for argument in args]
         python = [sys.executable] if program == "python" else [sys.executable, "-m", program]
         return python + rest
@@ -136,7 +136,7 @@ class Replica:
         return False
 
     def _answers(self, probe: dict[str, Any]) -> bool:
-        """By address, as kubelets ask: the Host header is no name that the service knows."""
+        """Ask a probe as kubelets do, by address: the service does not know the name in the Host header."""
         address = f"http://127.0.0.1:{self.port}{probe['httpGet']['path']}"
         try:
             answer = requests.get(

@@ -1,4 +1,4 @@
-"""The Dockerfile and the compose file, as linters see them."""
+"""Runs linters on the Dockerfile and the compose file."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ def dockerfile_problems(file: Path) -> list[str]:
 
 
 def compose_problems(file: Path) -> list[str]:
-    """By the schema of the Compose specification."""
+    """Check the compose file against the schema of the Compose specification."""
     return _said("check-jsonschema", "--output-format", "text", "--builtin-schema", "vendor.compose-spec", file)
 
 

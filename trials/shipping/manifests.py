@@ -1,4 +1,4 @@
-"""The Kubernetes manifests: rendered as `kubectl apply -k` would, checked against the schemas and our own rules."""
+"""Renders the Kubernetes manifests as `kubectl apply -k` does, and checks them against schemas and our own rules."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ Manifest = dict[str, Any]
 
 
 def rendered(directory: Path) -> list[Manifest]:
-    """By kustomize inside kubectl. Raises FileNotFoundError without kubectl, CalledProcessError if it is refused."""
+    """Render with kubectl's kustomize. Raises FileNotFoundError without kubectl, CalledProcessError if it fails."""
     if not shutil.which("kubectl"):
         raise FileNotFoundError("kubectl is missing; it renders the manifests (kubectl kustomize)")
     output = subprocess.run(
@@ -27,7 +27,7 @@ def rendered(directory: Path) -> list[Manifest]:
 
 
 def as_written(directory: Path) -> list[Manifest]:
-    """The files that the kustomization and those below it list, without what kustomize changes (namespace, images)."""
+    """Read the files of a kustomization and those below it, without kustomize's changes (namespace, images)."""
     found: list[Manifest] = []
     for name in yaml.safe_load((directory / "kustomization.yaml").read_text())["resources"]:
         path = directory / name
@@ -36,7 +36,7 @@ def as_written(directory: Path) -> list[Manifest]:
 
 
 def schema_problems(manifests: list[Manifest]) -> list[str]:
-    """Unknown and misspelt fields, wrong types; Kubernetes' own kinds only."""
+    """Return unknown fields and wrong types, of Kubernetes' own kinds only."""
     problems = []
     for manifest in manifests:
         if manifest["kind"] in OF_OPERATORS:
@@ -49,7 +49,7 @@ def schema_problems(manifests: list[Manifest]) -> list[str]:
 
 
 def rule_problems(manifests: list[Manifest]) -> list[str]:
-    """What must hold for our service to keep its promises, whatever a schema allows."""
+    """Return violations of the rules that our service needs besides the schemas."""
     configuration = next(one["data"] for one in manifests if one["kind"] == "ConfigMap")
     problems = []
     for manifest in manifests:
@@ -90,7 +90,7 @@ def _container_problems(container: Manifest) -> list[str]:
 
 
 def _selector_problems(manifests: list[Manifest]) -> list[str]:
-    """Every Service and PodDisruptionBudget selects what some Deployment makes."""
+    """Check that every Service and PodDisruptionBudget selects pods of some Deployment."""
     made = [
         one["spec"]["template"]["metadata"]["labels"].items()
         for one in manifests

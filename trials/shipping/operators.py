@@ -1,4 +1,4 @@
-"""Manifests of kinds that operators bring to a cluster, held to the schemas that come with those operators.
+"""Checks manifests of operators' kinds against the schemas of those operators.
 
 The schemas are Python models made from the operators' own definitions, of the versions that the packages' numbers
 begin with (requirements-dev.txt): KEDA 2.16 and Prometheus Operator 0.80.
@@ -15,7 +15,7 @@ KEDA_PROMETHEUS = {"serverAddress", "query", "threshold"}  # to KEDA's schema a 
 
 
 def schema_problems(manifests: Iterable[Manifest]) -> list[str]:
-    """Unknown and misspelt fields, wrong types, words and durations that are none."""
+    """Return unknown fields, wrong types and invalid durations."""
     kinds = _kinds()
     problems = []
     for manifest in manifests:
@@ -25,7 +25,7 @@ def schema_problems(manifests: Iterable[Manifest]) -> list[str]:
 
 
 def reference_problems(manifests: Iterable[Manifest], base: Iterable[Manifest]) -> list[str]:
-    """What they point to is there: services and their ports, the Deployment to scale."""
+    """Return references to services, ports or Deployments that do not exist."""
     services = [one for one in base if one["kind"] == "Service"]
     deployments = {one["metadata"]["name"] for one in base if one["kind"] == "Deployment"}
     problems = []
@@ -43,7 +43,7 @@ def reference_problems(manifests: Iterable[Manifest], base: Iterable[Manifest]) 
 
 
 def jobs(manifests: Iterable[Manifest]) -> set[str]:
-    """The values of the label `job` that the ServiceMonitors give to what is scraped."""
+    """Return the values of the label `job` that the ServiceMonitors set."""
     return {
         relabeling["replacement"]
         for manifest in manifests
@@ -72,7 +72,7 @@ def _refusals(model: type[BaseModel], manifest: Manifest) -> list[str]:
 
 
 def _kinds() -> dict[str, type[BaseModel]]:
-    """Imported here: it takes a second or two, and most commands need none of it."""
+    """Import the schemas only when needed: it takes a second or two."""
     from cloudcoil.models.keda.v1alpha1 import ScaledObject
     from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
 

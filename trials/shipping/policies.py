@@ -1,4 +1,4 @@
-"""Checkov's policies for what is deployed: the rendered manifests and the Dockerfile.
+"""Runs Checkov's policies on the rendered manifests and the Dockerfile.
 
 It brings a hundred packages of its own and so lives in a virtualenv of its own, below .data. What it is not asked for
 stands in checkov.yaml, with the reasons.
@@ -22,7 +22,7 @@ KINDS = {"kubernetes", "dockerfile"}
 
 
 def problems(project: Path, rendered: Mapping[str, list[Manifest]], say: Callable[[str], None]) -> list[str]:
-    """`rendered`: manifests by the directory that they are made from. Raises NotInstalled."""
+    """Return violations. `rendered`: manifests by the directory of their kustomization. Raises NotInstalled."""
     checkov = installed(HERE / "checkov.lock", project / ".data" / "checkov", say) / "checkov"
     with tempfile.TemporaryDirectory(prefix="policies-") as directory:
         for name, manifests in rendered.items():

@@ -1,4 +1,4 @@
-"""Prometheus' own opinion of its configuration and of our alerts, and alerts played through (alerts.test.yml).
+"""Runs promtool on Prometheus' configuration, on our alerts, and on the tests of alerts (alerts.test.yml).
 
 `promtool` from the PATH, or out of Debian's package `prometheus`, which is unpacked below .data and not installed: it
 would start a server.
@@ -18,7 +18,7 @@ CHECKS = (
 
 
 class NoPromtool(Exception):
-    """It cannot be had here, and why."""
+    """promtool is not available here. The message says why."""
 
 
 def problems(project: Path, say: Callable[[str], None]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A roll-out of both Deployments as a cluster would do it, under load, with the real processes of the manifests.
+"""Rehearses a roll-out of both Deployments as a cluster does it, under load, with the manifests' real processes.
 
 From the manifests: commands, environment, probes with their periods, minReadySeconds, preStop, signals, grace. Not from
 them: the database, the sandbox that stands for Daily, and the light bot, so that ten calls a second fit on two cores.

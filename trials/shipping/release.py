@@ -1,4 +1,4 @@
-"""A release of this project in a directory of its own, and its programs: what runs before an upgrade, and after it.
+"""A release of this project in its own directory, and its programs, for the time before and after an upgrade.
 
 An earlier one is taken from git. It runs with the packages of today's requirements.lock: what is tried is our code and
 our schema, not theirs.
@@ -21,11 +21,11 @@ LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)")
 
 
 class NoRelease(Exception):
-    """It cannot be had, and why."""
+    """The release is not available. The message says why."""
 
 
 def exported(project: Path, revision: str, directory: Path) -> Path:
-    """The files of a revision, in a new directory. Raises NoRelease."""
+    """Export the files of a revision to a new directory. Raises NoRelease."""
     archive = ["git", "-C", str(project), "archive", "--format=tar", f"{revision}^{{commit}}"]
     try:
         done = subprocess.run(archive, capture_output=True, check=True, timeout=60)
@@ -41,7 +41,7 @@ def exported(project: Path, revision: str, directory: Path) -> Path:
 
 @dataclass(eq=False)
 class Running:
-    """A program of a release."""
+    """A running program of a release."""
 
     name: str
     process: "subprocess.Popen[bytes]"
@@ -50,17 +50,17 @@ class Running:
 
     @property
     def port(self) -> int:
-        """Of gunicorn, once it listens; 0 before."""
+        """The port of gunicorn; 0 until it listens."""
         found = LISTENING.search(self.log.read_text(errors="replace"))
         return int(found[1]) if found else 0
 
     def stop(self) -> int:
-        """SIGTERM, and the exit status; the caller bounds the time."""
+        """Stop with SIGTERM and return the exit status. Waits without a limit."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait()
 
     def end(self) -> None:
-        """Whatever it is doing."""
+        """Kill the program if it still runs."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -75,7 +75,7 @@ class Release:
         self.running: list[Running] = []
 
     def manage(self, *arguments: str) -> str:
-        """A management command to its end; what it said."""
+        """Run a management command and return its output."""
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(command, cwd=self._files, env=dict(self._environment()), capture_output=True, text=True)
         if done.returncode:
@@ -83,7 +83,7 @@ class Release:
         return done.stdout
 
     def seeded(self) -> dict[str, str]:
-        """A template, an admin, a token; as JSON says it."""
+        """Create a template, an admin and a token, and return the JSON of seeddemo."""
         told: dict[str, str] = json.loads(self.manage("seeddemo", "--force"))
         return told
 

@@ -1,4 +1,4 @@
-"""The alerts for the Prometheus Operator, made from those for Prometheus itself: `python -m trials shipping rules`."""
+"""Makes the Prometheus Operator's alerts from those for Prometheus: `python -m trials shipping rules`."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ HEADER = (
 
 
 def rule_of(alerts: Path) -> str:
-    """The text of a PrometheusRule with the same groups."""
+    """Return the text of a PrometheusRule with the same groups."""
     resource = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",

@@ -77,7 +77,7 @@ class UpgradeWorld(World):
 
 @contextmanager
 def _scene(world: UpgradeWorld, project: Path, files: Path, revision: str) -> Iterator[Scene]:
-    """The earlier release with an empty database, and callers who wait for an API."""
+    """Prepare the earlier release with an empty database, and callers who wait for an API."""
     apis: list[Running] = []
     url = world.postgres.url
     before = Release(revision, files, lambda: world.environment, world.directory)
@@ -132,7 +132,7 @@ def _upgraded(scene: Scene, sessions: int, say: Say) -> list[str]:
 
 
 def _start(scene: Scene, release: Release) -> tuple[Running, list[Running]]:
-    """Its API takes part once it answers, and its pods are full."""
+    """Start a release and wait until its API answers and its pods are full."""
     pods = [release.start_pod(number) for number in range(PODS)]
     api = release.serve()
     waiting = {pod.name for pod in pods}
@@ -180,7 +180,7 @@ def _clock(answer: Answer) -> str:
 
 
 def _reasons(scene: Scene, connected: list[Answer]) -> list[str]:
-    """Why each call ended; empty as long as it goes on."""
+    """Return why each call ended; empty for a call in progress."""
     found = scene.tables.sessions([answer.session for answer in connected if answer.session])
     sessions = [found[answer.session] for answer in connected if answer.session]
     return [session.reason if session.status == "ended" else "" for session in sessions]

@@ -1,4 +1,4 @@
-"""A virtualenv for one program that is none of ours, with exactly what a lock of its own names."""
+"""Makes a virtualenv for a third-party program, with exactly the packages of that program's lock."""
 
 import shutil
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class NotInstalled(Exception):
-    """And why."""
+    """The program could not be installed. The message says why."""
 
 
 def installed(lock: Path, directory: Path, say: Callable[[str], None]) -> Path:
-    """The directory of its programs; made anew when the lock has changed. Raises NotInstalled."""
+    """Return the directory of its programs. Recreates it when the lock has changed. Raises NotInstalled."""
     stamp = directory / "installed.lock"
     if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
         say(f"installing {lock.name} into {directory} (a minute or two, once)")
