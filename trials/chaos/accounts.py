@@ -1,4 +1,4 @@
-"""What became of every connect: asked = served warm + partial + cold + given back + refused + failed + lost."""
+"""Accounts for every connect: asked = served warm + partial + cold + given back + refused + failed + lost."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -53,8 +53,10 @@ def settle(
     acknowledgements: Sequence[tuple[str, str]],
     counters: Mapping[str, Any],
 ) -> Accounts:
-    """Once nothing is under way. `acknowledgements`: (session, agent) as the pods logged them; `counters` are the
-    sandbox's."""
+    """Account for all answers, once nothing is in progress.
+
+    `acknowledgements`: (session, agent) as the pods logged them. `counters` are the sandbox's.
+    """
     connected = [answer.session for answer in answers if answer.session]
     found = [sessions[uuid] for uuid in connected if uuid in sessions]
     served = [session for session in found if session.active and session.reason != GIVEN_BACK]
@@ -84,7 +86,7 @@ def settle(
 def _doubles(
     sessions: Sequence[Session], acknowledgements: Sequence[tuple[str, str]], counters: Mapping[str, Any]
 ) -> int:
-    """Three witnesses: the rows, the pods' logs, and the sandbox, which puts the first of two equal bots out."""
+    """Count doubles by the rows, the pods' logs, and the sandbox, which ejects the first of two bots with one id."""
     rooms = Counter(session.room for session in sessions)
     agents = Counter(agent for agent, _ in {(agent, session) for session, agent in acknowledgements})
     put_out = int(counters["ejected"].get("duplicate-user-id", 0))

@@ -1,4 +1,4 @@
-"""What the rows say after a storm: how long sessions waited that were handed on, how soon lost pods were reaped."""
+"""Reads from the rows after a storm how long re-handed sessions waited, and how soon lost pods were reaped."""
 
 from collections.abc import Iterator, Sequence
 
@@ -44,7 +44,7 @@ def aftermath(world: FleetWorld, storm: Storm, answers: Sequence[Answer]) -> Ite
 
 
 def _handed_on(world: FleetWorld, answers: Sequence[Answer]) -> Iterator[Finding]:
-    """From the connect; the fault came some time after it."""
+    """Return the seconds from the connect, which is some time before the fault."""
     asked = [answer.session for answer in answers if answer.session]
     told_to_go = {row[0] for row in world.tables.rows(TOLD_TO_GO, [asked])}
     sessions = [session for session in world.tables.sessions(asked).values() if session.reason != GIVEN_BACK]

@@ -1,4 +1,4 @@
-"""Do the database, Daily and the process table agree? A pure comparison of the three."""
+"""Compares what the database, Daily and the process table say. A pure function of the three."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class AtDaily:
 
 @dataclass(frozen=True)
 class Audit:
-    """What does not agree; all empty when everything does."""
+    """The disagreements; all empty when everything agrees."""
 
     rooms_left_over: list[str]
     rooms_missing: list[str]

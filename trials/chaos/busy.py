@@ -1,4 +1,4 @@
-"""A busy machine on purpose: processes that do nothing but compute, two for each core, until the run is over.
+"""Occupies the machine on purpose: two processes per core that only compute, until the run is over.
 
 They end with the run, with us if we are killed, and by themselves after an hour and a half in any case.
 """
@@ -23,7 +23,7 @@ while time.monotonic() < until:
 
 @contextmanager
 def occupied_cores() -> Iterator[int]:
-    """How many processes compute beside the run, until the block ends."""
+    """Start the processes, yield their number, and end them with the block."""
     number = A_CORE * (os.cpu_count() or 1)
     command = [sys.executable, "-m", "trials.tethered", sys.executable, "-c", BURN]
     burning = [

@@ -1,4 +1,4 @@
-"""Callers over HTTP: they push a lead, connect, come into the room, stay, go; what each was answered is kept."""
+"""Simulated callers over HTTP: they push a lead, connect, join the room, stay and leave. All answers are kept."""
 
 import http.client
 import itertools
@@ -24,7 +24,7 @@ _number = itertools.count(1)
 
 @dataclass(frozen=True)
 class Answer:
-    """To one connect. `sent`: Unix seconds; `status` 0: no answer came (`detail` says why)."""
+    """The answer to one connect. `sent`: Unix seconds; `status` 0: no answer (`detail` says why)."""
 
     lead: str
     status: int
@@ -38,14 +38,14 @@ class Answer:
 
 
 class Line:
-    """One caller's connection to the API. Not for several threads at once."""
+    """One caller's connection to the API. Not thread-safe."""
 
     def __init__(self, address: tuple[str, int], token: str) -> None:
         self._http = http.client.HTTPConnection(*address, timeout=TIMEOUT_S)
         self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, str | None]:
-        """Status, decoded body, Retry-After. Raises OSError and HTTPException; the next call connects anew."""
+        """Return status, decoded body and Retry-After. Raises OSError and HTTPException; the next call reconnects."""
         encoded = None if body is None else json.dumps(body).encode()
         try:
             self._http.request(method, path, encoded, self._headers | headers)
@@ -57,7 +57,7 @@ class Line:
         return answer.status, json.loads(text), answer.headers.get("Retry-After")
 
     def push(self) -> str | None:
-        """A new lead's id; None: refused or no answer."""
+        """Push a lead and return its id, or None if it was refused or not answered."""
         lead = {
             "request_id": f"chaos-{next(_number)}",
             "template": "demo",
@@ -93,7 +93,7 @@ class Line:
 
 
 class Callers:
-    """Arrivals at random moments, served by threads. `answers` is everything that was answered, in no order."""
+    """Callers who arrive at random moments, run by threads. `answers` are all answers, in no order."""
 
     def __init__(self, line: Callable[[], Line], daily: Daily, threads: int = 16) -> None:
         self._line = line
@@ -109,7 +109,7 @@ class Callers:
         self._arrivals: threading.Thread | None = None
 
     def stock_leads(self, number: int) -> None:
-        """Push so many now: the next callers connect them, even if nothing can be pushed then."""
+        """Push leads for the next callers, who can then connect even if no lead can be pushed."""
         line = self._line()
         for _ in range(number):
             if lead := line.push():
@@ -125,7 +125,7 @@ class Callers:
         self._arrivals.start()
 
     def pause(self) -> None:
-        """No more arrivals; returns when all that have come have been answered."""
+        """Stop arrivals, and wait until all callers have their answers."""
         self._stop.set()
         if self._arrivals:
             self._arrivals.join()
@@ -153,7 +153,7 @@ class Callers:
         line.close()
 
     def call(self, line: Line, stay_s: float) -> Answer | None:
-        """One caller from push to room, on the calling thread; None: the lead could not be pushed."""
+        """Take one caller from push to room, on the calling thread. Returns None if the lead could not be pushed."""
         lead = self._lead() or line.push()
         if lead is None:
             self.unpushed += 1

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from trials.chaos import __doc__ as package_doc
 from trials.chaos import rolling, secret_search, soak
-from trials.chaos.acts import act, draw_up_accounts
 from trials.chaos.aftermath import aftermath
 from trials.chaos.busy import occupied_cores
 from trials.chaos.findings import Finding, Findings, fact
 from trials.chaos.fleet_world import FleetWorld
+from trials.chaos.running import account_for_all, run_scenario
 from trials.chaos.scenarios import SCENARIOS
 from trials.chaos.storm import Storm
 from trials.console import say
@@ -50,7 +50,7 @@ def main(name: str, words: Sequence[str]) -> int:
 
 @contextmanager
 def _company(findings: Findings) -> Iterator[None]:
-    """What else runs on this machine, and which times hold because of it."""
+    """Occupy the cores if asked to, and print which time limits hold."""
     with occupied_cores() if findings.busy else nullcontext(0) as number:
         beside = f"{number} processes that compute" if number else f"load {findings.load_before:.1f}"
         held = "those of an idle machine" if findings.idle else "the bounds of a starved one"
@@ -64,9 +64,9 @@ def _company(findings: Findings) -> Iterator[None]:
 def _chaos(world: FleetWorld, arguments: argparse.Namespace, findings: Findings) -> None:
     for row, (about, scenario) in SCENARIOS.items():
         if not arguments.only or row in arguments.only:
-            act(world, f"row {row}: {about}", partial(scenario, world), findings)
+            run_scenario(world, f"row {row}: {about}", partial(scenario, world), findings)
     if arguments.kills and (not arguments.only or set(arguments.only) & {AT_RANDOM, *SHARES, *REPEATS}):
-        act(world, "faults at random moments", lambda: _storm(world, arguments, findings), findings)
+        run_scenario(world, "faults at random moments", lambda: _storm(world, arguments, findings), findings)
     settle(world, findings)
 
 
@@ -97,7 +97,7 @@ def _storm(world: FleetWorld, arguments: argparse.Namespace, findings: Findings)
 
 
 def _soak(world: FleetWorld, arguments: argparse.Namespace, findings: Findings) -> None:
-    act(world, "soak", lambda: soak.soak(world, arguments.minutes, arguments.seed, findings.figures), findings)
+    run_scenario(world, "soak", lambda: soak.soak(world, arguments.minutes, arguments.seed, findings.figures), findings)
     settle(world, findings)
 
 
@@ -106,9 +106,9 @@ def _rolling(world: FleetWorld, arguments: argparse.Namespace, findings: Finding
     stay = STAY_S[arguments.pipecat]
     drain = DRAIN_S[arguments.pipecat]
     about = f"row 11: rolling restart under {rate:g} connects/s"
-    act(world, about, lambda: rolling.rolling(world, rate, drain, stay), findings)
+    run_scenario(world, about, lambda: rolling.rolling(world, rate, drain, stay), findings)
     if not arguments.pipecat:
-        act(world, "row 11: impatient drains", lambda: rolling.impatient(world), findings)
+        run_scenario(world, "row 11: impatient drains", lambda: rolling.impatient(world), findings)
     settle(world, findings)
 
 
@@ -116,8 +116,8 @@ COMMANDS = {"chaos": _chaos, "soak": _soak, "rolling": _rolling}
 
 
 def settle(world: FleetWorld, findings: Findings) -> None:
-    act(world, "secrets are looked for", lambda: secret_search.searched(world), findings)
-    draw_up_accounts(world, findings)
+    run_scenario(world, "secrets are looked for", lambda: secret_search.searched(world), findings)
+    account_for_all(world, findings)
 
 
 def _variables(name: str, arguments: argparse.Namespace) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The sandbox's control endpoints: break Daily, mend it, see who is in which room."""
+"""A client of the sandbox's control endpoints: adds and removes faults, lists participants of rooms."""
 
 import threading
 from typing import Any
@@ -9,7 +9,7 @@ TIMEOUT_S = 10.0
 
 
 class Daily:
-    """For several threads: each has a connection of its own."""
+    """A thread-safe client: each thread has its own connection."""
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url
@@ -27,7 +27,7 @@ class Daily:
     # --- faults -------------------------------------------------------------------------------------------
 
     def fail(self, kind: str, **details: Any) -> None:
-        """From now on; `details` as in devtools.sandbox.faults."""
+        """Make calls fail from now on; `details` as in devtools.sandbox.faults."""
         self.call("POST", "/sandbox/faults", {"kind": kind, **details})
 
     def slow(self, seconds: float) -> None:
@@ -46,12 +46,12 @@ class Daily:
         return set(self.call("GET", "/sandbox/rooms")[1]["rooms"])
 
     def people(self) -> dict[str, list[dict[str, Any]]]:
-        """Room -> participants: id, user_id, user_name, owner."""
+        """Return the participants by room: id, user_id, user_name, owner."""
         people: dict[str, list[dict[str, Any]]] = self.call("GET", "/sandbox/participants")[1]["rooms"]
         return people
 
     def bots(self) -> set[str]:
-        """Sessions whose bot is in its room."""
+        """Return the sessions whose bot is in its room."""
         return {str(person["user_id"]) for room in self.people().values() for person in room if person["owner"]}
 
     def counters(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Daily:
     # --- callers ------------------------------------------------------------------------------------------
 
     def visit(self, room: str, token: str, stay_s: float | None) -> str | None:
-        """A simulated caller enters; None: it was not let in (the session is over already)."""
+        """Add a simulated caller. Returns its id, or None if it was not let in (the session is over)."""
         body = {"token": token, "stay_s": stay_s} if stay_s else {"token": token}
         status, answer = self.call("POST", f"/sandbox/rooms/{room}/participants", body)
         return str(answer["id"]) if status == 200 else None

@@ -25,11 +25,11 @@ class Finding:
 
     @property
     def late(self) -> int:
-        """Samples beyond the time of an idle machine."""
+        """The number of samples above the limit of an idle machine."""
         return 0 if self.limit is None else sum(seconds > self.limit for seconds in self.seconds)
 
     def judged(self, *, idle: bool) -> "Finding":
-        """Held against its times too."""
+        """Return the finding, which holds only if its samples are within the limit for this machine."""
         too_late = self.late > 0 if idle else any(s > self.starved for s in self.seconds if self.starved is not None)
         return replace(self, holds=self.holds and not too_late)
 
@@ -96,7 +96,7 @@ class Findings:
 
     @property
     def idle(self) -> bool:
-        """Nothing worth mentioning ran beside this run when it began."""
+        """Whether the machine was idle when the run began."""
         return not self.busy and self.load_before < IDLE * (os.cpu_count() or 1)
 
     def add(self, finding: Finding) -> Finding:

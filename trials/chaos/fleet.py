@@ -17,7 +17,7 @@ _names = itertools.count(1)
 
 
 class Pod:
-    """One `runpools`, its log its own. `through`: a program that starts it, and ends it when we die."""
+    """One `runpools` with its own log. `through`: a program that starts it, and ends it when we die."""
 
     def __init__(self, name: str, environment: Mapping[str, str], log: Path, through: Sequence[str] = TETHERED) -> None:
         self.name = name
@@ -47,7 +47,7 @@ class Pod:
         self.process.send_signal(number)  # nothing, if it has ended and been reaped
 
     def kill(self) -> None:
-        """No last words; dead when this returns."""
+        """Kill with SIGKILL and wait for the end."""
         self.signal(signal.SIGKILL)
         self.process.wait()
 
@@ -58,12 +58,12 @@ class Pod:
         return lambda: text in self.output()
 
     def zygotes(self) -> list[int]:
-        """All that have become ready, the present one last."""
+        """Return the pids of all zygotes that became ready, the present one last."""
         return [int(pid) for pid in ZYGOTE.findall(self.log.read_bytes())]
 
 
 class Fleet:
-    """All pods of a world, the ended ones included (their logs are evidence)."""
+    """All pods of a world, including ended ones, whose logs are evidence."""
 
     def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
         self._environment = dict(environment)
@@ -71,7 +71,7 @@ class Fleet:
         self.pods: list[Pod] = []
 
     def start(self, name: str = "", **variables: str) -> Pod:
-        """From the main thread only: the kernel ends a pod with the thread that started it."""
+        """Start a pod. Only from the main thread: the kernel ends a pod with the thread that started it."""
         number = next(_names)
         pod = self._start(name or f"pod-{number}", self._environment | variables, f"runpools-{number}.log")
         self.pods.append(pod)
@@ -84,7 +84,7 @@ class Fleet:
         return [pod for pod in self.pods if pod.runs]
 
     def end(self, number: signal.Signals = signal.SIGTERM, patience: float = 15.0) -> None:
-        """All at once: the signal, and after `patience` seconds SIGKILL."""
+        """Signal all pods at once, and kill them after `patience` seconds."""
         pods = self.running()
         for pod in pods:
             pod.signal(signal.SIGCONT)
@@ -97,5 +97,5 @@ class Fleet:
                 pod.kill()
 
     def said(self, pattern: str) -> list[tuple[str, ...]]:
-        """The groups of every match in all logs."""
+        """Return the groups of every match in all logs."""
         return [match.groups() for pod in self.pods for match in re.finditer(pattern, pod.output())]

@@ -11,7 +11,7 @@ import psycopg
 
 from devtools import embedded_postgres
 from devtools.processes import Foreground, Program, children
-from trials.chaos import accounts, look, processes
+from trials.chaos import accounts, audit_inputs, processes
 from trials.chaos.audit import Audit
 from trials.chaos.callers import Answer, Callers, Line
 from trials.chaos.daily import Daily
@@ -78,12 +78,12 @@ class FleetWorld(World):
         return Line(self._api_address, self._token)
 
     def gunicorn_pids(self) -> list[int]:
-        """Of the first one: master and workers."""
+        """Return the pids of the first gunicorn: master and workers."""
         (program,) = (program for program in self._foreground.programs if program.name == "gunicorn")
         return sorted({program.process.pid} | processes.descendants(program.process.pid)) if program.process else []
 
     def serve_second_api(self, **variables: str) -> tuple[str, int]:
-        """Another gunicorn; its address. From the main thread and with no threads that fork."""
+        """Start another gunicorn and return its address. Only from the main thread, while no other thread forks."""
         environment = {**self._environment, "PORT": "0", "WEB_CONCURRENCY": "1", **variables}
         command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
         self._second = self._foreground.start("gunicorn-2", command, environment)
@@ -98,7 +98,7 @@ class FleetWorld(World):
     # --- one call -----------------------------------------------------------------------------------------
 
     def connect(self, line: Line, lead: str | None = None, **headers: str) -> Answer:
-        """By a lead of its own, counted in the accounts; the caller does not come by itself."""
+        """Connect with a new lead, and count the answer. The caller does not join by itself."""
         if lead is None and (lead := line.push()) is None:
             raise DidNotHappen("a lead could not be pushed")
         answer = line.connect(lead, **headers)
@@ -139,7 +139,7 @@ class FleetWorld(World):
     # --- pods ---------------------------------------------------------------------------------------------
 
     def pods(self, number: int, **variables: str) -> list[Pod]:
-        """So many more pods, all of the fleet full."""
+        """Start more pods, and wait until all pods are full."""
         pods = [self.fleet.start(**variables) for _ in range(number)]
         self.wait_until_full()
         for pod in pods:
@@ -151,7 +151,7 @@ class FleetWorld(World):
         self.wait_for("full pods", lambda: self.tables.full_pods() == len(self.fleet.running()), deadline, step=0.05)
 
     def wait_until_level(self, deadline: float = LEVEL_S) -> float:
-        """Nothing under way and all pods full; the seconds it took."""
+        """Wait until nothing is in progress and all pods are full. Returns the seconds it took."""
         began = time.monotonic()
         try:
             self.wait_for("a level", self._is_level, deadline, step=0.2)
@@ -167,7 +167,7 @@ class FleetWorld(World):
         processes.bury_strays(self._programs | {pod.pid for pod in self.fleet.pods})
 
     def restore(self) -> None:
-        """After a scenario, however it ended: no pods, Daily well, a database, and no stock for the next one."""
+        """Reset the world after a scenario: no pods, no faults, a running database, and no ready rooms."""
         self.daily.mend(LATENCY_S)
         for room, people in self.daily.people().items():
             for person in people:
@@ -193,7 +193,7 @@ class FleetWorld(World):
     # --- the end of the day -------------------------------------------------------------------------------
 
     def audit(self) -> Audit:
-        """Asked again for some seconds while something does not agree: processes take their time to die."""
+        """Audit, and repeat it for some seconds while something disagrees: processes take time to die."""
         audit = self.audit_once()
         until = time.monotonic() + AUDIT_S
         while not audit.agrees and time.monotonic() < until:
@@ -203,7 +203,7 @@ class FleetWorld(World):
         return audit
 
     def audit_once(self) -> Audit:
-        return look.audited(self.tables, self.daily, self.fleet)
+        return audit_inputs.audited(self.tables, self.daily, self.fleet)
 
     def accounts(self, answers: Sequence[Answer] | None = None) -> accounts.Accounts:
         answers = list(self.answers if answers is None else answers)
@@ -213,7 +213,7 @@ class FleetWorld(World):
 
 
 def attempt(condition: Callable[[], bool]) -> bool:
-    """False also while the database is away."""
+    """Return the condition's value, or False while the database is not available."""
     try:
         return condition()
     except psycopg.Error:

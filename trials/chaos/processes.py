@@ -1,4 +1,4 @@
-"""The process table: agents, zygotes, what they weigh. Only descendants of the run are looked at or signalled."""
+"""The process table: agents, zygotes and their memory. Reads and signals only descendants of the run."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def descendants_of_the_run() -> set[int]:
 
 
 def said_by_the_kernel(pid: int, name: str) -> str:
-    """A file below /proc/PID, with spaces for its NULs; empty if the process has gone."""
+    """Return a file below /proc/PID, with spaces for NULs; empty if the process is gone."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
         return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     return ""
@@ -42,12 +42,12 @@ def is_agent(pid: int) -> bool:
 
 
 def agents(zygotes: set[int]) -> set[int]:
-    """Of this run: every process of an agent, idle or in a call, supervised or not."""
+    """Return all agent processes of this run, idle or in a call, supervised or not."""
     return {pid for pid in descendants_of_the_run() - zygotes if is_agent(pid)}
 
 
 def strike(pid: int, number: signal.Signals) -> bool:
-    """Signal an agent or a zygote; False: there is none of this number any more."""
+    """Signal an agent or a zygote. Returns False if no such process exists any more."""
     if pid not in descendants_of_the_run() or not is_agent(pid):
         return False
     with contextlib.suppress(ProcessLookupError):
@@ -65,7 +65,7 @@ def bury_strays(ours: set[int]) -> None:
 
 @dataclass(frozen=True)
 class Weight:
-    """`private_kb`: memory that is nobody else's."""
+    """`private_kb`: memory that no other process shares."""
 
     private_kb: int
     descriptors: int

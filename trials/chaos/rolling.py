@@ -49,7 +49,7 @@ def _judged(world: FleetWorld, answers: list[Answer]) -> Iterator[Finding]:
 
 
 def impatient(world: FleetWorld) -> Iterator[Finding]:
-    """A drain that calls outlast, and a second SIGTERM."""
+    """Stop a pod whose calls last longer than its drain, and a pod with a second SIGTERM."""
     world.fleet.end()
     (pod,) = world.pods(1, DRAIN_TIMEOUT=f"{SHORT_DRAIN_S:.0f}")
     line = world.line()

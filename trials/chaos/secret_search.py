@@ -27,7 +27,7 @@ WRONG: tuple[tuple[str, dict[str, object]], ...] = (
 
 
 def searched(world: FleetWorld) -> Iterator[Finding]:
-    """With a pod and a call, so that there is somebody to look at."""
+    """Search for secrets while a pod runs and a call is in progress."""
     world.pods(1)
     line = world.line()
     call = world.call(line)
@@ -75,7 +75,7 @@ def _of_processes(secrets: Mapping[str, str]) -> dict[str, set[str]]:
 
 
 def _admin_pages(world: FleetWorld) -> set[str]:
-    """Every page that can be reached from the first by links, three of a kind."""
+    """Return the pages that links from the first page reach, three of a kind."""
     pages, kinds, ahead = {}, Counter[str](), ["/admin/"]
     with requests.Session() as browser:
         browser.trust_env = False

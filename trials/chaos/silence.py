@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that can fall silent: connections stay open, and nothing is forwarded on them ever again.
+"""A proxy before PostgreSQL that can fall silent: connections stay open, and it forwards nothing on them any more.
 
 So it is when a network or a node is lost: no end of connection, no reset, and the server's own timeouts see nothing.
 """
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 
 class SilentProxy:
-    """Forwards while it `speaks`. `url` is the database's through it. Ended by `close`."""
+    """The proxy; it forwards while `speaks` is true. `url`: the database's address through it. `close` ends it."""
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
@@ -27,11 +27,11 @@ class SilentProxy:
         return urlunsplit(self._parts._replace(netloc=netloc, query=""))
 
     def fall_silent(self) -> None:
-        """Connections that there are, and those that come, get no more answers."""
+        """Stop answers on existing and new connections."""
         self._silenced.set()
 
     def speak(self) -> None:
-        """New connections work; the old ones stay as they are."""
+        """Make new connections work; old ones stay silent."""
         self._silenced = threading.Event()
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class SilentProxy:
                 self._closed.wait()  # both ends stay open: neither side may notice anything
 
     def _database(self) -> socket.socket:
-        """PostgreSQL's own socket: by TCP, or in the directory that the URL names."""
+        """Connect to PostgreSQL, by TCP or by the socket in the URL's directory."""
         directory = parse_qs(self._parts.query).get("host", [""])[0] or unquote(self._parts.hostname or "")
         if directory.startswith("/"):
             local = socket.socket(socket.AF_UNIX)

@@ -1,4 +1,4 @@
-"""Minutes under load with bursts, kills and Daily's faults; afterwards nothing may have grown.
+"""Runs for minutes under load with bursts, kills and Daily's faults, after which nothing may have grown.
 
 Flat is judged by medians: of the last third of the run against the first. Memory may be 15 % and 8 MB larger, file
 descriptors 10 % and 5 more, a connect half as slow again and 3 ms: what leaks at all leaks more than that in a run. One
@@ -32,7 +32,7 @@ Samples = dict[str, list[tuple[float, float]]]
 
 
 class Weather:
-    """Daily's faults, in spells, and the scales: called at every turn of the storm."""
+    """Daily's faults, in periods, and samples of memory and descriptors. The storm calls `turn` at each turn."""
 
     def __init__(self, world: FleetWorld, spared: Pod, seed: int) -> None:
         self._world = world

@@ -99,7 +99,7 @@ class Storm:
         return bool(pods) and processes.strike(self._chance.choice(pods).zygotes()[-1], signal.SIGKILL)
 
     def _kill_supervisor(self) -> bool:
-        """Its successor has its name or another one."""
+        """Kill a supervisor, and plan a successor with the same name or another one."""
         pod = self._victim(5)
         if pod:
             pod.kill()
@@ -115,7 +115,7 @@ class Storm:
         return pod is not None
 
     def _victim(self, row: int) -> Pod | None:
-        """One of those that are well, if enough others are."""
+        """Return a healthy pod, if enough others are healthy."""
         now = time.monotonic()
         may_be_away = (self._pods - 1) // 2
         if now < self._supervisor_due or len(self._successors) >= may_be_away:

@@ -1,4 +1,4 @@
-"""What the database says, over a connection that is opened anew when it was lost. For several threads."""
+"""Reads the database over a connection that is opened again when it was lost. Thread-safe."""
 
 import threading
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Session:
     room_life: float  # that the room had left when it was handed out, seconds
 
     def ended_after(self, since: float) -> list[float]:
-        """Seconds; none if it has not ended."""
+        """Return the seconds; empty if it has not ended."""
         return [] if self.ended is None else [self.ended - since]
 
     def acknowledged_after(self, since: float) -> list[float]:
@@ -71,7 +71,7 @@ class Tables:
             self._connection = None
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Raises psycopg.Error; the next call connects anew."""
+        """Run a query. Raises psycopg.Error; the next call reconnects."""
         with self._lock:
             try:
                 if self._connection is None:
@@ -93,7 +93,7 @@ class Tables:
         return self.sessions([uuid])[uuid]
 
     def is_level(self, pods: int) -> bool:
-        """Nothing is under way, and so many pods are full. Rooms that are over may still be there at Daily."""
+        """Tell whether nothing is in progress and this many pods are full. Ended rooms may still exist at Daily."""
         return self.rows(LEVEL)[0] == (0, 0, 0, pods) and self.full_pods() == pods
 
     def rooms_to_delete(self) -> int:
@@ -111,7 +111,7 @@ class Tables:
         return self.number(LIVE)
 
     def newest_available(self) -> int | None:
-        """The pid of the process that the next claim will probably take."""
+        """Return the pid of the process that the next claim probably takes."""
         rows = self.rows(NEWEST)
         return rows[0][0] if rows else None
 

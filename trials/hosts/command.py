@@ -14,8 +14,8 @@ from pathlib import Path
 
 from devtools import embedded_postgres
 from devtools.embedded_postgres import EmbeddedPostgresError
-from trials.chaos.acts import act, draw_up_accounts
 from trials.chaos.findings import Findings
+from trials.chaos.running import account_for_all, run_scenario
 from trials.console import say
 from trials.ending import EXIT_STATUS, conclude
 from trials.hosts import __doc__ as package_doc
@@ -56,8 +56,8 @@ def main(name: str, words: Sequence[str]) -> int:
 def _scenarios(world: HostsWorld, arguments: argparse.Namespace, findings: Findings) -> None:
     for row, (about, scenario) in SCENARIOS.items():
         if not arguments.only or row in arguments.only:
-            act(world, f"row {row}: {about}", partial(scenario, world), findings)
-    draw_up_accounts(world, findings)
+            run_scenario(world, f"row {row}: {about}", partial(scenario, world), findings)
+    account_for_all(world, findings)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def _only_one() -> Iterator[None]:
 
 
 def _clear_up() -> None:
-    """What a killed run has left: hosts with their processes, and the disks."""
+    """Remove what a killed run has left: hosts with their processes, and the disks."""
     if found := sweep():
         say(f"removed what a former run has left: {found} namespaces and what ran in them")
     for left in DISKS.glob("*") if DISKS.is_dir() else ():

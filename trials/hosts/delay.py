@@ -25,7 +25,7 @@ SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
 
 
 def plain(interface: str) -> None:
-    """No offloads: frames leave as they would on a wire."""
+    """Switch off offloads, so that frames leave as on a wire."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         for setting in SWITCHED_OFF:
             value = array.array("B", struct.pack("II", setting, 0))

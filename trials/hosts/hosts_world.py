@@ -16,9 +16,9 @@ from devtools import embedded_postgres
 from devtools.processes import Program
 from trials.chaos import processes
 from trials.chaos.audit import AtDaily, Audit, Database, compare
+from trials.chaos.audit_inputs import FADING, ROOMS, SESSIONS, STUCK
 from trials.chaos.fleet import Fleet, Pod
 from trials.chaos.fleet_world import FleetWorld
-from trials.chaos.look import FADING, ROOMS, SESSIONS, STUCK
 from trials.hosts.network import POD_HOSTS, address, on_host, pids
 from trials.world import ROOT, START_S, THREADS, WORKERS
 
@@ -31,7 +31,7 @@ A_HOST = 1 << 32  # process numbers of different hosts are told apart by it
 
 
 class HostFleet(Fleet):
-    """A pod runs on the host that its name says before the dash; one without a name on the host that has the fewest."""
+    """A pod's name begins with its host. A pod without a name starts on the host with the fewest pods."""
 
     def start(self, name: str = "", **variables: str) -> Pod:
         return super().start(name or self._next_name(), **variables)
@@ -94,7 +94,7 @@ class HostsWorld(FleetWorld):
         return self._foreground.start(name, command, environment)
 
     def manage(self, *arguments: str) -> str:
-        """A management command is run at the database's socket: from the callers' host there is no other way."""
+        """Run a management command over the database's socket, the only way from the callers' host."""
         self._environment["DATABASE_URL"] = self.postgres.url
         try:
             return super().manage(*arguments)
@@ -134,19 +134,19 @@ def _number(host: str, pid: int) -> int:
 
 
 def _agents() -> set[int]:
-    """Of all hosts, by the numbers that they have there."""
+    """Return the agents of all hosts, by their process numbers there."""
     running = {(host, pid) for host in POD_HOSTS for pid in pids(host) if processes.is_agent(pid)}
     return {_number(host, _own_number(pid)) for host, pid in running}
 
 
 def _own_number(pid: int) -> int:
-    """That a process has on its host; 0 if it is gone."""
+    """Return the process number on its host; 0 if the process is gone."""
     lines = processes.said_by_the_kernel(pid, "status").splitlines()
     return next((int(line.split()[-1]) for line in lines if line.startswith("NSpid:")), 0)
 
 
 def _with_password(server: embedded_postgres.Server, where: str) -> str:
-    """From now on the server lets in who comes from inside and knows the password; the address for those."""
+    """Let the server accept the inside network with a password, and return the address for it."""
     password = secrets.token_urlsafe(24)
     rules = server.place.cluster / "pg_hba.conf"
     with open(rules, "a") as file:

@@ -37,7 +37,7 @@ GONE_S = 10.0
 
 
 class NotPossibleHere(Exception):
-    """What is missing on this machine, and what helps."""
+    """Hosts cannot be made on this machine. The message says what is missing and what helps."""
 
 
 def address(host: str, network: str) -> str:
@@ -49,7 +49,7 @@ def namespace(host: str) -> str:
 
 
 def check(user: int) -> None:
-    """Raises NotPossibleHere. `user`: the number of who runs this."""
+    """Check the machine. `user`: the effective user id. Raises NotPossibleHere."""
     if user != 0:
         raise NotPossibleHere("network namespaces need root: run it as root (sudo make hosts)")
     if not shutil.which("ip"):
@@ -71,7 +71,7 @@ def check(user: int) -> None:
 
 @contextmanager
 def network() -> Iterator[None]:
-    """All hosts, connected, until the block ends."""
+    """Create all hosts, connected, until the block ends."""
     sweep()
     try:
         _build()
@@ -100,13 +100,13 @@ def _build() -> None:
 
 
 def _port(host: str, network: str) -> str:
-    """The switch's end of a cable; a name of at most 15 characters."""
+    """Return the name of the switch's end of a cable, at most 15 characters."""
     return f"{host}-{network[:3]}"
 
 
 @contextmanager
 def cut(host: str, *networks: str) -> Iterator[None]:
-    """Pull the cables out of the switch: what is sent vanishes, and nobody is told. Plugged in again at the end."""
+    """Pull the cables until the block ends: packets vanish without an error."""
     for name in networks:
         ip("-n", SWITCH, "link", "set", _port(host, name), "nomaster")
     try:
@@ -118,7 +118,7 @@ def cut(host: str, *networks: str) -> Iterator[None]:
 
 @contextmanager
 def slow(host: str, network: str, seconds: float) -> Iterator[None]:
-    """Every frame on that cable is on its way for so long, in both directions, until the block ends."""
+    """Delay every frame on a cable, in both directions, until the block ends."""
     port, spare = _port(host, network), "spare-left"
     ip("-n", SWITCH, "link", "add", spare, "type", "veth", "peer", "name", "spare-right")
     ip("-n", SWITCH, "link", "set", "spare-right", "master", network, "up")
@@ -137,7 +137,7 @@ def slow(host: str, network: str, seconds: float) -> Iterator[None]:
 
 
 def sweep() -> int:
-    """End what runs on hosts of ours, and remove them; how many there were. After a run and before it."""
+    """Remove our hosts and end their processes, before and after a run. Returns how many hosts there were."""
     found = [name for name in ip("netns", "list").split() if name.startswith(PREFIX)]
     for name in found:
         _end_processes(name)
@@ -146,7 +146,7 @@ def sweep() -> int:
 
 
 def pids(host: str) -> set[int]:
-    """Processes of a host, by this machine's numbers."""
+    """Return the processes of a host, by this machine's numbers."""
     return {int(pid) for pid in ip("netns", "pids", namespace(host)).split()}
 
 
@@ -164,7 +164,7 @@ def _end_processes(name: str) -> None:
 
 @contextmanager
 def on_host(host: str) -> Iterator[None]:
-    """This thread, and whatever it starts meanwhile, is on that host."""
+    """Put this thread, and what it starts, on a host until the block ends."""
     with open("/proc/thread-self/ns/net") as here, open(Path("/run/netns", namespace(host))) as there:
         _enter(there.fileno())
         try:

@@ -1,4 +1,4 @@
-"""What happens on several hosts. Each scenario begins with one full pod on each of three hosts and yields findings."""
+"""Scenarios on several hosts. Each begins with one full pod on each of three hosts and yields findings."""
 
 import signal
 import time
@@ -210,7 +210,7 @@ def _load(world: HostsWorld, seconds: float, stay: tuple[float, float] = STAY_S)
 
 
 def _calls_everywhere(world: HostsWorld, pods: list[Pod]) -> tuple[list[Answer], list[Answer], Pod]:
-    """Calls in progress; those of the pod that has most of them; that pod."""
+    """Start calls. Returns them, the pod with the most calls, and its calls."""
     line = world.line()
     calls = [world.call(line) for _ in range(6)]
     line.close()
@@ -275,7 +275,7 @@ def _is_gone(pod: Pod) -> bool:
 
 
 def _is_warm(pod: Pod, port: int) -> bool:
-    """As its readiness probe asks."""
+    """Ask the pod as its readiness probe does."""
     try:
         url = f"http://{address(host_of(pod), 'outside')}:{port}/health/warm"
         return requests.get(url, timeout=3).status_code == 200

@@ -1,4 +1,4 @@
-"""One scenario a row of the table of promises, by its number. Each starts pods of its own; the run ends them."""
+"""The scenarios, by the row of the table of promises. Each starts its own pods; the run ends them."""
 
 from collections.abc import Callable, Iterator
 

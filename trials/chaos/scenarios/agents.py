@@ -51,7 +51,7 @@ def _rounds(world: FleetWorld, row: int, word: str, number: signal.Signals, limi
 
 
 def _is_running(world: FleetWorld, answer: Answer) -> bool:
-    """Its bot is in its room: a strike may have come after the first acknowledgement."""
+    """Wait until the bot is in its room: a fault may have struck after the first acknowledgement."""
     session = world.session(answer)
     return session.status == "ended" or str(answer.session) in world.daily.bots()
 

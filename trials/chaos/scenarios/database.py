@@ -53,7 +53,7 @@ def _works(world: FleetWorld) -> bool:
 
 
 def silent(world: FleetWorld) -> Iterator[Finding]:
-    """A pod and a gunicorn of their own, behind the proxy."""
+    """Start a pod and a gunicorn that reach the database through the proxy."""
     proxy = SilentProxy(world.postgres.url)
     try:
         yield from _silent(world, proxy)

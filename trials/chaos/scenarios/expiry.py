@@ -1,4 +1,4 @@
-"""Row 10: rooms that come near their end, and a clock that jumps, as the rows see it."""
+"""Row 10: rooms close to their expiry, and a clock that jumps, as the rows see it."""
 
 from collections.abc import Iterator
 

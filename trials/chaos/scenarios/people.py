@@ -1,4 +1,4 @@
-"""Rows 15 and 16: callers who do not come, who leave, who ask twice; a bot that cannot get in."""
+"""Rows 15 and 16: callers who never join, who leave, who connect twice; a bot that cannot join."""
 
 import time
 from collections.abc import Iterator

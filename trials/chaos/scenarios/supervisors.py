@@ -1,4 +1,4 @@
-"""Rows 5 and 12: a supervisor killed or paused among others; one name twice."""
+"""Rows 5 and 12: a supervisor killed or paused among others; two pods with one name."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""Row 4: the fork server killed, with a call going on, with nothing in stock, twice in a row."""
+"""Row 4: the fork server killed during a call, with empty pools, and twice in a row."""
 
 import signal
 import time
@@ -43,7 +43,7 @@ def killed(world: FleetWorld) -> Iterator[Finding]:
 
 
 def _twice(world: FleetWorld, pod: Pod) -> Iterator[Finding]:
-    """The second and third die young: from then on agents are spawned."""
+    """Kill the second and third zygote early: after that agents are spawned."""
     for _ in range(2):
         world.wait_for("a zygote", lambda: _current(pod) is not None, 20)
         _kill_and_wait(world, pod, again=False)
@@ -67,7 +67,7 @@ def _current(pod: Pod) -> int | None:
 
 
 def _kill_and_wait(world: FleetWorld, pod: Pod, again: bool = True) -> float:
-    """Seconds until there is a new one (or, unless `again`, until this one is gone)."""
+    """Return the seconds until there is a new zygote (unless `again`: until this one is gone)."""
     zygotes = pod.zygotes()
     began = time.monotonic()
     processes.strike(zygotes[-1], signal.SIGKILL)

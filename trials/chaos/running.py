@@ -1,4 +1,4 @@
-"""The acts of a run: each has pods of its own and is audited at its end; the last one draws up the accounts."""
+"""Runs scenarios, each with its own pods and an audit at its end; the last one accounts for all connects."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -11,8 +11,8 @@ from trials.world import DidNotHappen
 CLEAN_S = 180.0
 
 
-def act(world: FleetWorld, about: str, run: Callable[[], Iterable[Finding]], findings: Findings) -> None:
-    """One scenario with pods of its own, audited at its end. One that breaks is reported, and the others still run."""
+def run_scenario(world: FleetWorld, about: str, run: Callable[[], Iterable[Finding]], findings: Findings) -> None:
+    """Run a scenario and audit its end. A scenario that breaks is reported, and the others still run."""
     say(about)
     try:
         for finding in run():
@@ -41,9 +41,9 @@ def _audit(world: FleetWorld, about: str, findings: Findings) -> None:
     say(f"    audit: {audit.in_words()}")
 
 
-def draw_up_accounts(world: FleetWorld, findings: Findings) -> None:
-    """What has become of every connect of the run, once everything is cleaned up."""
-    act(world, "the last rooms are deleted", lambda: _clean_up(world), findings)
+def account_for_all(world: FleetWorld, findings: Findings) -> None:
+    """Account for every connect of the run, after everything is cleaned up."""
+    run_scenario(world, "the last rooms are deleted", lambda: _clean_up(world), findings)
     accounts = world.accounts()
     findings.accounts = vars(accounts)
     findings.must_be_zero |= {
@@ -57,7 +57,7 @@ def draw_up_accounts(world: FleetWorld, findings: Findings) -> None:
 
 
 def _clean_up(world: FleetWorld) -> Iterable[Finding]:
-    """Clean-up comes last in Daily's budget: a pod is left alone with it."""
+    """Wait until one pod has deleted all rooms: clean-up has the lowest priority in Daily's budget."""
     world.pods(1)
     began = time.monotonic()
     left = world.tables.rooms_to_delete()
