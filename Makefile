@@ -56,7 +56,7 @@ rolling: setup ## restart three pods one after the other under load (ARGS="--pip
 load: setup ## 50 pushes/s and 10 connects/s for two minutes (ARGS="api --seconds 30"), or a campaign that is dialled (ARGS=dial)
 	@exec $(PY) -m trials load $(ARGS)
 
-attack: setup ## what a tenant and what nobody can do to the API: two minutes; fails if /health is slow or unanswered
+attack: setup ## what a tenant and what nobody can do to the API: three minutes; fails if /health is slow or unanswered
 	@exec $(PY) -m trials attack $(ARGS)
 
 screenshots: setup ## draw the pictures of docs/images anew: the browser tests make them

@@ -1,6 +1,7 @@
 """Logging in: who gets a JWT, what is in it, and when it stops to be good."""
 
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -172,6 +173,15 @@ def test_logging_in_is_limited_for_an_account_whichever_way_and_address_it_is_tr
 def test_logging_in_is_limited_for_an_address(settings, way):
     settings.LOGIN_RATE = Rate(2, 60)
     assert [way(f"guess-{number}").status_code for number in range(3)][2] == 429
+
+
+def test_an_attempt_that_is_refused_gets_a_short_page_and_not_the_form(settings):
+    """Rendering the form takes far more CPU than the refusal, and guesses would take it from everyone."""
+    settings.LOGIN_RATE = Rate(1, 60)
+    assert fill_in("guess-1").templates
+    refused = fill_in("guess-2")
+    assert refused.status_code == 429 and not refused.templates
+    assert re.search(r"Try again in \d+ s\.", refused.text)
 
 
 def test_the_addresses_of_one_ipv6_network_count_as_one(settings):
