@@ -55,4 +55,22 @@ def preload() -> list[str]:
                 logger.debug("preload module=%s skipped=%s", name, error)
             else:
                 imported.append(name)
+    if "sentry_sdk" in sys.modules:
+        imported += _sentry_integrations()
     return imported
+
+
+def _sentry_integrations() -> list[str]:
+    """Import what `sentry_sdk.init()` imports in each session that calls it: up to 3,000 modules, for seconds.
+
+    Sentry has an integration for each package that is installed, and imports the package to see whether it is.
+    """
+    from sentry_sdk.integrations import iter_default_integrations
+
+    before = set(sys.modules)
+    try:
+        for _ in iter_default_integrations(with_auto_enabling_integrations=True):
+            pass
+    except Exception as error:  # of any package that is installed; the bot meets it itself
+        logger.debug("preload module=sentry_sdk stopped=%s", error)
+    return sorted(set(sys.modules) - before)

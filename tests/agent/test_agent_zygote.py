@@ -102,6 +102,14 @@ def test_sockets_that_are_no_connections_do_not_keep_a_zygote_from_forking() -> 
         agents.start()
 
 
+def test_what_sentry_imports_when_it_is_started_is_there_before_the_fork() -> None:
+    with running_agents("zygote", config("uses_sentry")) as agents:
+        agent = agents.start()
+        agent.go()
+        imported = agent.expect(Ended).detail["imported"]
+    assert not [name for name in imported if name.startswith(("sentry_sdk.integrations", "fastapi", "openai"))]
+
+
 def test_a_zygote_exits_when_its_supervisor_is_gone() -> None:
     zygote = Zygote(config())
     zygote.start()
