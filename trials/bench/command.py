@@ -33,7 +33,7 @@ def main(name: str, words: Sequence[str]) -> int:
 
 
 def _run(world: World, measure: Measure, rounds: int, measurements: Measurements) -> None:
-    """One that does not work is reported, and the others still run."""
+    """Run a measure. A measure that fails is reported, and the others still run."""
     progress = Progress()
     progress.begin(measure.name)
     try:

@@ -1,4 +1,4 @@
-"""A long life in a minute: one ended call of this run, with its room, process and lead, copied a million times.
+"""Fills the database with history: copies one ended call, with its room, process and lead, a million times.
 
 Copied as whole rows, whatever columns there are; only what has to be another in each copy is: ids, names, times.
 """
@@ -33,7 +33,7 @@ ENDED_CALL = """
 
 
 def write_history(url: str, sessions: int, done: Callable[[int], None]) -> None:
-    """Older than everything that is to come: sequences are set beyond it. Raises psycopg.Error."""
+    """Write the copies, with ids below those of all later rows. Raises psycopg.Error."""
     with psycopg.connect(url, autocommit=True) as connection:
         originals = connection.execute(ENDED_CALL).fetchone()
         if originals is None:
@@ -52,7 +52,7 @@ def write_history(url: str, sessions: int, done: Callable[[int], None]) -> None:
 
 
 def _reserve(connection: psycopg.Connection[tuple[object, ...]], table: str, number: int) -> int:
-    """So many ids, which no new row will get; the last one before them."""
+    """Reserve ids that no new row gets, and return the last id before them."""
     sequence = connection.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table]).fetchone()
     if sequence is None:
         raise psycopg.DataError(f"{table} has no sequence")

@@ -1,4 +1,4 @@
-"""Rows of a service that is busy: pods, warm stock, calls. Nobody stands behind them; their heartbeats last a day."""
+"""Writes rows of a busy service: pods, warm pools, calls. No process belongs to them; their heartbeats last a day."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +61,7 @@ REMOVE = (
 
 @contextmanager
 def live_rows(rows: Rows, *, pods: int = PODS, calls: int = CALLS, stock: int = STOCK) -> Iterator[None]:
-    """10,000 of them, and what autovacuum would do by itself; gone afterwards, or no pod would make stock any more."""
+    """Write 10,000 rows and vacuum. Removes them after the block: with them no pod would replenish."""
     numbers: dict[str, object] = {"pods": pods, "calls": calls, "stock": stock}
     try:
         for statement in (LIVE_PODS, LIVE_CALLS, LIVE_STOCK):

@@ -1,4 +1,4 @@
-"""Where the run is, on standard error: one line a measure, kept up to date where that is a terminal."""
+"""Prints progress on standard error: one line per measure, updated in place on a terminal."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ class Progress:
         self._say(f"{self._name}: {outcome} ({time.monotonic() - self._began:.0f} s)", over=False)
 
     def _say(self, text: str, *, over: bool) -> None:
-        """`over`: the next text takes its place."""
+        """Print a line. `over`: the next one replaces it."""
         if self._live:
             sys.stderr.write(f"\r\033[K{text}" + ("" if over else "\n"))
         elif not over:

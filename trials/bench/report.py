@@ -70,7 +70,7 @@ def _value(value: float, unit: str) -> str:
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Numbers to the right, words to the left."""
+    """Align numbers to the right and words to the left."""
     numbers = range(1, 2 + len(PERCENTILES))
     return [
         text.rjust(width) if at in numbers else text.ljust(width)

@@ -1,4 +1,4 @@
-"""One call from its connect to its end, and what was seen of it: the unit that the measures repeat."""
+"""Makes one call, from its connect to its end, and times its steps: the unit that the measures repeat."""
 
 import threading
 from collections import Counter
@@ -21,14 +21,14 @@ class Call:
 
     @property
     def acknowledged(self) -> float:
-        """Seconds from the request to the acknowledgement."""
+        """The seconds from the request to the acknowledgement."""
         if self.start.active is None:
             raise DidNotHappen(f"session {self.connected.session} was not acknowledged")
         return self.start.active - self.connected.sent
 
 
 def one_call(world: World, api: Api) -> Call:
-    """A fresh lead is pushed and connects, its session becomes active; the caller comes, and will leave."""
+    """Push a lead and connect it, wait until its session is active, and let a caller join, who leaves later."""
     connected = api.connect(api.push())
     start = active_starts(world, [connected])[0]
     world.sandbox.visit(connected, STAY_S)
@@ -36,7 +36,7 @@ def one_call(world: World, api: Api) -> Call:
 
 
 def calls_at_once(world: World, sizes: Sizes, clients: int, each: int) -> list[Call]:
-    """`clients` callers, each with a connection of its own, connect `each` leads back to back; to the end of all."""
+    """Let `clients` callers, each with its own connection, connect `each` leads back to back. Waits for all ends."""
     apis = [world.api() for _ in range(clients)]
     try:
         leads = [[api.push() for _ in range(each)] for api in apis]
@@ -74,7 +74,7 @@ def _in_threads(apis: Sequence[Api], leads: Sequence[Sequence[str]]) -> list[Con
 
 
 def active_starts(world: World, connected: Sequence[Connected]) -> list[Start]:
-    """Of all these sessions, once every one is acknowledged."""
+    """Return the starts of these sessions, once all are acknowledged."""
     sessions = [each.session for each in connected]
 
     def all_active() -> list[Start]:
@@ -85,7 +85,7 @@ def active_starts(world: World, connected: Sequence[Connected]) -> list[Start]:
 
 
 def kinds(calls: Sequence[Call], expected: str) -> tuple[str, ...]:
-    """Notes on what kind of start the sessions had, and on hand-offs that had to be repeated."""
+    """Return notes on the sessions' kinds of start and on repeated hand-offs."""
     starts = [call.start for call in calls]
     wrong = any(start.kind != expected for start in starts)
     return (*kinds_of(starts), f"NOT ALL {expected}") if wrong else kinds_of(starts)

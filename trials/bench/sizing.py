@@ -49,7 +49,7 @@ FROM pools_agentprocess WHERE warmup_ms IS NOT NULL"""
 
 @dataclass(frozen=True)
 class Run:
-    """What a real run has shown; seconds."""
+    """The figures of a real run; times in seconds."""
 
     arrivals: list[float]
     hit_rate: float
@@ -158,7 +158,7 @@ def connect(world: World, lead: str) -> None:
 
 
 def look_until(world: World, moment: float) -> list[tuple[int, int, int]]:
-    """Available, warming, target; at least once."""
+    """Sample available, warming and target until this moment, at least once."""
     looks = []
     while True:
         looks.append(world.rows.all(STOCK)[0])
@@ -172,7 +172,7 @@ def look_until(world: World, moment: float) -> list[tuple[int, int, int]]:
 
 
 def as_simulated(real: Run) -> Simulated:
-    """The pod of the real run, with the times that it measured."""
+    """Return a simulated pod with the times that the real run measured."""
     return Simulated(
         agent_size=SIZE,
         agent_cap=CAP,
@@ -193,7 +193,7 @@ def simulated_like(real: Run) -> Result:
 
 
 def patterns(real: Run) -> dict[str, list[float]]:
-    """The recorded one comes first."""
+    """Return the patterns of arrivals, the recorded one first."""
     length = real.span + PAUSE_S
     recorded = [moment + number * length for number in range(REPEATS) for moment in real.arrivals]
     return {

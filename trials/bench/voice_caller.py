@@ -1,4 +1,4 @@
-"""A caller with a voice, in a room of the sandbox: joins as the room's page does, over aiortc instead of a browser.
+"""A caller with a voice in a room of the sandbox: joins like the room's page, with aiortc instead of a browser.
 
 It notes when each step of its connection was done and when it first really heard something: not a flag of the bot's,
 but energy in the audio that has arrived.
@@ -26,11 +26,11 @@ STEP_SECONDS = 20.0
 
 
 class CallRefused(Exception):
-    """The sandbox did not let us in, or the bot did not take the call. The first argument is the type."""
+    """The sandbox refused the join, or the bot did not answer. The first argument is the type."""
 
 
 class Microphone(MediaStreamTrack):
-    """Silence, and what it is told to say, at the pace of speech."""
+    """An audio track: silence, and the samples that it is given, in real time."""
 
     kind = "audio"
 
@@ -41,7 +41,7 @@ class Microphone(MediaStreamTrack):
         self._speech = np.zeros(0, dtype=np.int16)
 
     def say(self, samples: np.ndarray) -> None:
-        """16-bit samples at RATE, after what it is saying already."""
+        """Queue 16-bit samples at RATE."""
         self._speech = np.concatenate([self._speech, samples.astype(np.int16)])
 
     @property
@@ -91,7 +91,7 @@ class VoiceCaller:
         await self.leave()
 
     def prepare(self) -> None:
-        """Begin to make the offer, which needs no room."""
+        """Start to make the offer, which needs no room."""
         self._offering = self._offering or asyncio.ensure_future(self._make_offer())
 
     async def join(self, room_url: str, token: str | None, resume: str | None = None) -> None:
@@ -115,7 +115,7 @@ class VoiceCaller:
         self._microphone.say(samples)
 
     async def send(self, message: dict[str, Any]) -> None:
-        """To the bot, over the data channel."""
+        """Send a message to the bot over the data channel."""
         await self.until(lambda: self._channel.readyState == "open")
         self._channel.send(json.dumps({"label": "rtvi-ai", "id": str(uuid.uuid4()), **message}))
 
@@ -129,18 +129,18 @@ class VoiceCaller:
         await self.until(lambda: "heard" in self.times)
 
     async def until_silence(self, seconds: float = 0.8) -> None:
-        """The bot has said what it had to say."""
+        """Wait until the bot has finished speaking."""
         await self.until(lambda: self.loud_frames > 0 and time.monotonic() - self.last_loud > seconds)
 
     async def until_said(self) -> None:
         await self.until(lambda: not self._microphone.is_speaking)
 
     async def until_told(self, kind: str, times: int = 1) -> None:
-        """The bot has sent so many RTVI messages of this type."""
+        """Wait until the bot has sent this many RTVI messages of a type."""
         await self.until(lambda: sum(message.get("type") == kind for message in self.messages) >= times)
 
     async def leave(self, *, in_order: bool = True) -> None:
-        """Hang up; not `in_order`: as a page that is reloaded, or lost."""
+        """Hang up. Not `in_order`: like a page that is reloaded or lost."""
         for task in self._tasks:
             task.cancel()
         if hasattr(self, "_socket"):

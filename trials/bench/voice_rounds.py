@@ -1,4 +1,4 @@
-"""One spoken call, from the press of the button to the first word heard: the unit of `make bench-voice`."""
+"""Makes one spoken call, from the press of the button to the first word heard: the unit of `make bench-voice`."""
 
 import asyncio
 import time
@@ -54,7 +54,7 @@ async def press(connect: Connect) -> tuple[Connected, dict[str, float]]:
 
 
 def spoken_calls(world: World, connects: list[Connect]) -> list[SpokenCall]:
-    """All of them at once; to the first word of each."""
+    """Make calls at once, each until its first word."""
 
     async def all_of_them() -> list[tuple[Connected, dict[str, float]]]:
         return await asyncio.gather(*(press(connect) for connect in connects))
@@ -67,7 +67,7 @@ def spoken_calls(world: World, connects: list[Connect]) -> list[SpokenCall]:
 
 
 def press_without_rows(connect: Connect) -> float:
-    """Seconds from the press to the first word, of a call that the service knows nothing of."""
+    """Return the seconds from the press to the first word, for a call that the service does not know."""
     try:
         return asyncio.run(press(connect))[1]["heard"]
     except (CallRefused, TimeoutError) as error:

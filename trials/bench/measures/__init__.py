@@ -1,4 +1,4 @@
-"""What is measured, in the order of the run. Each measure brings up the pod that it needs and yields its figures."""
+"""The measures, in the order of the run. Each measure brings up the pod that it needs and yields its figures."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from trials.world import World
 
 @dataclass(frozen=True)
 class Measure:
-    """`rounds`: how often by default. `run` raises whatever did not work."""
+    """`rounds`: how often by default. `run` raises the error if the measure fails."""
 
     name: str
     about: str

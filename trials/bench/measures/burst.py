@@ -1,4 +1,4 @@
-"""More calls at once than processes are warm: how long until the last one has its bot."""
+"""Measures how long the last of several calls at once waits for its bot, with fewer warm processes than calls."""
 
 from collections.abc import Iterable
 

@@ -77,7 +77,7 @@ def _times(ask: Callable[[str], float], path: str, rounds: int, progress: Progre
 
 
 def _logged_in(world: World) -> Callable[[str], float]:
-    """Seconds that a page takes for the administrator."""
+    """Return the seconds that a page takes for the administrator."""
     http = requests.Session()
     form = http.get(f"{world.url}/admin/login/", timeout=30).text
     found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)

@@ -41,6 +41,6 @@ def run(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
 
 
 def private_megabytes(pid: int) -> float:
-    """Private_Dirty: what this process alone has written; the rest is the zygote's."""
+    """Return Private_Dirty, the memory that this process alone has written; the rest is the zygote's."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
     return int(fields["Private_Dirty"].split()[0]) / 1024

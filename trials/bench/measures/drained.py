@@ -1,4 +1,4 @@
-"""Drained is slower, never broken: what is missing is made on demand."""
+"""Measures connects with empty pools, where rooms and processes are made on demand."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What nothing above can be faster than on this machine, this disk and with this Daily."""
+"""Measures the lower bounds of all other figures: this machine, this disk and this Daily."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ def _loop() -> None:
 
 
 def daily_calls(world: World, number: int) -> list[float]:
-    """Seconds of so many rooms made one after the other over a connection that is kept."""
+    """Return the seconds of creating rooms one after the other over one connection."""
     client = daily_client(world)
     client.domain()
     taken = []
@@ -47,12 +47,12 @@ def daily_calls(world: World, number: int) -> list[float]:
 
 
 def daily_client(world: World) -> DailyClient:
-    """One with no connection yet."""
+    """Return a client without a connection."""
     return DailyClient(world.sandbox.url, world.sandbox.api_key)
 
 
 def new_room() -> NewRoom:
-    """Under a prefix that no pod takes for its own."""
+    """Return a room with a prefix that no pod uses."""
     return NewRoom(room_name("bench"), datetime.now(UTC) + timedelta(minutes=10))
 
 

@@ -40,13 +40,13 @@ def _one_fork(world: World, zygote: Zygote) -> float:
 
 
 def _told(zygote: Zygote, channel: AgentChannel) -> bool:
-    """Whether the zygote's answer about this fork has come; others' exits are taken in on the way."""
+    """Tell whether the zygote has answered about this fork. Reads messages about other agents on the way."""
     zygote.receive()
     return channel.pid is not None
 
 
 def wait_for_ready(channel: AgentChannel) -> None:
-    """Raises DidNotHappen."""
+    """Wait until the agent is ready. Raises DidNotHappen."""
     deadline = time.monotonic() + PATIENCE_S
     while not channel.eof and (left := deadline - time.monotonic()) > 0:
         select.select([channel], [], [], left)
@@ -56,7 +56,7 @@ def wait_for_ready(channel: AgentChannel) -> None:
 
 
 def end(world: World, channel: AgentChannel) -> None:
-    """Stop an idle agent, and wait until the machine is quiet again."""
+    """Stop an idle agent, and wait until the machine is idle again."""
     channel.send(Stop("measured"))
     world.wait_for("exit of the agent", lambda: channel.exited, step=0.005)
     channel.close()

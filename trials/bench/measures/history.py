@@ -52,7 +52,7 @@ def _calls(world: World, rounds: int, progress: Progress, **variables: str) -> l
 
 
 def _figures(name: str, when: str, calls: list[Call]) -> Generator[Figure, None, Figure]:
-    """Two figures; the first one is returned too."""
+    """Yield two figures, and return the first one."""
     connect = Figure(
         f"connect_{name}", f"HTTP connect, warm pair, {when}", milliseconds([call.connected.seconds for call in calls])
     )
