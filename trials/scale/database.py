@@ -1,4 +1,4 @@
-"""What PostgreSQL does for it all: the CPU of its processes, and its statements as pg_stat_statements counts them."""
+"""Measures PostgreSQL's load: the CPU of its processes, and statements by pg_stat_statements."""
 
 import contextlib
 import time
@@ -26,7 +26,7 @@ WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 @dataclass(frozen=True)
 class Load:
-    """Of a stretch of time. `cores`: of PostgreSQL, 1 is one core; `pods_cores`: of the supervisors' processes."""
+    """The load during an interval. `cores`: of PostgreSQL, 1 is a core; `pods_cores`: of the supervisors' processes."""
 
     seconds: float
     cores: float
@@ -43,7 +43,7 @@ class Load:
 
 
 class Meter:
-    """`begin`, then `end`: what has been used in between."""
+    """Measures the load between `begin` and `end`."""
 
     def __init__(self, url: str, cluster: Path) -> None:
         self._connection = psycopg.connect(url, autocommit=True)

@@ -1,4 +1,4 @@
-"""The pods of a run: operating system processes with some supervisors each, and clients that claim."""
+"""Runs the pods, in processes with several supervisors each, and clients that claim."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ PROGRAMS = 4  # of clients, at most: one alone has one core at most
 
 @dataclass(frozen=True)
 class Claims:
-    """Of one run: how many clients, the milliseconds of each claim, and the seconds that all took together."""
+    """The claims of one run: clients, milliseconds of each claim, and the seconds of all together."""
 
     clients: int
     milliseconds: list[float]
@@ -48,7 +48,7 @@ class Fleet:
         return [program.pid for program, _ in self._programs]
 
     def grow(self, number: int) -> None:
-        """So many pods more."""
+        """Start more pods."""
         while number > 0:
             some = min(number, A_PROCESS)
             arguments = ["trials.scale.pods", str(self._next), str(some)]
@@ -59,7 +59,7 @@ class Fleet:
             number -= some
 
     def kill_half(self) -> int:
-        """SIGKILL to every second process, at once; how many pods that were."""
+        """Kill every second process with SIGKILL. Returns how many pods that were."""
         victims = self._programs[1::2]
         for program, _ in victims:
             program.kill()
@@ -79,7 +79,7 @@ class Fleet:
             program.send_signal(signal.SIGCONT)
 
     def woken(self, since: float) -> dict[str, float]:
-        """By pod, the seconds from `since` until it looked at the rows; only those that have."""
+        """Return by pod the seconds from `since` until it read the rows, for pods that did."""
         result: dict[str, float] = {}
         for program, _ in self._programs:
             answer = _ask(program, f"woken {since}")
@@ -127,7 +127,7 @@ class Fleet:
         self._programs = []
 
     def _start(self, arguments: list[str], log: IO[str] | None) -> subprocess.Popen[str]:
-        """From the main thread: the kernel ends it with us."""
+        """Start a program. Only from the main thread: the kernel ends it with that thread."""
         return subprocess.Popen(
             [sys.executable, "-m", "trials.tethered", sys.executable, "-m", *arguments],
             cwd=ROOT,

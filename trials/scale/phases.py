@@ -1,4 +1,4 @@
-"""The parts of a run, in their order. Each adds its figures to the report."""
+"""The parts of a run, in order. Each adds its figures."""
 
 import time
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ class Run:
         return bool(agents == rooms == self.alive() * PAIRS and not sessions)
 
     def alive(self) -> int:
-        """Fewer than the fleet's size if one was reaped because this machine was too busy for it."""
+        """Return the live pods, fewer than the fleet's size if a late pod was reaped on this busy machine."""
         return self.world.rows.number(ALIVE)
 
     def until_level(self, deadline: float = LEVEL_S) -> float:
@@ -96,7 +96,7 @@ class Run:
         return load
 
     def broadcasts(self, idle: Load) -> None:
-        """NOTIFY to all: when the last has looked at the rows, and what one costs."""
+        """Measure how soon all pods read the rows after a NOTIFY, and what a NOTIFY costs."""
         firsts, lasts, missed = [], [], 0
         for _ in range(BROADCASTS):
             since = time.monotonic()
@@ -161,7 +161,7 @@ class Run:
             say(f"  sessions ended: {ends}")
 
     def spread(self) -> None:
-        """Calls come one after the other, fewer than there are processes: does each pod get its share?"""
+        """Make fewer calls than there are processes, one after the other, and count them by pod."""
         number = self.fleet.size * 2
         write_rooms(self.world.rows, number + 20, f"spread-{time.monotonic_ns()}")
         after = self.world.rows.number(NEWEST)
@@ -218,7 +218,7 @@ class Run:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Somebody's forgotten transaction, or a dump: nothing dead can be vacuumed."""
+        """Hold a snapshot open, like a forgotten transaction or a dump, so that no dead row can be vacuumed."""
         with psycopg.connect(self.world.environment["DATABASE_URL"]) as connection:
             connection.execute("SET idle_in_transaction_session_timeout = 0")
             connection.commit()

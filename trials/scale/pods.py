@@ -20,7 +20,7 @@ STEP_S = 1.0  # as long as a turn waits at most: how soon a supervisor hears tha
 
 
 class Witness:
-    """A background task that only notes when its supervisor looked at the rows because something had changed."""
+    """A background task that records when its supervisor read the rows because of a NOTIFY."""
 
     due = inf
 

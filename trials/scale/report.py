@@ -11,7 +11,7 @@ from trials.scale.fleet import Claims
 
 @dataclass(frozen=True)
 class Line:
-    """One figure. `aim`: what it should be, in words; `met`: whether it is; None: there is none."""
+    """One figure. `aim`: its aim in words; `met`: whether it is met, or None without an aim."""
 
     about: str
     words: str

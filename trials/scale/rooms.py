@@ -23,5 +23,5 @@ def write_rooms(rows: Rows, number: int, run: str) -> None:
 
 
 def forget_rooms(rows: Rows) -> None:
-    """Those that are over."""
+    """Forget ended rooms."""
     rows.execute(OVER, {})

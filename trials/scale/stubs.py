@@ -35,7 +35,7 @@ _pids = itertools.count(5_000_000)  # of no real process
 
 
 class StubChannel(AgentChannel):
-    """A signal reaches the stub as the end of its socket."""
+    """The channel to a simulated agent. A signal closes the agent's socket."""
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         with contextlib.suppress(OSError):  # closed already
@@ -56,7 +56,7 @@ class StubAgent:
 
 
 class StubAgents:
-    """All of one operating system's process. `call_s`: how long a call lasts."""
+    """All simulated agents of one process. `call_s`: how long a call lasts."""
 
     def __init__(self, call_s: float) -> None:
         self._call_s = call_s
@@ -132,7 +132,7 @@ class StubAgents:
 
 
 class StubZygote:
-    """Stands where the zygote keeper of a pod does: agents are there at once."""
+    """Replaces a pod's zygote keeper: agents are ready at once."""
 
     method, trouble, can_start, at_once, pid = "zygote", "", True, 32, None
 
