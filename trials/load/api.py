@@ -49,7 +49,7 @@ def main(name: str, words: Sequence[str]) -> int:
 
 
 def _figures(outcome: Outcome) -> dict[str, Figure]:
-    """The time from the moment a request was due, and from the moment it was sent."""
+    """Return figures of the times since a request was due, and since it was sent."""
     kinds: dict[str, Sent] = {"push": outcome.pushes, "connect": outcome.connects, "bulk push": outcome.bulks}
     return {
         f"{name}, {since}": Figure(name, name, milliseconds(samples))

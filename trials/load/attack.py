@@ -1,4 +1,4 @@
-"""`python -m trials attack`: what a tenant, and what nobody, can do to the API of a private service on loopback.
+"""`python -m trials attack`: attacks the API of a private service, as a tenant and without any credentials.
 
 Each attack runs for some seconds while a process of its own asks for `/health`, each time over a new connection. It
 fails if a request stays unanswered, or if the 99th percentile is more than ten times that of an idle service.
@@ -52,7 +52,7 @@ class Answer:
 
 
 class Attacker:
-    """Asks over new connections and counts the answers."""
+    """Sends requests over new connections and counts the answers."""
 
     def __init__(self, world: World) -> None:
         self.address = ("127.0.0.1", int(world.url.rpartition(":")[2]))
@@ -62,7 +62,7 @@ class Attacker:
         self._lock = threading.Lock()
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """A body that is no text is sent as JSON with an admin's token."""
+        """Send a request. A body that is not a string is sent as JSON with an admin's token."""
         if not isinstance(body, str):
             headers |= {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
             body = None if body is None else json.dumps(body)
@@ -106,7 +106,7 @@ class Attacker:
         return str(self.made(f"{PREFIX}/leads", lead)["lead_call_tracker_id"])
 
     def log_in(self, name: str, password: str, form: Answer | None = None) -> Answer:
-        """At the admin's form; the cookies of the answer are a session's, if it was the right password."""
+        """Log in at the admin's form. With the right password the answer's cookies have a session."""
         form = form or self.ask("GET", LOG_IN, "")
         found = SECRET_FIELD.search(form.text)
         fields = {"username": name, "password": password, "csrfmiddlewaretoken": found[1] if found else ""}
@@ -121,7 +121,7 @@ class Attacker:
 
 @contextmanager
 def repeated(threads: int, act: Callable[[], object]) -> Iterator[None]:
-    """Act from so many threads again and again, until the block ends."""
+    """Call `act` repeatedly from this many threads until the block ends."""
     over = threading.Event()
 
     def work() -> None:
@@ -145,7 +145,7 @@ def repeated(threads: int, act: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def payload_schemas(attacker: Attacker) -> Iterator[None]:
-    """Schemas that lead back to themselves, and the largest lists under the largest schemas that are taken."""
+    """Push recursive schemas, and the largest lists under the largest accepted schemas."""
     itself = {"allOf": [{"properties": {"x": {"$ref": "#"}}}, {"properties": {"x": {"$ref": "#"}}}]}
     values = {"name": "itself", "reseller_id": "demo", "expected_payload_schema": itself}
     refused = attacker.ask("POST", f"{PREFIX}/templates", values)
@@ -159,7 +159,7 @@ def payload_schemas(attacker: Attacker) -> Iterator[None]:
 
 @contextmanager
 def slow_connections(attacker: Attacker) -> Iterator[None]:
-    """Sockets that say nothing, or a header line or a byte of a body now and then."""
+    """Open sockets that send nothing, or a header line or a byte of a body now and then."""
     with ExitStack() as sockets:
 
         def connected() -> socket.socket:
@@ -188,7 +188,7 @@ def slow_connections(attacker: Attacker) -> Iterator[None]:
 
 @contextmanager
 def guessed_passwords(attacker: Attacker) -> Iterator[None]:
-    """So many at once, again a second after the answer."""
+    """Try many passwords at once, again one second after each answer."""
     form = attacker.ask("GET", LOG_IN, "")
 
     def guess() -> None:
@@ -201,7 +201,7 @@ def guessed_passwords(attacker: Attacker) -> Iterator[None]:
 
 @contextmanager
 def large_requests(attacker: Attacker) -> Iterator[None]:
-    """Bulk pushes of empty values up to the limit of a body, and pages of the largest leads."""
+    """Send bulk pushes of empty values up to the limit of a body, and list the largest leads."""
     template = attacker.template()
     for _ in range(10):
         attacker.push(attacker.lead(template, {"text": "x" * 510_000}))
@@ -217,7 +217,7 @@ def large_requests(attacker: Attacker) -> Iterator[None]:
 
 @contextmanager
 def stored_text(attacker: Attacker) -> Iterator[None]:
-    """A lead with half a megabyte of what could be addresses, looked at in the admin."""
+    """View a lead in the admin with half a megabyte of text that looks like addresses."""
     lead = attacker.push(attacker.lead(attacker.template(), {"note": "a." * 250_000}))
     session = attacker.log_in(*attacker.admin).cookies.get("sessionid")
     if not session:
@@ -232,7 +232,7 @@ def stored_text(attacker: Attacker) -> Iterator[None]:
 
 @contextmanager
 def slow_webhooks(attacker: Attacker) -> Iterator[None]:
-    """Many slow hosts of one reseller; the webhook of another one has to arrive meanwhile."""
+    """Give one reseller many slow webhook hosts. Another reseller's webhook must still arrive."""
     arrived = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -283,7 +283,7 @@ ATTACKS: dict[str, Callable[[Attacker], Any]] = {
 
 
 def probe(address: tuple[str, int], seconds: float) -> list[float | None]:
-    """Seconds that `/health` takes, each time over a new connection; None: not answered. In a process of its own."""
+    """Return the seconds of each `/health`, each over a new connection; None: no answer. Runs in its own process."""
     taken: list[float | None] = []
     begin = time.monotonic()
     for number in range(int(seconds * PROBES_PER_SECOND)):

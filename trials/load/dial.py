@@ -46,7 +46,7 @@ PHONE_LEADS = "FROM leads_lead WHERE execution_mode = 'TELEPHONY'"
 
 @dataclass(frozen=True)
 class WebCallers:
-    """What those who connected during a phase met; milliseconds of the connect."""
+    """The connects of web callers during a phase; times in milliseconds."""
 
     connects: int
     refused: int
@@ -160,7 +160,7 @@ def _script_phones(world: FleetWorld, leads: int) -> None:
 
 
 def _push(world: FleetWorld, first: int, end: int) -> float:
-    """The seconds that it took."""
+    """Push leads in bulk and return the seconds it took."""
     began, line = time.monotonic(), world.line()
     queued = 0
     for begin in range(first, end, BULK):
@@ -186,7 +186,7 @@ def _lead(number: int) -> dict[str, Any]:
 
 
 def _phase(world: FleetWorld, name: str, first: int, end: int, allowed: int) -> Phase:
-    """Until all telephony leads have ended; web callers come all the while."""
+    """Push leads and wait until all telephony leads have ended, while web callers connect."""
     leads = end - first
     say(f"{name}: {leads} leads, {allowed} dials in 5 s allowed")
     before, answered = len(world.daily.call("GET", "/sandbox/dials")[1]["dials"]), len(world.answers)
@@ -224,7 +224,7 @@ def _unfinished(world: FleetWorld) -> int:
 
 
 def most_within(times: list[float], seconds: float) -> int:
-    """The most of these moments (in order) that lie within any span of so many seconds."""
+    """Return how many of these sorted moments lie within one span of `seconds` at most."""
     most = first = 0
     for last, moment in enumerate(times):
         while times[first] <= moment - seconds:

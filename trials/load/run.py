@@ -1,4 +1,4 @@
-"""The run: pushes and connects at their rates, callers who come and go; then the rest is cancelled and counted."""
+"""Pushes and connects at steady rates, with callers who join and leave; cancels the rest and accounts for all leads."""
 
 import collections
 import queue
@@ -26,7 +26,7 @@ STARTS = "SELECT start_kind, count(*) FROM pools_voicesession GROUP BY start_kin
 
 @dataclass
 class Outcome:
-    """What came of it. `pushed`: ids that were answered with 201."""
+    """The outcome of a run. `pushed`: ids that were answered with 201."""
 
     pushes: Sent = field(default_factory=Sent)
     connects: Sent = field(default_factory=Sent)
@@ -86,7 +86,7 @@ class Run:
             self._waiting.append(answer["lead_call_tracker_id"])
 
     def _connect(self, api: Api, due: float) -> None:
-        """As a client would: a 503 says when to come back, and the lead is still there."""
+        """Connect like a client: after a 503 the lead is still there, so try again later."""
         try:
             lead = self._waiting.popleft()
         except IndexError:
@@ -124,7 +124,7 @@ class Run:
                 self.outcome.pushed += [one["lead_call_tracker_id"] for one in answer["results"]]
 
     def _cancel_the_rest(self) -> None:
-        """Leads that nobody connects would wait for ever."""
+        """Cancel the leads that were not connected: they would wait for ever."""
         rest = sorted(set(self.outcome.pushed) - set(self.outcome.connected))
         with self._world.api() as api:
             for first in range(0, len(rest), BATCH):

@@ -16,7 +16,7 @@ from trials.client import Api
 
 @dataclass
 class Sent:
-    """Of one kind of request. Seconds: from the moment it was due, and from the moment it was sent."""
+    """The answers to one kind of request. Seconds are counted from the due moment and from the sending."""
 
     due_to_answer: list[float] = field(default_factory=list)
     sent_to_answer: list[float] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Sent:
 
 
 class Schedule:
-    """Hands out the moments of `rate` requests a second for `seconds`, each to whichever thread asks first."""
+    """The moments of `rate` requests a second for `seconds`. Threads take them in turn."""
 
     def __init__(self, rate: float, seconds: float, begin: float) -> None:
         self._moments = iter([begin + number / rate for number in range(int(rate * seconds))])
@@ -51,7 +51,7 @@ class Schedule:
 def at_rate(
     threads: int, schedule: Schedule, make_api: Callable[[], Api], act: Callable[[Api, float], None]
 ) -> list[threading.Thread]:
-    """`act(api, due)` for each moment of the schedule. The threads are started; join them."""
+    """Start threads that call `act(api, due)` for each moment of the schedule. The caller joins them."""
 
     def work() -> None:
         with make_api() as api:
@@ -65,7 +65,7 @@ def at_rate(
 
 
 def ask(api: Api, sent: Sent, due: float, method: str, path: str, body: Any) -> tuple[int, Any]:
-    """One request, counted; status 0 if there was no answer."""
+    """Send one request and count it. Returns status 0 if there was no answer."""
     at = time.monotonic()
     try:
         status, answer = api.request(method, path, json.dumps(body).encode())
