@@ -1,4 +1,4 @@
-"""Reading settings from the environment: typed, bounded, and refused with a message that says what is allowed.
+"""Reads settings from the environment, and refuses wrong values with a message that says what is allowed.
 
 Each reader raises ImproperlyConfigured naming the variable, the value that it has and what it may be. django-environ
 reads `.env` and takes DATABASE_URL apart. Its casts are not used, because they take wrong values without a word ("ture"
@@ -29,7 +29,7 @@ def refuse(name: str, value: object, allowed: str) -> NoReturn:
 
 
 def text(name: str, default: str) -> str:
-    """The variable as it is; an empty value counts as unset."""
+    """Read a text. An empty value counts as unset."""
     return os.environ.get(name, "").strip() or default
 
 
@@ -78,7 +78,7 @@ def choice(name: str, default: str, allowed: Collection[str]) -> str:
 
 
 def rate(name: str, default: str) -> "Rate | None":
-    """So many in so long, such as 20/min; None for `off`."""
+    """Read a rate such as 20/min; None for `off`."""
     value = text(name, default).lower()
     if value == "off":
         return None
@@ -89,12 +89,12 @@ def rate(name: str, default: str) -> "Rate | None":
 
 
 def pem(name: str) -> str:
-    """A key in PEM form; where a variable cannot have lines, `\\n` stands for their ends."""
+    """Read a key in PEM form. `\\n` may stand for line ends, for variables that cannot have lines."""
     return text(name, "").replace("\\n", "\n")
 
 
 def secret(name: str) -> str:
-    """A key that signs; empty: unset. One that can be guessed offline from what it has signed is refused."""
+    """Read a signing key; empty: unset. Refuses one so weak that it could be guessed from what it has signed."""
     value = text(name, "")
     if value and (len(value.encode()) < 32 or len(set(value)) < 8):
         refuse(name, "(not shown)", "a random value of at least 32 bytes, such as `openssl rand -hex 32` prints")
@@ -102,12 +102,12 @@ def secret(name: str) -> str:
 
 
 def names(name: str, default: str) -> list[str]:
-    """A comma-separated list."""
+    """Read a comma-separated list."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
 def pool_sizes(size: str, cap: str, default: int) -> tuple[int, int]:
-    """A pool's target and its hard cap, in this order; a target above the cap is refused."""
+    """Read a pool's target and its cap, in this order. Refuses a target above the cap."""
     target = whole_number(size, default, minimum=0, maximum=10_000)
     ceiling = whole_number(cap, default, minimum=0, maximum=10_000)
     if target > ceiling:
@@ -116,8 +116,11 @@ def pool_sizes(size: str, cap: str, default: int) -> tuple[int, int]:
 
 
 def module_and_folder(module: str, folder: str, default: str, default_folder: Path) -> tuple[str, Path]:
-    """A Python module and the folder in which it is looked for first. The module may be given as a file's path: below
-    the folder, or, if that is not set, anywhere; then the folder is the file's own, as for `python FILE`."""
+    """Read a Python module and the folder in which it is searched first.
+
+    The module may be given as the path of a file: below the folder or, if no folder is set, anywhere; then the folder
+    is that of the file, as for `python FILE`.
+    """
     name, place = text(module, default), text(folder, "")
     if not name.endswith(".py"):
         return name, Path(place or default_folder).absolute()
@@ -132,7 +135,7 @@ def module_and_folder(module: str, folder: str, default: str, default_folder: Pa
 
 
 def database_url(name: str) -> str:
-    """Of PostgreSQL; empty: unset. A value that is refused is shown only if no password can be in it."""
+    """Read the URL of a PostgreSQL database; empty: unset. A wrong value is shown only if it can hold no password."""
     value = text(name, "")
     if not value:
         return ""
@@ -148,7 +151,7 @@ def database_url(name: str) -> str:
 
 
 def address(name: str, default: str) -> str:
-    """An IP address, of either version, or empty."""
+    """Read an IPv4 or IPv6 address, or nothing."""
     value = text(name, default)
     try:
         return str(ip_address(value)) if value else ""
@@ -157,7 +160,7 @@ def address(name: str, default: str) -> str:
 
 
 def networks(name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Comma-separated, such as 10.20.0.0/16."""
+    """Read a comma-separated list of networks, such as 10.20.0.0/16."""
     given = names(name, default)
     try:
         return tuple(ip_network(one) for one in given)

@@ -1,4 +1,4 @@
-"""connect(): a lead gets its voice session, and is PROCESSING from then on."""
+"""connect() gives a lead its voice session; the lead is PROCESSING from then on."""
 
 import functools
 import uuid
@@ -20,7 +20,7 @@ WEB_SESSION = "WEB_SESSION"  # the published word for a call that its caller beg
 
 
 class LeadNotConnectable(NotStarted):
-    """The lead's mode or status forbids it; the text is for the caller."""
+    """The lead's mode or status does not allow a connect. The text is shown to the caller."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def connect(
     idempotency_key: str | None = None,
     arrived: float | None = None,
 ) -> Connected:
-    """Claim a pair for one of `leads` (those that the caller may see). `arrived`: when the request came, on the
-    monotonic clock, for the session's timeline.
+    """Claim a room and an agent process for a lead, and return the caller's room URL and token.
 
-    With an `idempotency_key` (unique per `holder` of a token) a retry gets the session that exists, with a fresh token.
+    `leads`: those that the caller may see; `arrived`: when the request arrived, in seconds of the monotonic clock. With
+    an `idempotency_key` (unique per `holder` of a token) a retry gets the session that exists, with a fresh token.
     Raises Lead.DoesNotExist, LeadNotConnectable, IdempotencyConflict, PoolExhausted.
     """
     key = request_key(holder, idempotency_key)
@@ -78,7 +78,7 @@ def _claim(
             request_key=key,
             stored_tokens=access.signer is None,
             arrived=arrived,
-            # What a stream has in its pipeline is another thing than what waits in the rooms.
+            # The bots that wait in rooms have another pipeline than a stream needs.
             hot=settings.VOICE_AGENT_PREJOIN > 0 and lead.execution_mode != ExecutionMode.DAILY_STREAM,
         )
         session = claim(request, made)

@@ -24,9 +24,9 @@ class Migration(migrations.Migration):
                 ('reseller_ids', models.JSONField(blank=True, default=list)),
                 ('merchant_ids', models.JSONField(blank=True, default=list)),
                 ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('name', models.CharField(help_text='Who holds it.', max_length=100)),
+                ('name', models.CharField(help_text='Who holds the token.', max_length=100)),
                 ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('hint', models.CharField(editable=False, help_text='How the token begins.', max_length=12)),
+                ('hint', models.CharField(editable=False, help_text='The first characters of the token.', max_length=12)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('revoked_at', models.DateTimeField(blank=True, null=True)),
@@ -40,8 +40,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='RateAllowance',
             fields=[
-                ('key', models.CharField(help_text="SHA-256 of the rate's name and of whom it limits.", max_length=64, primary_key=True, serialize=False)),
-                ('used_up_to', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='Moved on by each call; never further than a period ahead.')),
+                ('key', models.CharField(help_text="SHA-256 of the rate's name and of the caller.", max_length=64, primary_key=True, serialize=False)),
+                ('used_up_to', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='Each call moves it forward, to at most one period ahead of now.')),
             ],
             options={
                 'db_table': 'leads_rateallowance',

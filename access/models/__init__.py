@@ -1,4 +1,4 @@
-"""Who may call the API: holders of tokens, profiles of users, and how far callers have used up their rates."""
+"""The models of those who may call the API: tokens, profiles of users, and used-up rates."""
 
 from access.models.allowance import RateAllowance
 from access.models.holders import ApiToken, Holder, Profile, Role

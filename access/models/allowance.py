@@ -3,17 +3,15 @@ from django.db.models.functions import Now
 
 
 class RateAllowance(models.Model):
-    """How far somebody has used up a rate; all processes share the row (access.throttles).
+    """How far a caller has used up a rate. All processes share the row (access.throttles).
 
     The table is UNLOGGED (migration 0001): counting costs no disk flush, and a crash of PostgreSQL forgets it all.
     """
 
-    key = models.CharField(
-        max_length=64, primary_key=True, help_text="SHA-256 of the rate's name and of whom it limits."
-    )
+    key = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of the rate's name and of the caller.")
     used_up_to = models.DateTimeField(
         db_default=Now(),
-        help_text="Moved on by each call; never further than a period ahead.",
+        help_text="Each call moves it forward, to at most one period ahead of now.",
     )
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Who may call the API: holders of opaque tokens, and users who log in. What they may do is decided in access.scope."""
+"""The models of API tokens and of users' profiles. access.scope decides what their holders may do."""
 
 import functools
 import hashlib
@@ -40,7 +40,7 @@ def _scope_problem(role: str, resellers: list[str], merchants: list[str]) -> str
 
 
 class Holder(models.Model):
-    """A role, and the resellers and merchants that it holds for; `*` stands for all of them."""
+    """Base model: a role, and the resellers and merchants that it applies to; `*` stands for all of them."""
 
     role = models.CharField(max_length=10, choices=Role)
     reseller_ids = models.JSONField(default=list, blank=True)
@@ -50,7 +50,7 @@ class Holder(models.Model):
         abstract = True
 
     def clean(self) -> None:
-        """A role has the ids that it needs and no others. Raises ValidationError."""
+        """Check that the role has the ids that it needs and no others. Raises ValidationError."""
         for name in ("reseller_ids", "merchant_ids"):
             ids = getattr(self, name)
             if not isinstance(ids, list) or not all(isinstance(one, str) and one.strip() for one in ids):
@@ -60,7 +60,7 @@ class Holder(models.Model):
 
 
 class Profile(Holder):
-    """What a user who logs in may do. A superuser needs none: an admin."""
+    """The role of a user who logs in to the API. A superuser without a profile is an admin."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="profile")
 
@@ -76,17 +76,17 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
 
     def revoke(self) -> int:
-        """For good; returns how many were not revoked before."""
+        """Revoke tokens permanently; return how many were not revoked before."""
         return self.filter(revoked_at=None).update(revoked_at=Now())
 
 
 class ApiToken(Holder):
-    """An opaque bearer token: shown once when made, kept as its SHA-256."""
+    """An opaque bearer token. It is shown once, when it is made; only its SHA-256 is stored."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    name = models.CharField(max_length=100, help_text="Who holds it.")
+    name = models.CharField(max_length=100, help_text="Who holds the token.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    hint = models.CharField(max_length=12, editable=False, help_text="How the token begins.")
+    hint = models.CharField(max_length=12, editable=False, help_text="The first characters of the token.")
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -103,7 +103,7 @@ class ApiToken(Holder):
 
     @classmethod
     def usable_by(cls, secret: str) -> "ApiToken | None":
-        """The token with this secret, if it may be used."""
+        """Return the token with this secret, if it is neither revoked nor expired."""
         return _usable().first(digest=cls.digest_of(secret))
 
     @staticmethod
@@ -112,14 +112,14 @@ class ApiToken(Holder):
 
     @classmethod
     def issue(cls, **values: Any) -> tuple[Self, str]:
-        """A new row and its secret, which is nowhere kept."""
+        """Make a token; return its row and its secret, which is not stored anywhere."""
         token = cls(**values)
         secret = token.make_secret()
         token.save()
         return token, secret
 
     def make_secret(self) -> str:
-        """Give a token that is not saved yet its secret, and return that."""
+        """Set the secret of a token that is not saved yet, and return the secret."""
         secret = f"bb_{secrets.token_urlsafe(32)}"
         self.digest, self.hint = self.digest_of(secret), secret[:7]
         return secret
@@ -127,5 +127,5 @@ class ApiToken(Holder):
 
 @functools.cache
 def _usable() -> Select[ApiToken]:
-    """Asked by every request."""
+    """The statement that looks up the token of every request."""
     return Select(ApiToken.objects.usable().filter(digest=Parameter("digest", models.CharField())))

@@ -1,6 +1,6 @@
-"""The advisory locks: every one is named here, so that no two take the same name.
+"""Names every advisory lock of the service, so that no two have the same name.
 
-SQL, because the ORM has no words for them.
+They need SQL, because the ORM does not support advisory locks.
 """
 
 from enum import StrEnum
@@ -26,6 +26,6 @@ class Lock(StrEnum):
 
 
 def wait_for(lock: Lock, of: str = "") -> None:
-    """Wait until no other transaction holds it, then hold it until this one ends."""
+    """Take a lock, and hold it until the end of the transaction. `of`: one of several locks of the same kind."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{lock} {of}" if of else lock])

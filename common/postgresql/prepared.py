@@ -1,9 +1,9 @@
-"""Statements that the server parses and plans once a connection: for the few that run all the time.
+"""Prepares statements, so that the server parses and plans them once per connection; for those that run all the time.
 
-Django's cursors put the values into the text, so that each statement is a new one to the server; for a short one that
-is most of what it costs. Here the values go apart from the text. Such a statement names its columns (`*` would fail on
-open connections once a migration has added one), casts values whose type nothing else tells, and has what an index is
-partial by in its text. A pooler in between has to know about prepared statements and about `DEALLOCATE ALL`, which
+Django's cursors put the values into the text, so that each statement is a new one to the server, which is most of the
+cost of a short one. Here values are sent separately. Such a statement must name its columns (`*` would fail on open
+connections once a migration has added one), cast values whose type is not clear from the context, and contain the
+condition of a partial index literally. A pooler in between must support prepared statements and `DEALLOCATE ALL`, which
 follows a rollback: PgBouncer does from 1.22 on.
 """
 
@@ -20,8 +20,8 @@ M = TypeVar("M", bound=models.Model)
 
 class PreparedCursor(psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Params | None = None, **options: Any) -> "PreparedCursor":
-        """Raises OperationalError, and closes the connection, where a migration has given a column another type: the
-        plan is of no use any more, and would be refused again and again."""
+        """Run a statement, prepared. If a migration has changed the type of a column, the plan has become useless and
+        would be refused again and again: then this closes the connection and raises OperationalError."""
         try:
             return super().execute(query, params, **{"prepare": True, **options})
         except psycopg.errors.FeatureNotSupported as error:
@@ -30,7 +30,7 @@ class PreparedCursor(psycopg.Cursor[Any]):
 
 
 def prepared_cursor() -> CursorWrapper:
-    """A cursor of this thread's connection, to be used as one of Django's."""
+    """Return a cursor of this thread's connection that prepares its statements; use it like one of Django's."""
     database = connections[DEFAULT_DB_ALIAS]
     database.close_if_health_check_failed()
     database.ensure_connection()
@@ -39,8 +39,8 @@ def prepared_cursor() -> CursorWrapper:
 
 
 def columns(model: type[models.Model], table: str) -> str:
-    """All columns of a model, in the order in which `from_row` takes them; texts without their longest length, which
-    a migration may raise."""
+    """Return all columns of a model, in the order in which `from_row` takes them. Texts are cast to drop their maximum
+    length, which a migration may raise."""
     return ", ".join(
         f"{table}.{field.column}{'::text' * isinstance(field, models.CharField)}"
         for field in model._meta.concrete_fields
@@ -48,7 +48,7 @@ def columns(model: type[models.Model], table: str) -> str:
 
 
 def from_row(model: type[M], values: Sequence[Any]) -> M:
-    """As the ORM would have read it."""
+    """Build an instance from a row of `columns`, as the ORM would have read it."""
     fields = model._meta.concrete_fields
     read = [
         field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value

@@ -1,8 +1,8 @@
-"""Statements of the ORM that run all the time: built once a process, parsed and planned once a connection.
+"""Keeps the ORM's most frequent statements: each is built once per process, and prepared once per connection.
 
-To build a statement costs the ORM several times what PostgreSQL needs to run it. `Select`, `Update` and `Insert` keep
-the text of theirs; the values that differ from run to run are `Parameter`s. All other values are part of the text,
-because PostgreSQL uses a partial index only where the statement names the index's condition.
+For the ORM, building a statement takes several times as long as PostgreSQL needs to run it. `Select`, `Update` and
+`Insert` keep the text; values that differ from run to run are `Parameter`s. All other values are part of the text,
+because PostgreSQL uses a partial index only if the statement contains the index's condition.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ class Statement:
         self.parameters = [value for value in values if isinstance(value, Parameter)]
 
     def values(self, given: Mapping[str, Any]) -> list[Any]:
-        """In the order of the text. psycopg knows what to do with all types but JSON."""
+        """Return the values of the parameters, in the order of the text. psycopg converts all types but JSON."""
         return [
             parameter.output_field.get_db_prep_save(given[parameter.name], connection)
             if parameter.is_json
@@ -79,7 +79,7 @@ class Select(Statement, Generic[M]):
         return next(iter(self.rows(**given)), None)
 
     def _instance(self, row: Sequence[Any]) -> M:
-        """As the ORM would have read it."""
+        """Build an instance as the ORM would have read it."""
         instance = self._model.from_db(DEFAULT_DB_ALIAS, self._names, row[self._own])
         for name, column in self._compiler.annotation_col_map.items():
             setattr(instance, name, row[column])
@@ -109,15 +109,18 @@ class Update(Statement):
         super().__init__(*query.get_compiler(DEFAULT_DB_ALIAS).as_sql())
 
     def run(self, **given: Any) -> int:
-        """How many rows it has changed."""
+        """Run the update; return how many rows it has changed."""
         with prepared_cursor() as cursor:
             cursor.execute(self.text, self.values(given))
             return int(cursor.rowcount)
 
 
 class Insert(Statement):
-    """A new row, and in the same round trip `updates` of others. `changing`: the fields that differ from row to row;
-    the others have their defaults. The parameters of the updates are fields of the row too."""
+    """An insert of a row, with `updates` of other rows in the same round trip.
+
+    `changing`: the fields that differ from row to row; the others have their defaults. The parameters of the updates
+    are fields of the new row too.
+    """
 
     def __init__(self, model: type[models.Model], changing: Iterable[str], updates: Sequence[Update] = ()) -> None:
         fields: list[Any] = [model._meta.get_field(name) for name in changing]
@@ -133,7 +136,7 @@ class Insert(Statement):
         self.parameters = [each for update in updates for each in update.parameters] + self.parameters
 
     def save(self, row: models.Model) -> None:
-        """As `row.save()` of one that is not in the database yet."""
+        """Insert a row and set its primary key, as `row.save()` would."""
         with prepared_cursor() as cursor:
             cursor.execute(self.text, self.values(vars(row)))
             (row.pk,) = cursor.fetchone()

@@ -80,7 +80,7 @@ class Lead(models.Model):
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    request_id = models.CharField(max_length=200, help_text="The caller's tag, their order id; not unique.")
+    request_id = models.CharField(max_length=200, help_text="The integrator's own id, such as an order id; not unique.")
     template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="leads")
     reseller_id = models.CharField(max_length=100)
     merchant_id = models.CharField(max_length=100, blank=True)
@@ -90,10 +90,10 @@ class Lead(models.Model):
     configurations_override = models.JSONField(null=True, blank=True)
     flow_override = models.JSONField(null=True, blank=True)
     reporting_webhook_url = models.URLField(
-        max_length=2000, blank=True, db_default="", help_text="Told how the lead ended."
+        max_length=2000, blank=True, db_default="", help_text="The end of the lead is reported to this URL."
     )
     push_key = models.CharField(
-        max_length=64, null=True, blank=True, editable=False, help_text="SHA-256 of caller and Idempotency-Key."
+        max_length=64, null=True, blank=True, editable=False, help_text="SHA-256 of the caller and its Idempotency-Key."
     )
     push_digest = models.CharField(
         max_length=64, blank=True, db_default="", editable=False, help_text="SHA-256 of what was pushed."
@@ -102,7 +102,7 @@ class Lead(models.Model):
     outcome = models.CharField(max_length=50, blank=True)
     end_reason = models.CharField(max_length=100, blank=True, db_default="", help_text="How its session ended.")
     abort_reason = models.CharField(
-        max_length=500, blank=True, db_default="", help_text="Why it was cancelled, as its caller said."
+        max_length=500, blank=True, db_default="", help_text="Why it was cancelled, as given in the request."
     )
     attempt_count = models.PositiveIntegerField(default=0, help_text="Attempts before this one.")
     previous_attempt = models.ForeignKey(
@@ -115,10 +115,10 @@ class Lead(models.Model):
     call_id = models.CharField(max_length=128, blank=True, db_default="", help_text="Name of the room.")
     platform_status = models.CharField(max_length=20, choices=PlatformStatus, blank=True, db_default="")
     platform_reason = models.CharField(
-        max_length=50, blank=True, db_default="", help_text="DIALED, WEB_SESSION, or why not."
+        max_length=50, blank=True, db_default="", help_text="DIALED, WEB_SESSION, or why no call was begun."
     )
     phone_session = models.CharField(
-        max_length=64, blank=True, db_default="", help_text="Daily's id of the call to the telephone."
+        max_length=64, blank=True, db_default="", help_text="Daily's id of the phone call."
     )
     provider_status = models.CharField(max_length=20, choices=ProviderStatus, blank=True, db_default="")
     provider_reason = models.CharField(max_length=20, choices=ProviderReason, blank=True, db_default="")

@@ -34,7 +34,7 @@ class Template(models.Model):
     reseller_id = models.CharField(max_length=100)
     merchant_id = models.CharField(max_length=100, blank=True, help_text="Empty: for all merchants of the reseller.")
     expected_payload_schema = models.JSONField(
-        null=True, blank=True, help_text="JSON Schema that payloads must satisfy. Empty: any object will do."
+        null=True, blank=True, help_text="JSON Schema that payloads must satisfy. Empty: any object is accepted."
     )
     configurations = models.JSONField(default=dict, blank=True, help_text="Given to the bot with the payload.")
     active = models.BooleanField(default=True)
@@ -46,18 +46,24 @@ class Template(models.Model):
         default=1,
         db_default=1,
         validators=[MinValueValidator(1), MaxValueValidator(20)],
-        help_text="Calls in all. 1: no retry.",
+        help_text="Calls in total; 1: no retry.",
     )
     retry_offset = models.PositiveIntegerField(
         "retry offset (s)", default=900, db_default=900, validators=[MaxValueValidator(4 * WEEK_S)]
     )
-    calling_window_start = models.TimeField(null=True, blank=True, help_text="Empty, with the end: at any time.")
+    calling_window_start = models.TimeField(
+        null=True, blank=True, help_text="Leave start and end empty to call at any time."
+    )
     calling_window_end = models.TimeField(null=True, blank=True)
     time_zone = models.CharField(
-        max_length=64, default="UTC", db_default="UTC", validators=[check_time_zone], help_text="Of the calling window."
+        max_length=64,
+        default="UTC",
+        db_default="UTC",
+        validators=[check_time_zone],
+        help_text="The time zone of the calling window.",
     )
     max_concurrent_calls = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Empty: as many as there is capacity for."
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Empty: limited only by capacity."
     )
 
     created_at = models.DateTimeField(db_default=Now())

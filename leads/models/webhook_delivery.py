@@ -38,11 +38,16 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
 
 
 class WebhookDelivery(models.Model):
-    event_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False, help_text="Tells repeats apart.")
+    event_id = models.UUIDField(
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
+        help_text="The same for each try, so that receivers recognise repeats.",
+    )
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="webhook_deliveries")
     url = models.CharField(max_length=2000)
-    host = models.CharField(max_length=255, help_text="Of the url: a slow one holds up only its own.")
-    body = models.TextField(help_text="As it is sent: the same at each try.")
+    host = models.CharField(max_length=255, help_text="The host of the URL; a slow host delays only its own events.")
+    body = models.TextField(help_text="As it is sent; the same for each try.")
     status = models.CharField(max_length=10, choices=DeliveryStatus, default=DeliveryStatus.PENDING)
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(db_default=Now())

@@ -1,7 +1,8 @@
-"""Signatures of what we send, by an open standard that has libraries in most languages: https://www.standardwebhooks.com
+"""Signs reporting webhooks by the open standard https://www.standardwebhooks.com, with libraries in most languages.
 
-Every reseller has a secret of its own, derived from a key of ours: nothing is stored, and nobody who knows one secret
-can sign for another reseller. Two keys at once sign twice, so that receivers can change over one by one.
+Every reseller has a secret of its own, derived from a key of the service. Nothing is stored, and a reseller that knows
+its secret cannot sign for another one. With two keys, each event gets two signatures, so that receivers can change to
+the new secret one by one.
 """
 
 import base64
@@ -17,12 +18,12 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 (the prefix of secrets, not one)
 
 
 def keys() -> tuple[str, ...]:
-    """What secrets are derived from, the newest first."""
+    """Return the keys that secrets are derived from, the newest first."""
     return tuple(settings.REPORTING_WEBHOOK_KEYS) or (settings.SECRET_KEY,)
 
 
 def secret_of(reseller_id: str, key: str) -> str:
-    """What a reseller verifies with, in the standard's form."""
+    """Return the secret with which a reseller verifies signatures, in the standard's form."""
     derived = hmac.new(key.encode(), f"reporting webhooks of {reseller_id}".encode(), hashlib.sha256)
     return SECRET_PREFIX + base64.b64encode(derived.digest()).decode()
 
@@ -32,7 +33,7 @@ def signature(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
 
 
 def headers(secrets: Sequence[str], event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """For one try at `timestamp`; the id stays the same at every try."""
+    """Return the headers for one try at `timestamp` (Unix seconds); the id is the same for every try."""
     return {
         "webhook-id": event_id,
         "webhook-timestamp": str(timestamp),
