@@ -69,7 +69,7 @@ def _sentry_integrations() -> list[str]:
 
     before = set(sys.modules)
     try:
-        for _ in iter_default_integrations(with_auto_enabling_integrations=True):
+        for _ in iter_default_integrations(True):
             pass
     except Exception as error:  # of any package that is installed; the bot meets it itself
         logger.debug("preload module=sentry_sdk stopped=%s", error)
