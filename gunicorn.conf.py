@@ -24,7 +24,7 @@ preload_app = False  # connections must not be opened before the fork
 keepalive = 75  # seconds; longer than the usual load balancer's, so that it is never us who closes under a request
 graceful_timeout = 10
 control_socket_disable = True
-forwarder_headers = ""  # by default whoever may forward sets PATH_INFO and SCRIPT_NAME, by headers of these names
+forwarder_headers = ""  # by default, a trusted proxy could set PATH_INFO and SCRIPT_NAME by headers of these names
 errorlog = "-"
 accesslog = None
 if os.path.isdir("/dev/shm"):  # noqa: S108

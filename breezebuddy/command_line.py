@@ -31,5 +31,5 @@ def main(arguments: list[str]) -> None:
 
 
 def _end(message: str, status: int) -> None:
-    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
+    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)  # noqa: T201 - for the user of the command
     raise SystemExit(status)

@@ -2,7 +2,7 @@
 
 The transport is Pipecat's own, with all that it does and tells; only the names that it has imported from `daily` are
 ours for a session in the sandbox. `CallClient` enters the room over a WebSocket (`sandbox_room`), where it hears who
-comes and goes and dials telephones; voices and app messages go to the caller's page over WebRTC (`local_voice`).
+comes and goes and dials phones; voices and app messages go to the caller's page over WebRTC (`local_voice`).
 
 What cannot be done here raises `SandboxCannot`, which names it. What has nothing to act on here (subscriptions, what is
 published, transcription) is accepted.
@@ -349,7 +349,7 @@ class CallClient:
                 caller.line.send(message)
         (completion or _nothing)(None)
 
-    # --- telephones and recordings, which are the room's -------------------------------------------------------
+    # --- phones and recordings, which are the room's -----------------------------------------------------------
 
     def start_dialout(self, settings: dict[str, Any] | None = None, completion: Completion | None = None) -> None:
         self._do(self._ask("start-dialout", settings or {}, _pair("sessionId", completion)))

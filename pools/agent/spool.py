@@ -1,10 +1,10 @@
 """Keeps reports that outlive a supervisor: one private file per session, on the host where its agent runs.
 
 An agent creates `<session>.<attempt>.json` when its bot starts and holds an flock on it for as long as it lives; when
-the session is over it writes its `Ended` message into it, whether or not a supervisor is there to be told. Whoever
-has stored the report discards the file. So, for a supervisor that starts:
+the session is over it writes its `Ended` message into it, whether or not a supervisor is there. The supervisor that has
+stored the report removes the file. So, for a supervisor that starts:
 
-    locked                      the agent still runs, without us
+    locked                      the agent still runs, without a supervisor
     not locked, with a message  the session ended and this is its report
     not locked, empty           the agent died without a report
 

@@ -29,7 +29,7 @@ class Script:
     """`language` is a BCP 47 tag or empty. `outcomes`: the template's words for how a call may end, and their meaning.
 
     `stream`: the client decides what is said (DAILY_STREAM); there is no language model and no first message. `phone`:
-    the caller is a telephone.
+    the bot talks to a phone.
     """
 
     prompt: str
