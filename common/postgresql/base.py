@@ -5,25 +5,16 @@ The query log shows prepared statements (prepared.py). Schema changes do not loc
 (django-pg-zero-downtime-migrations).
 """
 
-from types import ModuleType
 from typing import Any
 
-import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base, operations
 from django_zero_downtime_migrations.backends.postgres.schema import DatabaseSchemaEditor
+from psycopg import IsolationLevel
 
 from common.postgresql.connection import ImpatientConnection
 from common.postgresql.pool import ForgettingPool
 from common.postgresql.prepared import PreparedCursor
-
-
-def _psycopg_with_our_connections() -> ModuleType:
-    """Return what the backend calls `Database`: psycopg, with our class for the connections that it opens."""
-    module = ModuleType("psycopg")
-    module.__dict__.update(vars(psycopg))
-    module.__dict__["connect"] = ImpatientConnection.connect
-    return module
 
 
 class Operations(operations.DatabaseOperations):
@@ -35,9 +26,15 @@ class Operations(operations.DatabaseOperations):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    Database = _psycopg_with_our_connections()
     SchemaEditorClass = DatabaseSchemaEditor
     ops_class = Operations
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """From the pool as Django does it; without one, a connection of our class."""
+        if self.pool:
+            return super().get_new_connection(conn_params)
+        self.isolation_level = IsolationLevel.READ_COMMITTED  # PostgreSQL's default; Django has it set here
+        return ImpatientConnection.connect(**conn_params)
 
     @property
     def pool(self) -> ForgettingPool | None:

@@ -21,6 +21,8 @@ class ImpatientConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, timeout)
         try:
             return super().wait(gen, interval, self.answer_timeout)
-        except psycopg.errors._WaitTimeout:
+        except psycopg.OperationalError as error:
+            if error.sqlstate or self.closed:  # PostgreSQL's own, or of a lost connection
+                raise
             self.pgconn.finish()
             raise psycopg.OperationalError(f"PostgreSQL has not answered for {self.answer_timeout:g} s") from None

@@ -7,15 +7,12 @@ condition of a partial index literally. A pooler in between must support prepare
 follows a rollback: PgBouncer does from 1.22 on.
 """
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
 from psycopg.abc import Params
-
-M = TypeVar("M", bound=models.Model)
 
 
 class PreparedCursor(psycopg.Cursor[Any]):
@@ -36,22 +33,3 @@ def prepared_cursor() -> CursorWrapper:
     database.ensure_connection()
     cursor: Any = PreparedCursor(database.connection)
     return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
-
-
-def columns(model: type[models.Model], table: str) -> str:
-    """Return all columns of a model, in the order in which `from_row` takes them. Texts are cast to drop their maximum
-    length, which a migration may raise."""
-    return ", ".join(
-        f"{table}.{field.column}{'::text' * isinstance(field, models.CharField)}"
-        for field in model._meta.concrete_fields
-    )
-
-
-def from_row(model: type[M], values: Sequence[Any]) -> M:
-    """Build an instance from a row of `columns`, as the ORM would have read it."""
-    fields = model._meta.concrete_fields
-    read = [
-        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
-        for field, value in zip(fields, values, strict=True)
-    ]
-    return model.from_db(connection.alias, [field.attname for field in fields], read)

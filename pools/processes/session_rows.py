@@ -1,52 +1,53 @@
 """What a hand-off reads and writes in the rows of sessions: which of them are this pod's, and their acknowledgement."""
 
+import functools
 from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import BigAutoField, DurationField, Exists, PositiveSmallIntegerField, Q
 from django.db.models.functions import Now
 
-from common.postgresql.prepared import columns, from_row, prepared_cursor
-from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
+from common.postgresql.statements import Parameter, Select, Update
+from pools.models import AgentProcess, Pod, SessionStatus, StockStatus, VoiceSession
 from pools.shares import draw, prefers
-
-# Prepared SQL, because a caller waits for both statements: building the ORM's would cost more than running them.
-TO_SEE_TO = f"""
-SELECT {columns(VoiceSession, "session")}, {columns(Room, "room")}
-FROM pools_voicesession AS session JOIN pools_room AS room ON room.id = session.room_id
-LEFT JOIN pools_agentprocess AS process ON process.id = session.agent_process_id
-WHERE session.status <> 'ended' AND (session.status = 'waiting' OR (process.pod_id = %s AND (
-    session.status = 'assigned' OR (session.status = 'active' AND session.stop_reason <> ''))))
-ORDER BY session.id"""  # noqa: S608
-SESSION_COLUMNS = len(VoiceSession._meta.concrete_fields)
-ACKNOWLEDGE = """
-UPDATE pools_voicesession SET status = 'active', active_at = statement_timestamp(),
-handed_off_at = statement_timestamp() - make_interval(secs => %s)
-WHERE id = %s AND attempt = %s AND agent_process_id = %s AND status = 'assigned'
-AND EXISTS (SELECT FROM pools_pod WHERE id = %s AND ended_at IS NULL)"""
 
 A_MOMENT = timedelta(seconds=0.5)
 
 
 def to_see_to(pod: Pod) -> list[VoiceSession]:
     """Oldest first, with their rooms: all that wait, and of the pod's own those to be handed over or to be ended."""
-    with prepared_cursor() as cursor:
-        cursor.execute(TO_SEE_TO, [pod.pk])
-        rows = cursor.fetchall()
-    sessions = []
-    for row in rows:
-        session = from_row(VoiceSession, row[:SESSION_COLUMNS])
-        session.room = from_row(Room, row[SESSION_COLUMNS:])
-        sessions.append(session)
-    return sessions
+    return _to_see_to().rows(pod=pod.pk)
+
+
+@functools.cache
+def _to_see_to() -> Select[VoiceSession]:
+    """Built once, as `_acknowledge`: a caller waits for both."""
+    of_pod = Q(agent_process__pod=Parameter("pod", BigAutoField()))
+    to_be_stopped = Q(status=SessionStatus.ACTIVE) & ~Q(stop_reason="")
+    mine = of_pod & (Q(status=SessionStatus.ASSIGNED) | to_be_stopped)
+    sessions = VoiceSession.objects.current().filter(Q(status=SessionStatus.WAITING) | mine)
+    return Select(sessions.select_related("room").order_by("pk"))
 
 
 def acknowledge(session: int, attempt: int, process: int, pod: int, since_start: float) -> bool:
     """assigned -> active, guarded: this session, this attempt, this process, this incarnation of the pod.
     `since_start`: seconds since the process was told."""
-    with prepared_cursor() as cursor:
-        cursor.execute(ACKNOWLEDGE, [since_start, session, attempt, process, pod])
-        return cursor.rowcount == 1
+    since = timedelta(seconds=since_start)
+    return _acknowledge().run(session=session, attempt=attempt, process=process, pod=pod, since_start=since) == 1
+
+
+@functools.cache
+def _acknowledge() -> Update:
+    key = BigAutoField()
+    handed_off = VoiceSession.objects.assigned().filter(
+        Exists(Pod.objects.current().filter(pk=Parameter("pod", key))),
+        pk=Parameter("session", key),
+        attempt=Parameter("attempt", PositiveSmallIntegerField()),
+        agent_process=Parameter("process", key),
+    )
+    handed_off_at = Now() - Parameter("since_start", DurationField())
+    return Update(handed_off, status=SessionStatus.ACTIVE, active_at=Now(), handed_off_at=handed_off_at)
 
 
 @transaction.atomic
