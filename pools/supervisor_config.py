@@ -2,9 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from pools.agent.launcher import AgentConfig
+from pools.models import REAP_LEASE
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How patient a supervisor is, in seconds. They are no settings: only tests have other values."""
+
+    ping_idle: float = 1.0
+    pong_idle: float = 2.0
+    ping_in_call: float = 20.0
+    pong_in_call: float = 20.0
+    recycle: float = 10.0  # from one search for worn-out processes to the next
+    stopped_zygote: float = 3.0  # without an answer to a fork
+    zygote_proven: float = 10.0  # a zygote that dies sooner counts as failed, ready or not
+    overtime: float = 15.0  # the agent enforces the session limit itself; this is for one that does not
+    stop_now: float = 2.0  # what a call gets to end when its pod stops
+    reap_lease: timedelta = REAP_LEASE
+    presence: float = 15.0  # Daily's own data is that old
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,7 @@ class SupervisorConfig:
     retention_days: int = 30  # 0: for ever
     poll_interval: float = 1.0
     heartbeat_interval: float = 1.0
+    timings: Timings = Timings()
 
     @property
     def room_life(self) -> int:

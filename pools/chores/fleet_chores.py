@@ -8,7 +8,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -33,33 +32,20 @@ from pools.daily.room_names import is_ours
 from pools.decisions.planner import PodSeen, first_for_chores
 from pools.guards import Guards, one_by_one
 from pools.http_calls import Done, HttpCalls
-from pools.models import HANDOFF_LEASE, REAP_LEASE, Pod, Room, StockStatus, VoiceSession
+from pools.models import HANDOFF_LEASE, Pod, Room, StockStatus, VoiceSession
 from pools.sessions import counters, daily_events
 from pools.status import sampling
 from pools.supervisor_config import SupervisorConfig
+from pools.timer import Timer
 
 logger = logging.getLogger(__name__)
 
-PRESENCE_S = 15.0  # Daily's own data is that old
 RECONCILE_S = 300.0
 GRACE = timedelta(minutes=10)
 RETRY_S = 5.0
 TIDY_S = 60.0
 SETTLE_S = 5.0
 KEY_REFUSED_S = 30.0  # before a pod whose key Daily has refused says again that it can do the chores
-
-
-@dataclass
-class Due:
-    """When a chore comes round again, on the supervisor's clock."""
-
-    at: float = 0.0
-
-    def take(self, now: float, pause: float) -> bool:
-        if now < self.at:
-            return False
-        self.at = now + pause
-        return True
 
 
 class Chores:
@@ -82,9 +68,10 @@ class Chores:
         self._silence = Silence()
         self._key_refused_until = 0.0
         self._results: deque[Callable[[], None]] = deque()  # database work that a finished call leaves
-        self._presence_due, self._settle_due, self._tidy_due = Due(), Due(), Due()
-        self._sample_due = Due()
-        self._reconcile_due: Due | None = None
+        self._presence_timer = Timer(config.timings.presence)
+        self._settle_timer, self._tidy_timer = Timer(SETTLE_S), Timer(TIDY_S)
+        self._sample_timer = Timer(sampling.INTERVAL_S)
+        self._reconcile_timer: Timer | None = None
         self._reconciling = False
         self._deletion = RoomDeletion(client, self._submit)
         self._webhook = WebhookKeeper(config, client, self._submit)
@@ -127,7 +114,7 @@ class Chores:
         if silent := self._silence.longer_than(HANDOFF_LEASE):
             pods = Pod.objects.silent().filter(pk__in=silent)
             run("taking back sessions", partial(reaper.take_back_unacknowledged, pods, self._guards))
-        if lost := self._silence.longer_than(REAP_LEASE):
+        if lost := self._silence.longer_than(self._config.timings.reap_lease):
             pods = Pod.objects.lost().filter(pk__in=lost)
             run("reaping pods", partial(reaper.reap_lost_pods, pods, self._guards))
 
@@ -140,11 +127,11 @@ class Chores:
         run("ending overdue sessions", overdue)
         left_alone = partial(daily_events.end_left_alone, self._config.caller_return_timeout, self._guards)
         run("ending bots that were left alone", left_alone)
-        if self._settle_due.take(now, SETTLE_S):
+        if self._settle_timer.take(now):
             run("settling ended pods", partial(reaper.settle_ended_pods, self._guards))
-        if self._sample_due.take(now, sampling.INTERVAL_S):
+        if self._sample_timer.take(now):
             self._guards.run("taking samples", sampling.take_sample)
-        if self._tidy_due.take(now, TIDY_S):
+        if self._tidy_timer.take(now):
             self._tidy(now)
 
     def _tidy(self, now: float) -> None:
@@ -155,7 +142,7 @@ class Chores:
         run("forgetting old refusals", refusals.forget_old)
         run("retiring surplus rooms", self._retire_unowned)
         if run("deleting ended rows", partial(retention.delete_ended, self._config.retention_days)):
-            self._tidy_due.at = now  # there is more
+            self._tidy_timer.set_off()  # there is more
 
     def _tell(self, first: PodSeen | None) -> None:
         """In a large fleet it looks seldom, and may not know yet that the one before it has gone."""
@@ -193,12 +180,12 @@ class Chores:
     # --- calls without a pod ------------------------------------------------------------------------------
 
     def _look_after_abandoned_calls(self, now: float) -> None:
-        if now < self._presence_due.at:
+        if not self._presence_timer.is_due(now):
             return
         sessions = reaper.abandoned_calls()
         if not sessions or not budget.take(budget.Group.GENERAL, budget.Priority.CLEAN_UP):
             return
-        self._presence_due.at = now + PRESENCE_S
+        self._presence_timer.restart(now)
 
         def done(presence: dict[str, list[dict[str, Any]]] | None, error: DailyError | None) -> None:
             if presence is not None:
@@ -208,7 +195,7 @@ class Chores:
 
     def _end_abandoned(self, sessions: list[VoiceSession], presence: dict[str, list[dict[str, Any]]]) -> None:
         present = {str(person.get("userId")) for people in presence.values() for person in people}
-        settled = self._config.join_timeout + PRESENCE_S
+        settled = self._config.join_timeout + self._config.timings.presence
         reaper.end_abandoned_calls(sessions, present, settled, self._guards)
 
     # --- reconcile ----------------------------------------------------------------------------------------
@@ -216,12 +203,12 @@ class Chores:
     def _reconcile(self, now: float) -> None:
         """Compare with Daily's list: what it has and we don't know is deleted after a grace time; what we offer and
         it has not is retired. Rooms with other names are never touched."""
-        if self._reconcile_due is None:
-            self._reconcile_due = Due(now + RETRY_S)  # not in the rush of the start
-        if self._reconciling or not self._reconcile_due.take(now, RECONCILE_S):
+        if self._reconcile_timer is None:
+            self._reconcile_timer = Timer(RECONCILE_S, due=now + RETRY_S)  # not in the rush of the start
+        if self._reconciling or not self._reconcile_timer.take(now):
             return
         if not budget.take(budget.Group.GENERAL, budget.Priority.CLEAN_UP, 2):
-            self._reconcile_due.at = now + RETRY_S
+            self._reconcile_timer.put_off(now + RETRY_S)
             return
         asked_at = datetime.now(UTC)
 
@@ -240,15 +227,12 @@ class Chores:
     @transaction.atomic
     def _reconciled(self, listed: set[str], occupied: set[str], asked_at: datetime) -> None:
         advisory_locks.wait_for(Lock.RECONCILE)  # two pods at once would both count what one of them has found
-        vanished = (
-            Room.objects.available()
-            .filter(available_at__lt=asked_at - timedelta(seconds=PRESENCE_S))
-            .exclude(name__in=listed)
-        )
+        settled = asked_at - timedelta(seconds=self._config.timings.presence)
+        vanished = Room.objects.available().filter(available_at__lt=settled).exclude(name__in=listed)
         retired = vanished.update(
             status=StockStatus.ENDED, ended_at=Now(), end_reason="not known to Daily", deleted_at=Now()
         )
-        back = Room.objects.filter(name__in=listed, deleted_at__lt=asked_at - timedelta(seconds=PRESENCE_S))
+        back = Room.objects.filter(name__in=listed, deleted_at__lt=settled)
         again = back.update(deleted_at=None)  # made by a call that came after the deletion
         known = set(Room.objects.filter(name__in=listed).values_list("name", flat=True))
         strangers = [name for name in listed - known - occupied if _age(name, asked_at) > GRACE]

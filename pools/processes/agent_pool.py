@@ -22,7 +22,7 @@ from pools.kernel import process_table
 from pools.metrics.pod import FAILURES, WARMUP_SECONDS
 from pools.models import AgentProcess, Pod, SessionStatus, StockStatus
 from pools.processes.agent_in_hand import Agent
-from pools.processes.pings import PING_IDLE_S, Pings
+from pools.processes.pings import Pings
 from pools.processes.zygote_keeper import ZygoteKeeper
 from pools.protocol import (
     CallerJoined,
@@ -48,8 +48,7 @@ STOPPED = "pod stopped"
 SURPLUS = "above the target"
 PLANNED_ENDS = (DRAINED, STOPPED, "recycled", SURPLUS)
 
-RECYCLE_S = 10.0
-STOPPED_ZYGOTE_S, HUNG_ZYGOTE_S = 3.0, 20.0  # without an answer to a fork; an overloaded one is only slow
+HUNG_ZYGOTE_S = 20.0  # without an answer to a fork; an overloaded one is only slow
 FIRST_GUESS_S = 0.2  # to replace one: a fork; learned from the first on
 EARLY_DEATHS = 5  # so many in a row, right after Ready, are a bot that does not work; fewer may be anybody's doing
 
@@ -65,7 +64,7 @@ class AgentPool:
         self.time_to_replace = TimeToReplace(FIRST_GUESS_S)
         self.agents: dict[int, Agent] = {}
         self.pings = Pings(config, self.agents)
-        self.zygote = ZygoteKeeper(self._agent_config, config.start_method, config.warmup_timeout)
+        self.zygote = ZygoteKeeper(self._agent_config, config)
         self.backoff = planner.Backoff(base=2.0, ceiling=60.0, steady=True)
         self.trouble = ""
         self._recycle_due = 0.0
@@ -178,7 +177,8 @@ class AgentPool:
         unborn = (agent for agent in self.agents.values() if agent.channel.pid is None and not agent.channel.eof)
         silence = max((now - max(agent.since, agent.forgiven) for agent in unborn), default=0.0)
         pid = self.zygote.pid
-        if silence > HUNG_ZYGOTE_S or (silence > STOPPED_ZYGOTE_S and pid and process_table.is_stopped(pid)):
+        stopped = silence > self._config.timings.stopped_zygote and pid and process_table.is_stopped(pid)
+        if silence > HUNG_ZYGOTE_S or stopped:
             self.zygote.hangs(now)
 
     # --- messages ------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class AgentPool:
         match message:
             case Ready():
                 agent.ready = message
-                agent.ping_due = now + PING_IDLE_S
+                agent.ping_due = now + self._config.timings.ping_idle
             case WarmupFailed():
                 agent.condemn(f"warm-up failed: {message.reason}")
             case Pong():
@@ -233,7 +233,7 @@ class AgentPool:
         self._recycle_ordered()
         if now < self._recycle_due:
             return
-        self._recycle_due = now + RECYCLE_S
+        self._recycle_due = now + self._config.timings.recycle
         for agent in self._idle():
             reason = self._worn_out(agent, now)
             if reason and self._recycle(agent, reason):

@@ -35,7 +35,6 @@ events = logging.getLogger("pools.events")
 PRECEDENCE_S = 0.02  # how long an unanswered Start keeps the loop free for its answer
 STOP_S = 5.0  # what a bot gets to say goodbye when its session is to end
 LAST_WORDS_S = 5.0  # from Ended, or the end of the time for afterwork, to the exit of the process
-OVERTIME_S = 15.0  # the agent enforces the session limit itself; this is for one that does not
 
 
 class HandOffs:
@@ -84,7 +83,7 @@ class HandOffs:
                     agent.condemn("did not acknowledge its session")
             case Stage.RUNNING:
                 in_session = 0.0 if handoff.unclaimed or handoff.went_at is None else now - handoff.went_at
-                if in_session > self._config.session_limit + OVERTIME_S:
+                if in_session > self._config.session_limit + self._config.timings.overtime:
                     agent.condemn("outstayed the session limit")
             case Stage.STOPPING:
                 if waited > STOP_S + LAST_WORDS_S:

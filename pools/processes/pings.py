@@ -14,16 +14,14 @@ from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
 
-PING_IDLE_S, PONG_IDLE_S = 1.0, 2.0
 PING_JOINING_S = 0.25
-PING_IN_CALL_S, PONG_IN_CALL_S = 20.0, 20.0
 MEMORY_S = 10.0
 
 
 class Pings:
     def __init__(self, config: SupervisorConfig, agents: dict[int, Agent]) -> None:
         """`agents`: the pool's own, as they come and go."""
-        self._config = config
+        self._config, self._timings = config, config.timings
         self._agents = agents
 
     def kill_hanging(self, now: float) -> None:
@@ -54,15 +52,15 @@ class Pings:
         agent.channel.send(Ping(agent.ping_number, memory))  # a full buffer is a hang too: the answer will be missed
         agent.ping_sent = now
         if in_call:
-            agent.ping_due = now + PING_IN_CALL_S
+            agent.ping_due = now + self._timings.ping_in_call
         else:
-            agent.ping_due = now + (PING_JOINING_S if _is_joining(agent) else PING_IDLE_S)
+            agent.ping_due = now + (PING_JOINING_S if _is_joining(agent) else self._timings.ping_idle)
 
     def _hangs(self, agent: Agent, silence: float, now: float) -> bool:
         if self._in_call(agent, now):
-            return silence > PONG_IN_CALL_S
+            return silence > self._timings.pong_in_call
         if agent.handoff is None or not _is_joining(agent):
-            return agent.hangs(silence, PONG_IDLE_S)
+            return agent.hangs(silence, self._timings.pong_idle)
         return agent.hangs(silence, planner.acknowledgement_timeout(agent.handoff.attempt))
 
     def _in_call(self, agent: Agent, now: float) -> bool:

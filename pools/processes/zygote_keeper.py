@@ -10,22 +10,23 @@ from pools.agent.launcher import AgentConfig, Zygote
 from pools.decisions import planner
 from pools.metrics.pod import FAILURES
 from pools.protocol import AgentExited, ForkRefused, Message, ProtocolError, WarmupFailed, ZygoteReady
+from pools.supervisor_config import SupervisorConfig
 
 logger = logging.getLogger(__name__)
 
 SPAWN_AFTER = 2
 FORKS_AT_ONCE = 32
-LIVED_S = 10.0  # one that dies sooner counts as failed, ready or not
 SPAWNS_AT_ONCE = 2  # each imports Pipecat, a second of one core
 
 
 class ZygoteKeeper:
     """`method` is how agents are started now; `zygote` is the one that is ready, or None; `trouble` is why not."""
 
-    def __init__(self, config: AgentConfig, method: str, warmup_timeout: float) -> None:
-        self._config = config
-        self._warmup_timeout = warmup_timeout
-        self._forking = method == "zygote"
+    def __init__(self, agent: AgentConfig, config: SupervisorConfig) -> None:
+        self._agent = agent
+        self._warmup_timeout = config.warmup_timeout
+        self._proven_after = config.timings.zygote_proven
+        self._forking = config.start_method == "zygote"
         self._zygote: Zygote | None = None
         self._ready = False
         self._since = 0.0
@@ -68,13 +69,13 @@ class ZygoteKeeper:
         if self._zygote is None:
             if self._backoff.allows(now):
                 self._start(now)
-        elif self._ready and now - self._since > LIVED_S:
+        elif self._ready and now - self._since > self._proven_after:
             self._silent_deaths, self._backoff = 0, self._backoff.succeeded()
         elif not self._ready and now - self._since > self._warmup_timeout:
             self._failed(f"the bot was not warm within {self._warmup_timeout:g} s", now, silent=False)
 
     def _start(self, now: float) -> None:
-        self._zygote, self._ready, self._since = Zygote(self._config), False, now
+        self._zygote, self._ready, self._since = Zygote(self._agent), False, now
         try:
             self._zygote.start()
         except OSError as error:
@@ -130,7 +131,7 @@ class ZygoteKeeper:
     def _failed(self, reason: str, now: float, *, silent: bool) -> None:
         """`silent`: it died without a word, which says nothing about the bot; spawning may work."""
         FAILURES.labels("zygote").inc()
-        lived = self._ready and now - self._since > LIVED_S
+        lived = self._ready and now - self._since > self._proven_after
         self.stop()
         if lived:  # a new one at once
             logger.error("event=zygote_lost reason=%r", reason)

@@ -14,14 +14,17 @@ from pools.rooms.room_pool import RoomPool
 
 logger = logging.getLogger(__name__)
 
-STOP_NOW_S = 2.0
 DEVELOPMENT_DRAIN_S = 5.0  # after SIGINT, as `make run` stops a pod
 
 
 class Drain:
     """`begun`: somebody has asked for it. `done`: nothing is handed out any more, and nothing is left to hand out."""
 
-    def __init__(self, pod: Pod, agents: AgentPool, handoffs: HandOffs, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, pod: Pod, agents: AgentPool, handoffs: HandOffs, stop_now: float, clock: Callable[[], float]
+    ) -> None:
+        """`stop_now`: seconds that a call gets to end once its time is over."""
+        self._stop_now = stop_now
         self._clock = clock
         self._pod = pod
         self._agents = agents
@@ -58,8 +61,8 @@ class Drain:
             return
         if not self._stopping:
             self._stopping = True
-            self._handoffs.stop_calls("pod_stopped", STOP_NOW_S, now)
-        elif now >= self._stop_at + 2 * STOP_NOW_S:
+            self._handoffs.stop_calls("pod_stopped", self._stop_now, now)
+        elif now >= self._stop_at + 2 * self._stop_now:
             for agent in self._agents.agents.values():
                 agent.condemn(STOPPED)
 

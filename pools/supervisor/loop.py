@@ -118,7 +118,7 @@ class Supervisor:
         self._lateness = Lateness(self.agents.pings, self.heartbeat, self._clock)
         self._quick_polls = QuickPolls(self.agents, self.rooms, self.targets, self.chores, self._config.poll_interval)
         self._warmth = Warmth(self.agents, self.rooms)
-        self._drain = Drain(self.pod, self.agents, self.handoffs, self._clock)
+        self._drain = Drain(self.pod, self.agents, self.handoffs, self._config.timings.stop_now, self._clock)
         self._out_of_service = OutOfService(self.pod, self.agents, self.rooms)
         self._watching.add(self._calls, lambda now: None)
         self._background.watch(self._watching)

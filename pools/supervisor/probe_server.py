@@ -44,7 +44,10 @@ class Answer:
 class ProbeServer:
     """Listens from now on. `answer(path, authorization)` is called in the server's thread."""
 
-    def __init__(self, listener: socket.socket, answer: Callable[[str, str | None], Answer]) -> None:
+    def __init__(
+        self, listener: socket.socket, answer: Callable[[str, str | None], Answer], patience: float = PATIENCE_S
+    ) -> None:
+        self._patience = patience
         self._listener = listener
         self._answer = answer
         self._open: dict[asyncio.Task[Any], None] = {}  # the oldest first
@@ -79,7 +82,7 @@ class ProbeServer:
         if len(self._open) > MOST_CONNECTIONS:
             next(iter(self._open)).cancel()
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(self._patience):
                 await self._serve_request(reader, writer)
         except (OSError, EOFError, asyncio.LimitOverrunError, asyncio.CancelledError):
             pass  # its time is over, it is gone, or what it says has no end

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pools.chores import fleet_chores, reaper
+from pools.chores import reaper
 from pools.chores.silence import Silence
 from pools.decisions.planner import CREDIT_S, PodSeen, first_for_chores, silence
 from pools.models import REAP_LEASE, AgentProcess, Pod, Room
 from pools.sessions.ending import Result, ask_to_end, end_session
+from pools.supervisor_config import Timings
 from tests.support.make import make_pod, make_room, make_session
 from tests.support.service import run_until
 
@@ -74,12 +75,12 @@ def test_a_heartbeat_ends_the_silence():
     assert heard.longer_than(REAP_LEASE) == []
 
 
-def test_chores_and_reaping_need_no_pod_that_is_always_late(pods, monkeypatch):
-    monkeypatch.setattr(fleet_chores, "REAP_LEASE", timedelta(seconds=0.5))
+def test_chores_and_reaping_need_no_pod_that_is_always_late(pods):
     make_pod("always-late")  # it lives and is the oldest, but does nothing
     lost = make_pod(silent_for=60)
     reserved = make_room("warming", reserved=True, created_at="2026-01-01T00:00Z")
-    pod = pods.start(agent_target=0, room_target=0, max_processes=0)
+    timings = Timings(reap_lease=timedelta(seconds=0.5))
+    pod = pods.start(agent_target=0, room_target=0, max_processes=0, timings=timings)
     run_until(pod, lambda: not Pod.objects.current().filter(pk=lost.pk).exists())
     run_until(pod, lambda: not Room.objects.warming().filter(pk=reserved.pk).exists())
 

@@ -8,14 +8,12 @@ from contextlib import ExitStack
 import pytest
 import requests
 
-from pools.supervisor import probe_server
 from pools.supervisor.probe_server import Answer, ProbeServer, listener
 
 
 @pytest.fixture
-def server(monkeypatch) -> Iterator[ProbeServer]:
-    monkeypatch.setattr(probe_server, "PATIENCE_S", 2.0)
-    running = ProbeServer(listener("", 0), lambda *asked: Answer.json(200, {"asked": asked}))
+def server() -> Iterator[ProbeServer]:
+    running = ProbeServer(listener("", 0), lambda *asked: Answer.json(200, {"asked": asked}), patience=2.0)
     yield running
     running.close()
 

@@ -11,9 +11,9 @@ import requests
 from django.db import connection
 from django.db.models.functions import Now
 
-from pools.chores import fleet_chores
 from pools.daily.account import daily_client
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus
+from pools.supervisor_config import Timings
 from tests.support.daily_sandbox import Sandbox
 from tests.support.database_proxy import DatabaseProxy
 from tests.support.programs import Program, is_running, running_runpools
@@ -22,6 +22,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 DEADLINE = 45.0
+
+QUICK = Timings(reap_lease=timedelta(seconds=0.5), presence=0.2)
 
 
 @pytest.fixture(autouse=True)
@@ -178,9 +180,7 @@ def test_a_killed_one_is_taken_over_at_once_and_its_call_goes_on_to_its_result(s
             assert second.wait() == 0
 
 
-def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(fleet_chores, "REAP_LEASE", timedelta(seconds=0.5))
-    monkeypatch.setattr(fleet_chores, "PRESENCE_S", 0.2)
+def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sandbox, tmp_path):
     with running_runpools(sandbox, tmp_path, "--processes", "2", "--rooms", "3") as lost:
         wait_until_full(agents=2, rooms=3)
         call_in_progress(sandbox)
@@ -189,7 +189,7 @@ def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sand
         assigned = connect_lead(sandbox)  # to a process that is no more
         assert assigned.status == SessionStatus.ASSIGNED
     Pod.objects.update(heartbeat_at=Now() - timedelta(seconds=60))
-    pod = pods.start()
+    pod = pods.start(timings=QUICK)
     run_until(pod, assigned.bot_has_joined)
     assert assigned.process.pod == pod.pod
     assert Pod.objects.current().get() == pod.pod
@@ -197,15 +197,13 @@ def test_the_sessions_of_a_lost_pod_go_to_another_and_its_calls_go_on(pods, sand
     run_until(pod, lambda: is_full(pod))
 
 
-def test_a_call_of_a_lost_pod_ends_when_its_bot_is_gone(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(fleet_chores, "REAP_LEASE", timedelta(seconds=0.5))
-    monkeypatch.setattr(fleet_chores, "PRESENCE_S", 0.2)
+def test_a_call_of_a_lost_pod_ends_when_its_bot_is_gone(pods, sandbox, tmp_path):
     with running_runpools(sandbox, tmp_path) as lost:
         wait_until_full()
         call = call_in_progress(sandbox)
         lost.kill()
         Pod.objects.update(heartbeat_at=Now() - timedelta(seconds=60))
-        pod = pods.start()
+        pod = pods.start(timings=QUICK)
         run_until(pod, lambda: list(Pod.objects.current()) == [pod.pod] and is_full(pod))
         calls = sandbox.calls("GET /presence").get("200", 0)
         run_until(pod, lambda: sandbox.calls("GET /presence").get("200", 0) > calls + 2)  # it has been looked for
@@ -216,16 +214,14 @@ def test_a_call_of_a_lost_pod_ends_when_its_bot_is_gone(pods, sandbox, tmp_path,
     run_until(pod, lambda: call.room_name not in sandbox.rooms())
 
 
-def test_one_that_was_paused_past_its_lease_finds_out_and_stops(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(fleet_chores, "REAP_LEASE", timedelta(seconds=0.5))
-    monkeypatch.setattr(fleet_chores, "PRESENCE_S", 0.2)
+def test_one_that_was_paused_past_its_lease_finds_out_and_stops(pods, sandbox, tmp_path):
     with running_runpools(sandbox, tmp_path) as paused:
         wait_until_full()
         call = call_in_progress(sandbox)
         wait_until_full()
         paused.signal(signal.SIGSTOP)
         Pod.objects.update(heartbeat_at=Now() - timedelta(seconds=60))
-        other = pods.start()
+        other = pods.start(timings=QUICK)
         run_until(other, lambda: list(Pod.objects.current()) == [other.pod] and is_full(other))
         assert not AgentProcess.objects.available().exclude(pod=other.pod).exists()
         assert call.is_active() and call.people() == ["Bot", "Caller"], "nobody cuts a call whose bot is there"

@@ -9,8 +9,7 @@ import pytest
 
 from leads.models import LeadStatus
 from pools.models import AgentProcess, Room, SessionStatus, StockStatus
-from pools.processes import agent_pool, handoff, pings
-from pools.supervisor import drain
+from pools.supervisor_config import Timings
 from tests.support.agents import BOTS
 from tests.support.make import make_lead
 from tests.support.programs import is_running, process_state
@@ -43,10 +42,8 @@ def test_an_available_process_that_dies_is_noticed_and_replaced_at_once(pods):
     assert victim.end_reason.startswith("exited")
 
 
-def test_an_available_process_that_hangs_is_killed_and_replaced(pods, monkeypatch):
-    monkeypatch.setattr(pings, "PING_IDLE_S", 0.2)
-    monkeypatch.setattr(pings, "PONG_IDLE_S", 0.5)
-    pod = pods.start_full()
+def test_an_available_process_that_hangs_is_killed_and_replaced(pods):
+    pod = pods.start_full(timings=Timings(ping_idle=0.2, pong_idle=0.5))
     victim = next_to_be_claimed()
     stop(pid_of(victim))
     run_until(pod, lambda: is_full(pod) and not AgentProcess.objects.available().filter(pk=victim.pk))
@@ -55,18 +52,16 @@ def test_an_available_process_that_hangs_is_killed_and_replaced(pods, monkeypatc
     assert (victim.status, victim.end_reason) == (StockStatus.ENDED, "hung: no answer to a ping")
 
 
-def test_an_available_process_that_has_more_memory_than_allowed_is_replaced(pods, monkeypatch):
-    monkeypatch.setattr(agent_pool, "RECYCLE_S", 0.2)
-    pod = pods.start_full(agent_target=1, memory_limit=1)
+def test_an_available_process_that_has_more_memory_than_allowed_is_replaced(pods):
+    pod = pods.start_full(agent_target=1, memory_limit=1, timings=Timings(recycle=0.2))
     large = next_to_be_claimed()
     run_until(pod, lambda: not AgentProcess.objects.available().filter(pk=large.pk) and is_full(pod))
     large.refresh_from_db()
     assert (large.status, large.end_reason) == (StockStatus.ENDED, "recycled: above the memory limit")
 
 
-def test_a_zygote_that_hangs_is_replaced_and_who_waits_for_it_is_served(pods, sandbox, monkeypatch):
-    monkeypatch.setattr(agent_pool, "STOPPED_ZYGOTE_S", 0.5)
-    pod = pods.start_full(agent_target=1)
+def test_a_zygote_that_hangs_is_replaced_and_who_waits_for_it_is_served(pods, sandbox):
+    pod = pods.start_full(timings=Timings(stopped_zygote=0.5), agent_target=1)
     zygote = pod.agents.zygote.pid
     stop(zygote)
     calls = [connect_lead(sandbox) for _ in range(2)]
@@ -190,10 +185,8 @@ def test_what_a_bot_has_started_ends_with_its_process_and_the_slot_is_free(pods,
     run_until(pod, lambda: pod.finished)
 
 
-def test_a_process_that_hangs_in_a_call_is_killed_and_ends_its_session(pods, sandbox, monkeypatch):
-    monkeypatch.setattr(pings, "PING_IN_CALL_S", 0.2)
-    monkeypatch.setattr(pings, "PONG_IN_CALL_S", 0.5)
-    pod = pods.start_full()
+def test_a_process_that_hangs_in_a_call_is_killed_and_ends_its_session(pods, sandbox):
+    pod = pods.start_full(timings=Timings(ping_in_call=0.2, pong_in_call=0.5))
     call = call_in_progress(pod, sandbox)
     pid = call.pid
     stop(pid)
@@ -279,10 +272,9 @@ async def bot(args):
 """
 
 
-def test_a_bot_that_heeds_no_limit_is_killed(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(handoff, "OVERTIME_S", 0.2)
+def test_a_bot_that_heeds_no_limit_is_killed(pods, sandbox, tmp_path):
     (tmp_path / "blocks.py").write_text(BLOCKING_BOT)
-    pod = pods.start_full(bot="blocks", bot_dir=tmp_path, session_limit=3)
+    pod = pods.start_full(bot="blocks", bot_dir=tmp_path, session_limit=3, timings=Timings(overtime=0.2))
     call = connect_lead(sandbox)
     run_until(pod, call.bot_has_joined)
     call.join()
@@ -292,10 +284,9 @@ def test_a_bot_that_heeds_no_limit_is_killed(pods, sandbox, tmp_path, monkeypatc
     run_until(pod, lambda: is_full(pod))
 
 
-def test_a_bot_that_heeds_no_stop_is_killed_and_its_end_recorded(pods, sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(drain, "STOP_NOW_S", 0.2)
+def test_a_bot_that_heeds_no_stop_is_killed_and_its_end_recorded(pods, sandbox, tmp_path):
     (tmp_path / "blocks.py").write_text(BLOCKING_BOT)
-    pod = pods.start_full(bot="blocks", bot_dir=tmp_path)
+    pod = pods.start_full(bot="blocks", bot_dir=tmp_path, timings=Timings(stop_now=0.2))
     call = connect_lead(sandbox)
     run_until(pod, call.bot_has_joined)
     call.join()

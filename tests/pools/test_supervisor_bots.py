@@ -12,8 +12,8 @@ from common.errors import Unavailable
 from leads.models import LeadStatus
 from pools.api.start_problems import answered
 from pools.models import AgentProcess, Pod, Room
-from pools.processes import zygote_keeper
 from pools.sessions.claims import PoolExhausted
+from pools.supervisor_config import Timings
 from tests.support.make import make_lead
 from tests.support.programs import is_running
 from tests.support.service import BOTS, available_pids, call_in_progress, connect_lead, is_full, run_until
@@ -134,10 +134,9 @@ def test_spawned_processes_serve_like_forked_ones(pods, sandbox):
 
 
 @pytest.mark.parametrize("proved_itself_after_s", [10.0, 0.0])
-def test_a_zygote_that_dies_takes_nobody_with_it_and_is_replaced(pods, sandbox, monkeypatch, proved_itself_after_s):
+def test_a_zygote_that_dies_takes_nobody_with_it_and_is_replaced(pods, sandbox, proved_itself_after_s):
     """One that has lived for a while is replaced in the same turn: the new one may well get the old descriptor."""
-    monkeypatch.setattr(zygote_keeper, "LIVED_S", proved_itself_after_s)
-    pod = pods.start_full()
+    pod = pods.start_full(timings=Timings(zygote_proven=proved_itself_after_s))
     call = call_in_progress(pod, sandbox)
     run_until(pod, lambda: is_full(pod))
     available = set(available_pids())
