@@ -62,7 +62,7 @@ def test_a_statement_is_planned_once_a_connection():
 
 
 @pytest.mark.django_db
-def test_the_glance_and_the_claim_are_prepared():
+def test_the_quick_poll_and_the_claim_are_prepared():
     execute("DEALLOCATE ALL")
     pod = make_pod()
     make_agent_process(pod), make_room()

@@ -223,15 +223,16 @@ class Lifecycle(Promises):
         self.turn(pod)  # with what it had not read: acknowledgements that come too late
 
     @precondition(pods_turning)
-    @rule(which=choice, seconds=st.sampled_from([5, 12]), leads=st.integers(1, 3))
-    def pod_sleeps_past_its_lease(self, which: int, seconds: float, leads: int) -> None:
-        """Its agents have acknowledged meanwhile; another pod has judged it, and goes on with what it had."""
+    @rule(which=choice, seconds=st.sampled_from([5, 12]), leads=st.integers(1, 3), at_once=st.booleans())
+    def pod_sleeps_past_its_lease(self, which: int, seconds: float, leads: int, at_once: bool) -> None:
+        """Another pod goes on with what it had. Its agents acknowledge `at_once` and wait for Go in vain, or only just
+        before it wakes: then its own acknowledgement in the row has to fail."""
         pod = pick(self.turning(), which)
         self.leads_connect(leads, with_key=False)
         self.turn(pod)
         if pod.gone:
             return
-        for agent in self.agents(lambda agent: agent.asked):
+        for agent in self.agents(lambda agent: agent.asked and at_once):
             agent.acknowledge()
         pod.paused = True
         if not self.turning():

@@ -33,11 +33,11 @@ def pod(pods: Pods) -> Supervisor:
     for number in range(OTHERS - 1):
         make_pod(f"other-{number}", draining=True)
     pod = pods.start_full(agent_target=1, room_target=2)
-    run_until(pod, lambda: looks_of_turns(pod, 1) == 0)
+    run_until(pod, lambda: full_polls_of_turns(pod, 1) == 0)
     return pod
 
 
-def looks_of_turns(pod: Supervisor, beats: int) -> int:
+def full_polls_of_turns(pod: Supervisor, beats: int) -> int:
     """How often it asked for its sessions while its heart beat so many times."""
     looks = 0
 
@@ -54,14 +54,14 @@ def looks_of_turns(pod: Supervisor, beats: int) -> int:
     return looks
 
 
-def test_a_pod_with_nothing_to_do_only_glances(pod):
-    assert looks_of_turns(pod, BEATS) == 0
+def test_a_pod_with_nothing_to_do_makes_only_quick_polls(pod):
+    assert full_polls_of_turns(pod, BEATS) == 0
     assert Pod.objects.live().filter(pk=pod.pod.pk).exists()
 
 
-def test_in_a_small_fleet_every_poll_looks(pods):
+def test_in_a_small_fleet_every_poll_is_a_full_one(pods):
     pod = pods.start_full(agent_target=0, room_target=1, max_processes=0)
-    assert looks_of_turns(pod, BEATS) >= BEATS // 2
+    assert full_polls_of_turns(pod, BEATS) >= BEATS // 2
 
 
 def test_a_claim_whose_notification_was_lost_is_handed_off(pod):
@@ -72,7 +72,7 @@ def test_a_claim_whose_notification_was_lost_is_handed_off(pod):
 
 def test_a_call_that_is_to_end_is_ended(pod, sandbox):
     call = call_in_progress(pod, sandbox)
-    run_until(pod, lambda: looks_of_turns(pod, 1) == 0)
+    run_until(pod, lambda: full_polls_of_turns(pod, 1) == 0)
     VoiceSession.objects.filter(uuid=call.connected.session_id).update(stop_reason="aborted")
     run_until(pod, lambda: call.status == SessionStatus.ENDED)
 
@@ -101,7 +101,7 @@ def test_rooms_that_daily_would_not_give_yet_are_asked_for_again(pod):
     Room.objects.available().filter(pod=pod.pod).latest("pk").end("by somebody else")
     wake_supervisors()
     run_until(pod, lambda: Room.objects.warming().filter(pod=pod.pod).exists())
-    run_until(pod, lambda: looks_of_turns(pod, 1) == 0)
+    run_until(pod, lambda: full_polls_of_turns(pod, 1) == 0)
     DailyBudgetSlot.objects.all().delete()
     run_until(pod, lambda: is_full(pod))
 
@@ -111,7 +111,7 @@ def test_while_daily_is_away_nobody_looks_more_often(pod, sandbox):
     Room.objects.available().filter(pod=pod.pod).latest("pk").end("by somebody else")
     wake_supervisors()
     run_until(pod, lambda: pod.rooms.trouble)
-    run_until(pod, lambda: looks_of_turns(pod, 2) == 0)
+    run_until(pod, lambda: full_polls_of_turns(pod, 2) == 0)
     sandbox.clear_faults()
     run_until(pod, lambda: is_full(pod))
 
@@ -147,7 +147,7 @@ def test_whoever_looks_tells_the_oldest_that_the_chores_are_its_own(pod, pods):
     run_until(pod, lambda: not Room.objects.warming().filter(pk=reserved.pk).exists())
 
 
-def test_a_glance_sees_what_a_look_would(db):
+def test_a_quick_poll_sees_what_a_full_one_would(db):
     news: dict[str, Any] = {"free_slots": 7, "start_method": "spawn", "agent_trouble": ""}
     pod, other = make_pod(), make_pod()
     make_session(SessionStatus.ASSIGNED, pod=pod)
