@@ -16,7 +16,7 @@ from access.login_form import LoginForm
 from common.admin_pages import OfferedAutocomplete
 from pools.dashboard.charts import span_named
 from pools.dashboard.dashboard import live
-from pools.dashboard.order_forms import OrderView
+from pools.dashboard.override_forms import OverrideView
 from pools.dashboard.verbs import SteerView
 
 REFUSED_LOGIN = """<!doctype html><html lang="en"><title>Too many attempts</title>
@@ -43,7 +43,7 @@ class BreezeBuddyAdminSite(UnfoldAdminSite):
         return [
             path("live.json", self.admin_view(self.live), name="live"),
             path("steer/<slug:verb>/", self.admin_view(SteerView.as_view(admin_site=self)), name="steer"),
-            path("order/<slug:action>/", self.admin_view(OrderView.as_view(admin_site=self)), name="order"),
+            path("override/<slug:action>/", self.admin_view(OverrideView.as_view(admin_site=self)), name="override"),
             *super().get_urls(),
         ]
 

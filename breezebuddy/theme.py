@@ -73,7 +73,7 @@ UNFOLD = {
                     item("Agent processes", "smart_toy", "pools.agentprocess"),
                     item("Rooms", "meeting_room", "pools.room"),
                     item("Voice sessions", "call", "pools.voicesession"),
-                    item("Orders", "tune", "pools.poolorder"),
+                    item("Overrides", "tune", "pools.poolorder"),
                     item("Roll-outs", "call_split", "pools.rollout"),
                     item("Daily account", "key", "pools.dailyaccount"),
                     item("Daily budget", "speed", "pools.dailybudgetslot"),

@@ -18,7 +18,7 @@ from common.postgresql.connection import ImpatientConnection
 from common.postgresql.prepared import prepared_cursor
 
 CHANNEL = "breezebuddy_pools"
-ORDERS = "orders"
+OVERRIDES = "overrides"
 CHORES = "chores"
 WAKE_OWNERS = """
 SELECT pg_notify('breezebuddy_pod_' || left(md5(name), 16), '') FROM pools_pod WHERE id IN (
@@ -98,10 +98,10 @@ class SaidTogether:
 _said_together = SaidTogether(_wake_owners)
 
 
-def announce_orders() -> None:
-    """Operators' orders have changed: supervisors read them now, not only at their next poll."""
+def announce_overrides() -> None:
+    """Operators' overrides have changed: supervisors read them now, not only at their next poll."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, ORDERS])
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, OVERRIDES])
 
 
 class Listener:

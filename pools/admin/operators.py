@@ -1,6 +1,6 @@
-"""Admin pages of orders, roll-outs, and the audit logs of what operators did.
+"""Admin pages of overrides, roll-outs, and the audit logs of what operators did.
 
-Orders and roll-outs are made on a page of their own (pools/dashboard/order_forms.py).
+Overrides and roll-outs are made on a page of their own (pools/dashboard/override_forms.py).
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from common.admin_pages import ReadOnlyAdmin
 from common.display import NONE
-from pools.dashboard.changelists import ORDER_COLOURS, ROLLOUT_COLOURS, SteeredAdmin
+from pools.dashboard.changelists import OVERRIDE_COLOURS, ROLLOUT_COLOURS, SteeredAdmin
 from pools.dashboard.dashboard import versions
 from pools.models import OperatorAct, PoolOrder, Rollout
 from pools.operators.rollout import standing
@@ -25,7 +25,7 @@ class PoolOrderAdmin(SteeredAdmin):
     list_display = ["what", "state", "starts_at", "ends", "ordered_by", "reason", "cancelled_by"]
     list_filter = ["action", "pool", ("cancelled_at", admin.EmptyFieldListFilter)]
     search_fields = ["pod_name", "ordered_by", "reason"]
-    list_before_template = "dashboard/give_orders.html"
+    list_before_template = "dashboard/set_overrides.html"
     fields = [
         "what",
         "state",
@@ -39,26 +39,26 @@ class PoolOrderAdmin(SteeredAdmin):
         "cancelled_at",
     ]
 
-    @admin.display(description="order")
-    def what(self, order: PoolOrder) -> str:
-        return str(order)
+    @admin.display(description="override")
+    def what(self, override: PoolOrder) -> str:
+        return str(override)
 
-    @display(description="state", label=ORDER_COLOURS)
-    def state(self, order: PoolOrder) -> str:
+    @display(description="state", label=OVERRIDE_COLOURS)
+    def state(self, override: PoolOrder) -> str:
         now = timezone.now()
-        if order.cancelled_at:
+        if override.cancelled_at:
             return "cancelled"
-        if order.ends_at and order.ends_at <= now:
+        if override.ends_at and override.ends_at <= now:
             return "over"
-        return "in force" if order.starts_at <= now else "to come"
+        return "in force" if override.starts_at <= now else "to come"
 
     @admin.display(description="until", ordering="ends_at")
-    def ends(self, order: PoolOrder) -> str:
-        return localize(order.ends_at) or NONE
+    def ends(self, override: PoolOrder) -> str:
+        return localize(override.ends_at) or NONE
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         may = request.user.has_perm("pools.add_poolorder")
-        return super().changelist_view(request, {"may_order": may, **(extra_context or {})})
+        return super().changelist_view(request, {"may_override": may, **(extra_context or {})})
 
 
 @admin.register(Rollout)

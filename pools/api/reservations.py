@@ -1,6 +1,6 @@
 """`/pool/reservations`: makes, lists and releases reservations of warm pairs. For admins.
 
-It is here and not in `pools` because tokens and their roles are; the order itself is `pools.operators.orders`.
+It is here and not in `pools` because tokens and their roles are; the override itself is `pools.operators.overrides`.
 """
 
 import uuid
@@ -22,8 +22,8 @@ from common.openapi import BODY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
 from common.strict_json import StrictJSONParser
 from pools.api.serializers import OrderSerializer
 from pools.models import PoolOrder
-from pools.operators import orders
-from pools.operators.orders import OrderRefused
+from pools.operators import overrides
+from pools.operators.overrides import OverrideRefused
 
 MOST_PAIRS = 10_000
 EXAMPLE = {
@@ -101,7 +101,7 @@ class ReservationsView(APIView):
     def post(self, request: Request) -> Response:
         values = checked(ReserveSerializer, request)
         try:
-            order = orders.reserve(
+            override = overrides.reserve(
                 values["pairs"],
                 starts_at=values.get("starts_at") or timezone.now(),
                 ends_at=values["ends_at"],
@@ -109,9 +109,9 @@ class ReservationsView(APIView):
                 by=f"token {scope_of(request).name}",
                 why=values.get("reason", ""),
             )
-        except OrderRefused as refusal:
+        except OverrideRefused as refusal:
             raise StateError(str(refusal)) from None
-        return Response(as_json(order), status=201)
+        return Response(as_json(override), status=201)
 
     @extend_schema(
         summary="What is reserved, now and later",
@@ -121,7 +121,7 @@ class ReservationsView(APIView):
     )
     def get(self, request: Request) -> Response:
         standing = PoolOrder.objects.standing().reservations().order_by("starts_at")
-        return Response({"results": [as_json(order) for order in standing]})
+        return Response({"results": [as_json(override) for override in standing]})
 
 
 class ReservationView(APIView):
@@ -142,11 +142,11 @@ class ReservationView(APIView):
     def delete(self, request: Request, order_id: str) -> Response:
         number = as_uuid(order_id)
         reserved = PoolOrder.objects.reservations().filter(uuid=number).exists()
-        if not reserved or not orders.cancel(number, by=f"token {scope_of(request).name}"):
+        if not reserved or not overrides.cancel(number, by=f"token {scope_of(request).name}"):
             raise NotFound(f"Reservation not found: {order_id[:100]}")
         return Response(status=204)
 
 
-def as_json(order: PoolOrder) -> dict[str, Any]:
-    short = orders.shortage(0, order.starts_at, order.ends_at) if order.ends_at else ""
-    return order.report() | {"problem": short}
+def as_json(override: PoolOrder) -> dict[str, Any]:
+    short = overrides.shortage(0, override.starts_at, override.ends_at) if override.ends_at else ""
+    return override.report() | {"problem": short}

@@ -91,7 +91,7 @@ class PoolStatusSerializer(CountsSerializer):
     )
     pods = PodSerializer(many=True, required=False, help_text="Admins only.")
     orders = OrderSerializer(
-        many=True, required=False, help_text="Admins only: operators' orders, in force now or later."
+        many=True, required=False, help_text="Admins only: operators' overrides, in force now or later."
     )
     rollout = RolloutSerializer(
         required=False,

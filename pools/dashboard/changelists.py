@@ -25,7 +25,7 @@ STATUS_COLOURS = {
 }
 START_COLOURS = {"hot": "success", "warm": "success", "partial": "warning", "cold": "danger"}
 POD_COLOURS = {"live": "success", "draining": "warning", "out of service": "warning", "silent": "danger"}
-ORDER_COLOURS = {"in force": "warning", "to come": "info"}
+OVERRIDE_COLOURS = {"in force": "warning", "to come": "info"}
 ROLLOUT_COLOURS = {"in force": "success", "taken back": "warning"}
 
 

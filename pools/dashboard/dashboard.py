@@ -50,7 +50,7 @@ def live(user: Any, span: Span, known_sample: str = "") -> dict[str, Any]:
         "daily": _daily(state, hour.daily_spent_s),
         "pods": _pods(state, hour.mark, user),
         "causes": causes(),
-        "orders": [_order(order, user) for order in state.orders],
+        "overrides": [_override(override, user) for override in state.overrides],
         "rollout": standing(state.rollout, user),
         "versions": versions(),
     }
@@ -96,8 +96,8 @@ def _pods(state: PoolState, since: Mark, user: Any) -> list[dict[str, Any]]:
     """The pods, worst first."""
     failed = _failed_sessions(since)
     pods = [_pod(pod, failed.get(pod.pod.pk, 0), user) for pod in state.pods]
-    order = ["bad", "warn", "quiet", "good"]
-    return sorted(pods, key=lambda pod: (order.index(pod["level"]), pod["name"]))
+    ranking = ["bad", "warn", "quiet", "good"]
+    return sorted(pods, key=lambda pod: (ranking.index(pod["level"]), pod["name"]))
 
 
 def _pod(state: PodState, failed: int, user: Any) -> dict[str, Any]:
@@ -126,17 +126,17 @@ def _pod(state: PodState, failed: int, user: Any) -> dict[str, Any]:
     }
 
 
-def _order(order: PoolOrder, user: Any) -> dict[str, Any]:
+def _override(override: PoolOrder, user: Any) -> dict[str, Any]:
     cancel = VERBS["cancel"]
     return {
-        "what": str(order),
-        "begun": order.starts_at <= timezone.now(),
-        "starts_at": order.starts_at,
-        "ends_at": order.ends_at,
-        "by": order.ordered_by,
-        "reason": order.reason,
-        "url": reverse("admin:pools_poolorder_change", args=[order.pk]),
-        "cancel_url": cancel.url([order.pk], back="admin:index") if cancel.may(user) else None,
+        "what": str(override),
+        "begun": override.starts_at <= timezone.now(),
+        "starts_at": override.starts_at,
+        "ends_at": override.ends_at,
+        "by": override.ordered_by,
+        "reason": override.reason,
+        "url": reverse("admin:pools_poolorder_change", args=[override.pk]),
+        "cancel_url": cancel.url([override.pk], back="admin:index") if cancel.may(user) else None,
     }
 
 

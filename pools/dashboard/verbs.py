@@ -25,7 +25,7 @@ from django.views import View
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from pools.models import AgentProcess, Pod, PoolOrder, Rollout, Room, SessionStatus, StockStatus, VoiceSession
-from pools.operators import orders, rollout, steering
+from pools.operators import overrides, rollout, steering
 from pools.sessions.ending import end_for_operator
 
 
@@ -137,9 +137,11 @@ _ALL = (
         "cancel",
         "cancelled",
         PoolOrder,
-        "The order ends now. A pause is lifted, a size goes back to what it was before, a reservation is released.",
-        lambda order: order.cancelled_at is None and (order.ends_at is None or order.ends_at > timezone.now()),
-        lambda order, by: orders.cancel(order.uuid, by=by),
+        "The override ends now. A pause is lifted, a size goes back to what it was before, a reservation is released.",
+        lambda override: (
+            override.cancelled_at is None and (override.ends_at is None or override.ends_at > timezone.now())
+        ),
+        lambda override, by: overrides.cancel(override.uuid, by=by),
     ),
     Verb(
         "roll-back",

@@ -1,8 +1,9 @@
 """Computes the targets: how many ready items each pod keeps in a pool. Pure.
 
-A target is the configured size, or the size of the latest order. Then the demand of the fleet is spread over the pods
-without such an order, and reservations over all pods; each within what a pod can hold. The target of a paused pool is
-0. Every pod computes the targets of the whole fleet and takes its own, so that they add up without a coordinator.
+A target is the configured size, or the size of the latest override. Then the demand of the fleet is spread over the
+pods without such an override, and reservations over all pods; each within what a pod can hold. The target of a paused
+pool is 0. Every pod computes the targets of the whole fleet and takes its own, so that they add up without a
+coordinator.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +27,8 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Order:
-    """An order of an operator, as the targets need it.
+class Override:
+    """What an operator has set for a pool, as the targets need it.
 
     `number` grows with time. `pool` is None for both pools, `pod` is "" for all pods. Times are seconds from now.
     """
@@ -76,25 +77,27 @@ class Target:
 
 
 def targets(
-    pool: Pool, places: Sequence[Place], orders: Iterable[Order], *, demand: int = 0, early: float = EARLY_S
+    pool: Pool, places: Sequence[Place], overrides: Iterable[Override], *, demand: int = 0, early: float = EARLY_S
 ) -> dict[str, Target]:
     """The target of each pod, by its name.
 
     `demand`: how many items the whole fleet should have; `early`: seconds by which reservations begin early.
     """
-    orders = sorted(orders, key=lambda order: order.number)
+    overrides = sorted(overrides, key=lambda override: override.number)
     places = sorted(places, key=lambda place: place.pod)
-    paused = {place.pod: order for place in places if (order := _latest(Action.PAUSE, orders, pool, place.pod))}
+    paused = {
+        place.pod: override for place in places if (override := _latest(Action.PAUSE, overrides, pool, place.pod))
+    }
     working = [place for place in places if place.pod not in paused]
-    result = {pod: Target(0, f"paused {order.words}".strip(), paused=True) for pod, order in paused.items()}
-    result |= {place.pod: _own(place, _latest(Action.SIZE, orders, pool, place.pod)) for place in working}
-    followers = [place for place in working if _latest(Action.SIZE, orders, pool, place.pod) is None]
+    result = {pod: Target(0, f"paused {override.words}".strip(), paused=True) for pod, override in paused.items()}
+    result |= {place.pod: _own(place, _latest(Action.SIZE, overrides, pool, place.pod)) for place in working}
+    followers = [place for place in working if _latest(Action.SIZE, overrides, pool, place.pod) is None]
     others = sum(result[place.pod].size for place in working) - sum(result[place.pod].size for place in followers)
     limits = [place.capacity_for_demand for place in followers]
     _raise_evenly(result, followers, limits, demand - others, f"demand: {demand} in all")
-    reserved = [order for order in orders if order.action is Action.RESERVE and order.in_force(early)]
-    total = most_reserved([(order.starts_in, order.ends_in, order.size) for order in reserved], 0.0, early)
-    words = "; ".join(order.words for order in reserved if order.words)
+    reserved = [override for override in overrides if override.action is Action.RESERVE and override.in_force(early)]
+    total = most_reserved([(override.starts_in, override.ends_in, override.size) for override in reserved], 0.0, early)
+    words = "; ".join(override.words for override in reserved if override.words)
     limits = [place.capacity for place in working]
     _raise_evenly(result, working, limits, total, f"reserved: {total} in all {words}".strip())
     return result
@@ -105,12 +108,16 @@ def missing(total: int, targets: Mapping[str, Target]) -> int:
     return max(0, total - sum(target.size for target in targets.values()))
 
 
-def _latest(action: Action, orders: Sequence[Order], pool: Pool, pod: str) -> Order | None:
-    matching = [order for order in orders if order.action is action and order.in_force() and order.concerns(pool, pod)]
+def _latest(action: Action, overrides: Sequence[Override], pool: Pool, pod: str) -> Override | None:
+    matching = [
+        override
+        for override in overrides
+        if override.action is action and override.in_force() and override.concerns(pool, pod)
+    ]
     return matching[-1] if matching else None
 
 
-def _own(place: Place, ordered: Order | None) -> Target:
+def _own(place: Place, ordered: Override | None) -> Target:
     size, why = (ordered.size, f"ordered {ordered.words}".strip()) if ordered else (place.size, CONFIGURED)
     if size <= place.capacity:
         return Target(size, why)

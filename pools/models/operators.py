@@ -1,7 +1,7 @@
 """What operators have told the pools to do, and the record of what they did.
 
-An order is never changed, only cancelled: its row stays and names who gave it. What follows from the orders in force is
-decided in `pools/decisions/targets.py`; they are given and cancelled in `pools/operators/orders.py`.
+An override is never changed, only cancelled: its row stays and names who set it. What follows from those in force is
+decided in `pools/decisions/targets.py`; they are set and cancelled in `pools/operators/overrides.py`.
 """
 
 import uuid
@@ -16,19 +16,19 @@ from common.display import counted
 from pools.decisions.targets import Action, Pool
 from pools.shares import Shares, in_words
 
-IN_VIEW = timedelta(minutes=15)  # before its time an order is read by nobody; reservations begin early
+IN_VIEW = timedelta(minutes=15)  # before its time an override is read by nobody; reservations begin early
 
 
 class PoolOrderQuerySet(models.QuerySet["PoolOrder"]):
     def standing(self) -> Self:
-        """Orders that are neither cancelled nor expired: in force now or later."""
+        """Overrides that are neither cancelled nor expired: in force now or later."""
         return self.filter(Q(ends_at=None) | Q(ends_at__gt=Now()), cancelled_at=None)
 
     def in_force(self) -> Self:
         return self.standing().filter(starts_at__lte=Now())
 
     def in_view(self) -> Self:
-        """Orders in force now or within `IN_VIEW`: what the supervisors read."""
+        """Overrides in force now or within `IN_VIEW`: what the supervisors read."""
         return self.standing().filter(starts_at__lte=Now() + IN_VIEW)
 
     def pauses(self) -> Self:
@@ -99,12 +99,12 @@ class PoolOrder(models.Model):
 
     @property
     def words(self) -> str:
-        """Who gave the order, until when and why, as text for people."""
+        """Who set the override, until when and why, as text for people."""
         until = f" until {self.ends_at:%Y-%m-%d %H:%M:%S} UTC" if self.ends_at else ""
         return f"by {self.ordered_by}{until}" + (f" ({self.reason})" if self.reason else "")
 
     def sets_size_of(self, pool: Pool, pod: str) -> bool:
-        """Whether this order, once it is in force, sets the size of this pool of this pod."""
+        """Whether this override, once it is in force, sets the size of this pool of this pod."""
         return self.action == Action.SIZE and self.pool == pool and self.pod_name in ("", pod)
 
     def report(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class PoolOrder(models.Model):
         }
 
     def cancel(self, by: str) -> bool:
-        """Cancel the order. Returns False if it had expired or was cancelled already."""
+        """Cancel the override. Returns False if it had expired or was cancelled already."""
         return PoolOrder.objects.standing().filter(pk=self.pk).update(cancelled_at=Now(), cancelled_by=by[:200]) == 1
 
 

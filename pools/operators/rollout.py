@@ -16,7 +16,7 @@ from common.postgresql import advisory_locks
 from common.postgresql.advisory_locks import Lock
 from pools import shares
 from pools.models import OperatorAct, Pod, Rollout
-from pools.notifications import announce_orders
+from pools.notifications import announce_overrides
 from pools.shares import Shares
 
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ def _in_turn(act: Callable[P, T]) -> Callable[P, T]:
         with transaction.atomic():
             take_turn()
             result = act(*args, **kwargs)
-            transaction.on_commit(announce_orders)
+            transaction.on_commit(announce_overrides)
         return result
 
     return acted

@@ -113,7 +113,7 @@ def _room_words(cause: str, seen: Circumstances, around: Around) -> str:
 
 
 def _why_nothing(why: str) -> str:
-    """`paused by root@vm until 07:37:59 (why)`, where an order says so."""
+    """`paused by root@vm until 07:37:59 (why)`, where an override says so."""
     return "its target is 0" if why in ("", CONFIGURED) else why
 
 

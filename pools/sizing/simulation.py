@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from pools.decisions import planner
 from pools.decisions.demand import MOST, REACTION_S, Follower, TimeToReplace, misses_of_each
-from pools.decisions.targets import EARLY_S, Order, Place, Pool, Target, targets
+from pools.decisions.targets import EARLY_S, Override, Place, Pool, Target, targets
 
 POLL_S = 1.0
 DAILY_WINDOW_S = 5.0
@@ -139,13 +139,13 @@ class Pod:
 class Simulation:
     """One run of a simulated fleet; call `run` once.
 
-    `arrivals` and the times of `orders` are seconds from the beginning.
+    `arrivals` and the times of `overrides` are seconds from the beginning.
     """
 
-    def __init__(self, world: World, arrivals: Sequence[float], orders: Iterable[Order] = ()) -> None:
+    def __init__(self, world: World, arrivals: Sequence[float], overrides: Iterable[Override] = ()) -> None:
         self._world = world
         self._arrivals = arrivals
-        self._orders = list(orders)
+        self._overrides = list(overrides)
         self._chance = random.Random(world.seed)  # noqa: S311
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = itertools.count()
@@ -271,8 +271,9 @@ class Simulation:
 
     def _aim(self, now: float) -> None:
         """Set the targets. Each pod computes them for the whole fleet and takes its own."""
-        orders = [
-            replace(order, starts_in=order.starts_in - now, ends_in=order.ends_in - now) for order in self._orders
+        overrides = [
+            replace(override, starts_in=override.starts_in - now, ends_in=override.ends_in - now)
+            for override in self._overrides
         ]
         for pool in Pool:
             places = [self._place(pool, pod) for pod in self.pods]
@@ -280,7 +281,7 @@ class Simulation:
             for pod in self.pods:
                 demand = pod.of(pool).demand.size
                 if demand not in reckoned:
-                    reckoned[demand] = targets(pool, places, orders, demand=demand, early=EARLY_S)
+                    reckoned[demand] = targets(pool, places, overrides, demand=demand, early=EARLY_S)
                 pod.of(pool).target = reckoned[demand][pod.name].size
 
     def _place(self, pool: Pool, pod: Pod) -> Place:

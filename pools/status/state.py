@@ -104,7 +104,7 @@ class PoolState:
     daily_refusals: Refusals
     waiting_sessions: int
     oldest_transaction: float | None  # seconds; None: unknown
-    orders: Sequence[PoolOrder]  # in force now or later
+    overrides: Sequence[PoolOrder]  # in force now or later
     rollout: Rollout | None
     reserved: int  # pairs, of all pods together, now; 0 for a single pod
 
@@ -152,9 +152,9 @@ class PoolState:
 
     def _set_to_zero(self, state: PodState) -> Iterable[str]:
         for pool, name, stock in ((Pool.AGENTS, "agent processes", state.agents), (Pool.ROOMS, "rooms", state.rooms)):
-            sizes = [order for order in self.orders if order.sets_size_of(pool, state.pod.name)]
+            sizes = [override for override in self.overrides if override.sets_size_of(pool, state.pod.name)]
             if sizes and sizes[-1].size == 0 and not stock.pool_size:
-                yield f"pod {state.pod.name}: the pool of {name} is ordered to hold none, {sizes[-1].words}"
+                yield f"pod {state.pod.name}: the pool of {name} is set to hold none, {sizes[-1].words}"
 
 
 def read_state(pod_name: str | None = None) -> PoolState:
@@ -166,8 +166,8 @@ def read_state(pod_name: str | None = None) -> PoolState:
     _count_hot(states, unowned)
     pods = list(states.values())
     begun = ExpressionWrapper(Q(starts_at__lte=Now()), output_field=BooleanField())
-    orders = list(PoolOrder.objects.standing().annotate(begun=begun).order_by("pk"))
-    reserved = sum(order.size or 0 for order in orders if order.begun and order.action == Action.RESERVE)
+    overrides = list(PoolOrder.objects.standing().annotate(begun=begun).order_by("pk"))
+    reserved = sum(override.size or 0 for override in overrides if override.begun and override.action == Action.RESERVE)
     if pod_name is not None:
         pods, unowned = [state for state in pods if state.pod.name == pod_name], Stock()
         if not pods:
@@ -179,7 +179,7 @@ def read_state(pod_name: str | None = None) -> PoolState:
         daily_refusals=Refusals.read(),
         waiting_sessions=VoiceSession.objects.waiting().count(),
         oldest_transaction=oldest_transaction(),
-        orders=orders,
+        overrides=overrides,
         rollout=rollout.standing(),
         reserved=reserved if pod_name is None else 0,
     )
@@ -289,7 +289,7 @@ def details(state: PoolState) -> dict[str, Any]:
         "waiting_sessions": state.waiting_sessions,
         "oldest_transaction_seconds": state.oldest_transaction,
         "pods": [_pod_report(pod) for pod in state.pods],
-        "orders": [order.report() for order in state.orders],
+        "orders": [override.report() for override in state.overrides],
         "rollout": state.rollout.report() if state.rollout else None,
     }
 

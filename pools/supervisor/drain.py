@@ -1,4 +1,4 @@
-"""The two drains of a pod: the one at its end, and the one that an operator orders and may take back.
+"""The two drains of a pod: the one at its end, and the one that an operator overrides and may take back.
 
 At the end a pod takes no more sessions, ends its idle processes, lets calls finish, and stops them when the time for
 that is over. An operator's drain keeps the zygote and the heartbeat, calls go on, and the pod can be brought back.

@@ -28,7 +28,7 @@ from pools.daily.client import DailyClient
 from pools.guards import Guards
 from pools.http_calls import HttpCalls
 from pools.kernel.strays import end_strays, reap_strays
-from pools.notifications import CHORES, ORDERS
+from pools.notifications import CHORES, OVERRIDES
 from pools.processes import orphans
 from pools.processes.agent_in_hand import Agent
 from pools.processes.agent_pool import STOPPED, AgentPool
@@ -420,7 +420,7 @@ class Supervisor:
 
     def _notified(self, about: set[str]) -> None:
         self._wake()
-        if ORDERS in about:
+        if OVERRIDES in about:
             self._read_orders.set_off()
         if CHORES in about:
             self._poll.set_off()

@@ -1,4 +1,4 @@
-"""The targets of one pod, kept up to date: orders and arrivals are read, the targets reckoned, pools and row told."""
+"""Keeps the targets of one pod up to date: reads overrides and arrivals, and sets the targets of pools and row."""
 
 import logging
 from typing import Any
@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Extract, Now
 
 from pools.daily import budget
 from pools.decisions.demand import LARGEST, Follower, affordable_agents, affordable_rooms, misses_of_each
-from pools.decisions.targets import Action, Order, Place, Pool, Target, targets
+from pools.decisions.targets import Action, Override, Place, Pool, Target, targets
 from pools.kernel.memory_left import memory_left
 from pools.models import AgentProcess, Pod, PoolOrder
 from pools.processes.agent_pool import AgentPool
@@ -22,7 +22,7 @@ UNKNOWN_BYTES = 128 * 1024 * 1024  # of an agent process, before one has reporte
 
 
 class PodTargets:
-    """`poll` when an order has been announced, and at every poll: orders begin and end by the clock.
+    """`poll` when an override has been announced, and at every poll: overrides begin and end by the clock.
 
     Where the caps leave room for it, the fleet's demand is followed too; otherwise arrivals are not even read.
     """
@@ -43,23 +43,25 @@ class PodTargets:
 
     @property
     def are_plain(self) -> bool:
-        """No demand is followed, and no order was in view at the last poll."""
+        """No demand is followed, and no override was in view at the last poll."""
         return not (self._ordered or any(self._following.values()))
 
     def poll(self, now: float) -> None:
-        orders = orders_in_view()
-        self._ordered = bool(orders)
+        overrides = overrides_in_view()
+        self._ordered = bool(overrides)
         if any(self._following.values()):
             self._follow_demand(now)
         own = {pool: self._own_place(pool) for pool in Pool}
         # A demand that we can meet alone raises nobody: then there is no need to look at the others.
-        together = any(order.action is Action.RESERVE for order in orders) or any(
+        together = any(override.action is Action.RESERVE for override in overrides) or any(
             self._demand[pool].size > own[pool].size for pool in Pool
         )
         fleet = fleet_places() if together else {}
         for pool in Pool:
             others = [place for place in fleet.get(pool, []) if place.pod != self._pod.name]
-            self._set(pool, targets(pool, [own[pool], *others], orders, demand=self._demand[pool].size)[self._pod.name])
+            self._set(
+                pool, targets(pool, [own[pool], *others], overrides, demand=self._demand[pool].size)[self._pod.name]
+            )
         self._record()
 
     def _follow_demand(self, now: float) -> None:
@@ -113,16 +115,16 @@ class PodTargets:
         self._recorded = (agents, rooms)
 
 
-def orders_in_view() -> list[Order]:
+def overrides_in_view() -> list[Override]:
     """Their times as seconds from now, by PostgreSQL's clock."""
     rows = PoolOrder.objects.in_view().annotate(
         starts_in=_seconds_until("starts_at"), ends_in=_seconds_until("ends_at")
     )
-    return [_order(row) for row in rows]
+    return [_override(row) for row in rows]
 
 
-def _order(row: Any) -> Order:
-    return Order(
+def _override(row: Any) -> Override:
+    return Override(
         number=row.pk,
         action=Action(row.action),
         pool=Pool(row.pool) if row.pool else None,

@@ -19,8 +19,8 @@ from pools.supervisor.pod_targets import PodTargets
 
 # Everything in here is found by an index, and nothing grows with the number of pods or of others' calls. Each part
 # costs PostgreSQL more to set up than to run: so what any pod may see to (sessions that wait, the fleet's chores),
-# rooms and orders are left to NOTIFY and to the full polls. A heartbeat is not worth a disk flush, which would be most
-# of its cost: one that a crash of the server loses is followed by the next.
+# rooms and overrides are left to NOTIFY and to the full polls. A heartbeat is not worth a disk flush, which would be
+# most of its cost: one that a crash of the server loses is followed by the next.
 QUICK_POLL = """
 WITH beat AS (
     UPDATE pools_pod SET heartbeat_at = statement_timestamp(), free_slots = %(free_slots)s,

@@ -1,4 +1,4 @@
-"""Arguments that several verbs share (pool, pod, duration, reason), and how orders are shown on a terminal."""
+"""Arguments that several verbs share (pool, pod, duration, reason), and how overrides are shown on a terminal."""
 
 import getpass
 import os
@@ -28,21 +28,21 @@ def add_pool_arguments(parser: ArgumentParser, choices: Iterable[str] = tuple(PO
     add_pod_option(parser, "of this pod only")
 
 
-def add_order_arguments(parser: ArgumentParser) -> None:
+def add_override_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=quantities.minutes, metavar="N", help="duration (default: until you take it back)"
     )
-    parser.add_argument("--why", default="", metavar="TEXT", help="reason, shown with the order")
+    parser.add_argument("--why", default="", metavar="TEXT", help="reason, shown with the override")
 
 
 def until(options: Mapping[str, Any]) -> datetime | None:
-    """When the order ends, by --minutes; None: when it is cancelled."""
+    """When the override ends, by --minutes; None: when it is cancelled."""
     minutes = options["minutes"]
     return None if minutes is None else timezone.now() + timedelta(minutes=minutes)
 
 
 def operator() -> str:
-    """Who gives the order: USER@HOST, with the user behind sudo if there is one."""
+    """Who acts: USER@HOST, with the user behind sudo if there is one."""
     try:
         name = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # in a container the user often has no name
@@ -68,36 +68,36 @@ def chosen_pod(options: Mapping[str, Any]) -> Pod:
     return pod
 
 
-def order_table(orders: Iterable[PoolOrder]) -> str:
-    head = ("order", "from", "until", "by", "why", "back: manage.py")
+def override_table(overrides: Iterable[PoolOrder]) -> str:
+    head = ("override", "from", "until", "by", "why", "undo: manage.py")
     rows = [
         (
-            order,
-            clock(order.starts_at),
-            clock(order.ends_at) or "taken back",
-            order.ordered_by,
-            order.reason,
-            undo(order),
+            override,
+            clock(override.starts_at),
+            clock(override.ends_at) or "taken back",
+            override.ordered_by,
+            override.reason,
+            undo(override),
         )
-        for order in orders
+        for override in overrides
     ]
     return table(head, rows)
 
 
-def back(order: PoolOrder) -> str:
-    """The command that undoes the order."""
-    return f"manage.py {undo(order)}"
+def back(override: PoolOrder) -> str:
+    """The command that undoes the override."""
+    return f"manage.py {undo(override)}"
 
 
-def undo(order: PoolOrder) -> str:
+def undo(override: PoolOrder) -> str:
     """The same without `manage.py`."""
-    pod = f" --pod {order.pod_name}" if order.pod_name else ""
-    match order.action:
+    pod = f" --pod {override.pod_name}" if override.pod_name else ""
+    match override.action:
         case Action.PAUSE:
-            return f"pools resume {order.pool_word}{pod}"
+            return f"pools resume {override.pool_word}{pod}"
         case Action.SIZE:
-            return f"pools resize {order.pool_word} configured{pod}"
-    return f"pools reserve --cancel {order.uuid}"
+            return f"pools resize {override.pool_word} configured{pod}"
+    return f"pools reserve --cancel {override.uuid}"
 
 
 def clock(at: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""The verbs for orders about whole pools: `pause`, `resume`, `resize`, `orders`."""
+"""The verbs for overrides about whole pools: `pause`, `resume`, `resize`, `overrides`."""
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
@@ -9,8 +9,16 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from common.display import counted
 from pools.models import PoolOrder
-from pools.operators import orders
-from pools.terminal.options import POOLS, add_order_arguments, add_pool_arguments, back, operator, order_table, until
+from pools.operators import overrides
+from pools.terminal.options import (
+    POOLS,
+    add_override_arguments,
+    add_pool_arguments,
+    back,
+    operator,
+    override_table,
+    until,
+)
 from pools.terminal.screen import ExitCode, Screen, Verb
 
 CONFIGURED = "configured"
@@ -19,14 +27,14 @@ CONFIGURED = "configured"
 class Pause(Verb):
     """Stop filling a pool. Its ready items are still given out, and items on demand are still made.
 
-    The pause lasts until `pools resume`, or for --minutes. Exit code 0: ordered; 1: refused, with the reason.
+    The pause lasts until `pools resume`, or for --minutes. Exit code 0: success; 1: refused, with the reason.
     """
 
     help = "stop filling a pool"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_pool_arguments(parser)
-        add_order_arguments(parser)
+        add_override_arguments(parser)
 
     def run(self, options: Mapping[str, Any], screen: Screen) -> int:
         for pool in POOLS[options["pool"]]:
@@ -38,13 +46,13 @@ class Pause(Verb):
             ):
                 screen.note(f"In force already: {earlier}, {earlier.words}. This one is added; resume takes back both.")
             try:
-                order = orders.pause(
+                override = overrides.pause(
                     pool, pod=options["pod"] or "", until=until(options), by=operator(), why=options["why"]
                 )
-            except orders.OrderRefused as refusal:
+            except overrides.OverrideRefused as refusal:
                 screen.note(f"Refused: {refusal}.")
                 return ExitCode.DEGRADED
-            screen.out(f"Ordered: {order}, {order.words}. Back: manage.py pools resume {options['pool']}")
+            screen.out(f"Set: {override}, {override.words}. Back: manage.py pools resume {options['pool']}")
         return ExitCode.FINE
 
 
@@ -64,8 +72,8 @@ class Resume(Verb):
         cancelled = 0
         for pool in POOLS[options["pool"]]:
             try:
-                cancelled += orders.resume(pool, pod=options["pod"] or "", by=operator())
-            except orders.OrderRefused as refusal:
+                cancelled += overrides.resume(pool, pod=options["pod"] or "", by=operator())
+            except overrides.OverrideRefused as refusal:
                 screen.note(f"Refused: {refusal}.")
                 return ExitCode.DEGRADED
         if not cancelled:
@@ -83,7 +91,7 @@ class Resize(Verb):
         manage.py pools resize processes 6 --minutes 30 --why "campaign"
         manage.py pools resize rooms configured
 
-    Exit code 0: ordered; 1: refused, with the reason.
+    Exit code 0: success; 1: refused, with the reason.
     """
 
     help = "set how many ready items each pod keeps, for a time or until you take it back"
@@ -96,22 +104,22 @@ class Resize(Verb):
             metavar="SIZE",
             help="ready items of each pod; `configured` returns to the configured size",
         )
-        add_order_arguments(parser)
+        add_override_arguments(parser)
 
     def run(self, options: Mapping[str, Any], screen: Screen) -> int:
         (pool,) = POOLS[options["pool"]]
         pod = options["pod"] or ""
         if options["size"] is None:
-            screen.out(f"{counted(orders.unsize(pool, pod=pod, by=operator()), 'order')} taken back.")
+            screen.out(f"{counted(overrides.unsize(pool, pod=pod, by=operator()), 'override')} taken back.")
             return ExitCode.FINE
         try:
-            order = orders.resize(
+            override = overrides.resize(
                 pool, options["size"], pod=pod, until=until(options), by=operator(), why=options["why"]
             )
-        except orders.OrderRefused as refusal:
+        except overrides.OverrideRefused as refusal:
             screen.note(f"Refused: {refusal}.")
             return ExitCode.DEGRADED
-        screen.out(f"Ordered: {order}, {order.words}. Back: {back(order)}")
+        screen.out(f"Set: {override}, {override.words}. Back: {back(override)}")
         return ExitCode.FINE
 
 
@@ -123,14 +131,14 @@ def size(text: str) -> int | None:
     return int(text)
 
 
-class Orders(Verb):
-    """List the orders that are in force now or later: pauses, sizes and reservations.
+class Overrides(Verb):
+    """List the overrides that are in force now or later: pauses, sizes and reservations.
 
     Each is shown with who gave it, until when, why, and the command that undoes it.
     Exit code 0: success; 3: the database did not answer.
     """
 
-    help = "list the orders in force now or later, and how to undo them"
+    help = "list the overrides in force now or later, and how to undo them"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
@@ -138,7 +146,9 @@ class Orders(Verb):
     def run(self, options: Mapping[str, Any], screen: Screen) -> int:
         standing = list(PoolOrder.objects.standing().order_by("starts_at", "pk"))
         if options["json"]:
-            screen.out(json.dumps([order.report() for order in standing], cls=DjangoJSONEncoder, indent=1))
+            screen.out(json.dumps([override.report() for override in standing], cls=DjangoJSONEncoder, indent=1))
         else:
-            screen.out(order_table(standing) if standing else "No order stands: each pod keeps what is configured.")
+            screen.out(
+                override_table(standing) if standing else "No override is in force: each pod keeps its configured size."
+            )
         return ExitCode.FINE

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from common.display import counted
 from pools.models import PoolOrder
-from pools.operators import orders
-from pools.operators.orders import OrderRefused
+from pools.operators import overrides
+from pools.operators.overrides import OverrideRefused
 from pools.terminal import quantities
 from pools.terminal.options import clock, operator
 from pools.terminal.screen import ExitCode, Screen, Verb, table
@@ -62,7 +62,7 @@ class Reserve(Verb):
             return cancel(options["cancel"], screen)
         starts_at, ends_at = period(options)
         try:
-            order = orders.reserve(
+            override = overrides.reserve(
                 options["pairs"],
                 starts_at=starts_at,
                 ends_at=ends_at,
@@ -70,13 +70,15 @@ class Reserve(Verb):
                 by=operator(),
                 why=options["why"],
             )
-        except OrderRefused as refusal:
+        except OverrideRefused as refusal:
             screen.note(f"Refused: {refusal}")
             return ExitCode.DEGRADED
-        screen.out(f"Reserved: {counted(order.size or 0, 'pair')} from {clock(order.starts_at)} to {clock(ends_at)}.")
-        if short := orders.shortage(order.size or 0, starts_at, ends_at, beside=order):
+        screen.out(
+            f"Reserved: {counted(override.size or 0, 'pair')} from {clock(override.starts_at)} to {clock(ends_at)}."
+        )
+        if short := overrides.shortage(override.size or 0, starts_at, ends_at, beside=override):
             screen.note(f"As of now it will be short: {short}")
-        screen.out(f"Release it: manage.py pools reserve --cancel {order.uuid}")
+        screen.out(f"Release it: manage.py pools reserve --cancel {override.uuid}")
         return ExitCode.FINE
 
 
@@ -96,7 +98,7 @@ def period(options: Mapping[str, Any]) -> tuple[datetime, datetime]:
 
 
 def cancel(number: UUID, screen: Screen) -> int:
-    if orders.cancel(number, by=operator()):
+    if overrides.cancel(number, by=operator()):
         screen.out("Released.")
         return ExitCode.FINE
     screen.note("There is no such reservation, or it is over.")
@@ -105,8 +107,15 @@ def cancel(number: UUID, screen: Screen) -> int:
 
 def show(screen: Screen) -> int:
     rows = [
-        (order.size or 0, clock(order.starts_at), clock(order.ends_at), order.ordered_by, order.reason, order.uuid)
-        for order in PoolOrder.objects.standing().reservations().order_by("starts_at")
+        (
+            override.size or 0,
+            clock(override.starts_at),
+            clock(override.ends_at),
+            override.ordered_by,
+            override.reason,
+            override.uuid,
+        )
+        for override in PoolOrder.objects.standing().reservations().order_by("starts_at")
     ]
     screen.out(table(("pairs", "from", "to", "by", "why", "id"), rows) if rows else "Nothing is reserved.")
     return ExitCode.FINE

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from common.display import counted, duration
-from pools.decisions.targets import Action, Order
+from pools.decisions.targets import Action, Override
 from pools.sizing.recorded import daily_allowances
 from pools.sizing.simulation import Result, Sample, Simulation, World
 from pools.terminal import quantities
@@ -86,14 +86,14 @@ def sizes(text: str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
-def reservation(text: str) -> Order:
+def reservation(text: str) -> Override:
     found = RESERVATION.fullmatch(text)
     if not found:
         raise ArgumentTypeError(
             f"{text!r} is not a reservation such as 60@20m+10m (pairs, after how long, for how long)"
         )
     begin, lasting = quantities.duration(found[2]), quantities.duration(found[3])
-    return Order(1, Action.RESERVE, size=int(found[1]), starts_in=begin, ends_in=begin + lasting)
+    return Override(1, Action.RESERVE, size=int(found[1]), starts_in=begin, ends_in=begin + lasting)
 
 
 def world_of(options: Mapping[str, Any], who: Callers) -> World:

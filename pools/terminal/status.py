@@ -15,7 +15,7 @@ from common.display import NONE, duration, since
 from pools.decisions.targets import CONFIGURED
 from pools.status.readiness import what_is_missing
 from pools.status.state import PodState, PoolState, Stock, details, read_state, report
-from pools.terminal.options import order_table
+from pools.terminal.options import override_table
 from pools.terminal.screen import ExitCode, Screen, Verb, one_line, table
 
 RECONNECT_S = 1.0
@@ -114,8 +114,8 @@ def picture(state: PoolState, screen: Screen) -> str:
     lines += unusual_targets(state)
     if state.rollout:
         lines += ["", f"Roll-out: {state.rollout}, by {state.rollout.set_by} (manage.py pools rollout)"]
-    if in_force := [order for order in state.orders if order.begun]:  # type: ignore[attr-defined]
-        lines += ["", "Orders in force (all: manage.py pools orders)", order_table(in_force)]
+    if in_force := [override for override in state.overrides if override.begun]:  # type: ignore[attr-defined]
+        lines += ["", "Overrides in force (all: manage.py pools overrides)", override_table(in_force)]
     lines += ["", f"Sessions that wait for a process: {state.waiting_sessions}"]
     if state.oldest_transaction is None:
         lines.append("Oldest open transaction: unknown (the database's role has to be granted pg_read_all_stats)")

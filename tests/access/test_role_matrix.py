@@ -19,7 +19,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from pools.operators import orders
+from pools.operators import overrides
 from tests.support.make import (
     bearer,
     make_agent_process,
@@ -164,7 +164,7 @@ class World:
     @cached_property
     def reservation(self) -> object:
         ends_at = timezone.now() + timedelta(hours=1)
-        return orders.reserve(1, starts_at=timezone.now(), ends_at=ends_at, allow_short=True, by="test").uuid
+        return overrides.reserve(1, starts_at=timezone.now(), ends_at=ends_at, allow_short=True, by="test").uuid
 
     @cached_property
     def token(self) -> object:

@@ -1,4 +1,4 @@
-"""Who may steer from the admin, what orders and verbs do there, and what is refused."""
+"""Who may steer from the admin, what overrides and verbs do there, and what is refused."""
 
 import re
 from datetime import timedelta
@@ -12,7 +12,7 @@ from django.utils import timezone
 from pools.dashboard.verbs import VERBS
 from pools.decisions.targets import Pool
 from pools.models import AgentProcess, OperatorAct, Pod, PoolOrder, Room, VoiceSession
-from pools.operators import orders, rollout
+from pools.operators import overrides, rollout
 from tests.support.dashboard import LIVE, live, looking, make_user
 from tests.support.make import make_agent_process, make_pod, make_room, make_session
 
@@ -29,7 +29,7 @@ def rows_for_each_verb():
         "retire": make_room(pod=pod),
         "recycle": make_agent_process(pod),
         "end-session": session,
-        "cancel": orders.pause(Pool.ROOMS, by="ann"),
+        "cancel": overrides.pause(Pool.ROOMS, by="ann"),
         "roll-back": rollout.roll_out({pod.version: 50}, by="ann"),
     }
 
@@ -54,7 +54,7 @@ def test_who_may_only_look_is_shown_no_verb_and_refused_each(client):
     assert VoiceSession.objects.get(pk=rows["end-session"].pk).stop_reason == ""
     assert PoolOrder.objects.standing().count() == 1
     assert not LogEntry.objects.exists()
-    assert client.get("/admin/order/pause/").status_code == client.post("/admin/order/size/").status_code == 403
+    assert client.get("/admin/override/pause/").status_code == client.post("/admin/override/size/").status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -65,18 +65,18 @@ def test_who_may_only_look_is_shown_no_verb_and_refused_each(client):
         ("reserve", {"pairs": "3", "starts_at": SOON, "minutes": "20"}, "reserve 3 pairs"),
     ],
 )
-def test_orders_are_given_and_logged(action, form, given, admin_client, admin_user):
+def test_overrides_are_set_and_logged(action, form, given, admin_client, admin_user):
     make_pod("pool-a")
-    assert admin_client.get(f"/admin/order/{action}/").status_code == 200
-    asked = admin_client.post(f"/admin/order/{action}/", form)
+    assert admin_client.get(f"/admin/override/{action}/").status_code == 200
+    asked = admin_client.post(f"/admin/override/{action}/", form)
     if action == "pause":  # of all pods
         assert asked.status_code == 200 and not PoolOrder.objects.exists()
-        asked = admin_client.post(f"/admin/order/{action}/", form | {"confirmed": asked.context["warning"]})
+        asked = admin_client.post(f"/admin/override/{action}/", form | {"confirmed": asked.context["warning"]})
     assert asked.status_code == 302
-    order = PoolOrder.objects.get()
-    assert (str(order), order.ordered_by) == (given, admin_user.username)
+    override = PoolOrder.objects.get()
+    assert (str(override), override.ordered_by) == (given, admin_user.username)
     assert LogEntry.objects.get().object_repr == given
-    assert [shown["what"] for shown in live(admin_client)["orders"]] == [given]
+    assert [shown["what"] for shown in live(admin_client)["overrides"]] == [given]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_orders_are_given_and_logged(action, form, given, admin_client, admin_us
         ("reserve", {"pairs": "1", "starts_at": "1999-01-02T10:00", "minutes": "20"}, "in the future"),
     ],
 )
-def test_an_order_that_cannot_be_obeyed_is_refused_with_what_can(action, form, why, admin_client):
+def test_an_override_that_cannot_be_obeyed_is_refused_with_what_can(action, form, why, admin_client):
     make_pod()
-    page = admin_client.post(f"/admin/order/{action}/", form)
+    page = admin_client.post(f"/admin/override/{action}/", form)
     assert page.status_code == 200 and why in page.content.decode()
     assert not PoolOrder.objects.exists() and not LogEntry.objects.exists()
 
@@ -104,10 +104,10 @@ def test_an_order_that_cannot_be_obeyed_is_refused_with_what_can(action, form, w
 def test_the_forms_that_caps_bound_show_size_target_and_cap_with_the_setting(admin_client):
     make_pod("pool-a", agent_size=2, agent_target=3, agent_cap=6, room_size=4, room_target=5, room_cap=10)
     for action in ("size", "reserve"):
-        content = admin_client.get(f"/admin/order/{action}/").content.decode()
+        content = admin_client.get(f"/admin/override/{action}/").content.decode()
         assert "pool-a: agent processes size 2, target 3, cap 6 (VOICE_AGENT_MAX_POOL_SIZE)" in content
         assert "pool-a: rooms size 4, target 5, cap 10 (DAILY_ROOM_MAX_POOL_SIZE)" in content
-    assert "cap 6" not in admin_client.get("/admin/order/pause/").content.decode()
+    assert "cap 6" not in admin_client.get("/admin/override/pause/").content.decode()
 
 
 def test_each_verb_is_done_once_and_logged(admin_client, admin_user):
@@ -137,7 +137,7 @@ def test_steering_from_a_terminal_is_in_the_operators_acts(admin_client):
     call_command("pools", "recycle", "processes")
     acts = [(act.what, act.reason) for act in OperatorAct.objects.order_by("id")]
     assert acts == [
-        ("order: pause rooms on all pods", "maintenance"),
+        ("override: pause rooms on all pods", "maintenance"),
         ("cancel: pause rooms on all pods", ""),
         ("drain pod pool-a", ""),
         ("recycle 1 agent process", ""),
@@ -146,10 +146,10 @@ def test_steering_from_a_terminal_is_in_the_operators_acts(admin_client):
     assert "drain pod pool-a" in admin_client.get(reverse("admin:pools_operatoract_changelist")).content.decode()
 
 
-def test_the_page_of_an_order_writes_its_end_as_it_writes_its_begin(admin_client):
-    order = orders.pause(Pool.ROOMS, until=timezone.now() + timedelta(minutes=5), by="ann")
-    page = admin_client.get(reverse("admin:pools_poolorder_change", args=[order.pk])).content.decode()
-    assert f"{order.ends_at:%Y-%m-%d %H:%M:%S} UTC" in page and "+00:00" not in page
+def test_the_page_of_an_override_writes_its_end_as_it_writes_its_begin(admin_client):
+    override = overrides.pause(Pool.ROOMS, until=timezone.now() + timedelta(minutes=5), by="ann")
+    page = admin_client.get(reverse("admin:pools_poolorder_change", args=[override.pk])).content.decode()
+    assert f"{override.ends_at:%Y-%m-%d %H:%M:%S} UTC" in page and "+00:00" not in page
 
 
 @pytest.mark.parametrize("name", VERBS)

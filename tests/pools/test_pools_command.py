@@ -230,7 +230,7 @@ def test_a_second_pause_says_that_one_is_in_force(capsys):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("minutes", ["99999999999", "inf", "nan", "-5", "0"])
-def test_a_time_that_no_order_can_have_is_a_wrong_call(minutes, capsys):
+def test_a_time_that_no_override_can_have_is_a_wrong_call(minutes, capsys):
     with pytest.raises(CommandError, match=r"too long: at most a year|not a number of minutes|expected one argument"):
         pools(capsys, "pause", "rooms", "--minutes", minutes)
     assert not PoolOrder.objects.exists()
@@ -245,29 +245,27 @@ def test_a_wrong_call_ends_with_2(wrong, capsys):
 
 
 @pytest.mark.django_db
-def test_orders_are_listed_with_the_way_back_and_say_why_a_pool_is_empty(capsys):
-    assert "No order stands" in pools(capsys, "orders")[1]
+def test_overrides_are_listed_with_the_way_back_and_say_why_a_pool_is_empty(capsys):
+    assert "No override is in force" in pools(capsys, "overrides")[1]
     make_pod("pod-a", agent_target=0, agent_target_why="ordered by ann (saving)", room_target=0)
     pools(capsys, "resize", "processes", "0", "--why", "saving")
     pools(capsys, "pause", "rooms", "--pod", "pod-a", "--minutes", "30")
-    for verb in ("orders", "status"):
+    for verb in ("overrides", "status"):
         code, text, _ = pools(capsys, verb)
         assert "size processes 0 on all pods" in text and "pools resize processes configured" in text
         assert "pause rooms on pod-a" in text and "pools resume rooms --pod pod-a" in text
-    assert code == 1 and "pod pod-a: the pool of agent processes is ordered to hold none, by " in text
+    assert code == 1 and "pod pod-a: the pool of agent processes is set to hold none, by " in text
     assert "pod-a: processes 0, ordered by ann (saving)" in text
-    assert [order["pool"] for order in json.loads(pools(capsys, "orders", "--json")[1])] == ["agents", "rooms"]
+    assert [override["pool"] for override in json.loads(pools(capsys, "overrides", "--json")[1])] == ["agents", "rooms"]
 
 
 @pytest.mark.django_db
 def test_a_pool_is_resized_and_goes_back_to_its_configured_size(capsys):
     make_full_pod("pod-a")
-    assert pools(capsys, "resize", "processes", "1", "--pod", "pod-a")[1].startswith(
-        "Ordered: size processes 1 on pod-a"
-    )
+    assert pools(capsys, "resize", "processes", "1", "--pod", "pod-a")[1].startswith("Set: size processes 1 on pod-a")
     code, _, notes = pools(capsys, "resize", "processes", "9")
     assert code == 1 and "can hold 3 agent processes, not 9" in notes
-    assert pools(capsys, "resize", "processes", "configured")[1].strip() == "1 order taken back."
+    assert pools(capsys, "resize", "processes", "configured")[1].strip() == "1 override taken back."
     with pytest.raises(CommandError, match="neither a whole number nor the word configured"):
         pools(capsys, "resize", "processes", "many")
 

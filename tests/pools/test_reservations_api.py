@@ -31,18 +31,23 @@ def test_an_admin_reserves_sees_and_releases(admin):
     make_pod(agent_cap=10, room_cap=10)
     made = post(PATH, body(reason="campaign"), admin)
     assert made.status_code == 201, made.content
-    order = made.json()
-    assert (order["size"], order["ordered_by"], order["reason"], order["problem"]) == (4, "token ops", "campaign", "")
-    assert [each["order_id"] for each in get(PATH, admin).json()["results"]] == [order["order_id"]]
+    override = made.json()
+    assert (override["size"], override["ordered_by"], override["reason"], override["problem"]) == (
+        4,
+        "token ops",
+        "campaign",
+        "",
+    )
+    assert [each["order_id"] for each in get(PATH, admin).json()["results"]] == [override["order_id"]]
     status = get(POOL_STATUS, admin).json()
-    assert [each["order_id"] for each in status["orders"]] == [order["order_id"]]
+    assert [each["order_id"] for each in status["orders"]] == [override["order_id"]]
     assert "4 pairs are reserved now: 0 agent processes available" in status["reasons"]
-    assert delete(f"{PATH}/{order['order_id']}", admin).status_code == 204
+    assert delete(f"{PATH}/{override['order_id']}", admin).status_code == 204
     assert get(PATH, admin).json()["results"] == []
     assert PoolOrder.objects.get().cancelled_by == "token ops"
     acts = list(OperatorAct.objects.order_by("id").values_list("by", "what", "reason"))
     assert [(by, what.partition(":")[0], why) for by, what, why in acts] == [
-        ("token ops", "order", "campaign"),
+        ("token ops", "override", "campaign"),
         ("token ops", "cancel", ""),
     ]
     assert "4" in acts[0][1]

@@ -68,7 +68,7 @@ def test_the_terminal_refuses_what_cannot_be(capsys):
 @pytest.mark.django_db
 def test_the_admin_rolls_out_with_a_reason_and_back_after_a_question_and_both_are_in_the_log(admin_client):
     two_versions()
-    page = reverse("admin:order", args=["roll-out"])
+    page = reverse("admin:override", args=["roll-out"])
     assert "such as 2.3=10%" in admin_client.get(page).content.decode()
     refused = admin_client.post(page, {"shares": "2.4=10%", "reason": ""})
     assert "no live pod runs version 2.4; live: 2.2, 2.3" in refused.content.decode()
@@ -88,7 +88,7 @@ def test_the_admin_rolls_out_with_a_reason_and_back_after_a_question_and_both_ar
     admin_client.post(back, {"reason": "it stutters"})
     assert rollout.standing() is None
     assert sorted(LogEntry.objects.values_list("change_message", flat=True)) == [
-        "ordered: canary",
+        "set: canary",
         "rolled back: it stutters",
     ]
     assert OperatorAct.objects.filter(by="admin").count() == 2
@@ -110,6 +110,6 @@ def test_who_may_only_look_is_offered_neither_and_gets_neither(client):
     looker.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client.force_login(looker)
     assert client.get(reverse("admin:live")).json()["rollout"]["back_url"] is None
-    assert client.get(reverse("admin:order", args=["roll-out"])).status_code == 403
+    assert client.get(reverse("admin:override", args=["roll-out"])).status_code == 403
     assert client.post(VERBS["roll-back"].url([made.pk])).status_code == 403
     assert "Roll out a version" not in client.get(reverse("admin:pools_rollout_changelist")).content.decode()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pools.decisions.demand import miss_rate
-from pools.decisions.targets import Action, Order, Pool
+from pools.decisions.targets import Action, Override, Pool
 from pools.sizing.patterns import PATTERNS, campaigns, poisson
 from pools.sizing.simulation import Simulation, World
 from tests.support.properties import REPEATABLE
@@ -14,8 +14,8 @@ AN_HOUR = 3600.0
 LIMITLESS = {"max_processes": 100_000, "daily_calls": 100_000, "daily_calls_on_demand": 100_000}
 
 
-def simulate(world, arrivals, seconds=AN_HOUR, orders=()):
-    return Simulation(world, arrivals, orders).run(seconds)
+def simulate(world, arrivals, seconds=AN_HOUR, overrides=()):
+    return Simulation(world, arrivals, overrides).run(seconds)
 
 
 @pytest.mark.parametrize(("size", "making"), [(2, 0.5), (4, 1.0), (8, 3.0)])
@@ -48,8 +48,8 @@ def test_daily_is_asked_no_faster_than_it_allows():
 
 def test_a_reservation_is_warm_in_time_and_released():
     world = World(pods=3, agent_size=2, agent_cap=10, room_size=2, room_cap=10)
-    order = Order(1, Action.RESERVE, size=20, starts_in=600, ends_in=900)
-    samples = {round(sample.at): sample for sample in simulate(world, [], 1200, [order]).samples}
+    override = Override(1, Action.RESERVE, size=20, starts_in=600, ends_in=900)
+    samples = {round(sample.at): sample for sample in simulate(world, [], 1200, [override]).samples}
     assert (samples[500].agents, samples[600].agents, samples[890].agents, samples[910].agents) == (6, 20, 20, 6)
     assert samples[600].rooms == 20
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError
 
 from pools.models import PoolOrder
-from pools.operators import orders
+from pools.operators import overrides
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, cost, recommend
 from pools.sizing.recorded import read_recorded
 from pools.terminal import quantities
@@ -141,12 +141,12 @@ def test_what_cannot_be_simulated_is_refused_with_what_can(capsys, arguments, pr
 def test_reserve_list_and_cancel(capsys):
     make_pod(agent_cap=60, room_cap=60, max_processes=99)
     code, text, _ = pools(capsys, "reserve", "60", "--at", "+10m", "--for", "20m", "--why", "campaign")
-    order = PoolOrder.objects.get()
-    assert code == 0 and f"reserve --cancel {order.uuid}" in text
-    assert order.ends_at and order.ends_at - order.starts_at == timedelta(minutes=20)
+    override = PoolOrder.objects.get()
+    assert code == 0 and f"reserve --cancel {override.uuid}" in text
+    assert override.ends_at and override.ends_at - override.starts_at == timedelta(minutes=20)
     assert "campaign" in pools(capsys, "reserve", "--list")[1]
-    assert pools(capsys, "reserve", "--cancel", str(order.uuid))[0] == 0
-    assert pools(capsys, "reserve", "--cancel", str(order.uuid))[0] == 1
+    assert pools(capsys, "reserve", "--cancel", str(override.uuid))[0] == 0
+    assert pools(capsys, "reserve", "--cancel", str(override.uuid))[0] == 1
     assert "Nothing is reserved" in pools(capsys, "reserve", "--list")[1]
 
 
@@ -206,4 +206,4 @@ def test_history_of_a_quiet_time_is_empty():
     now = datetime.now(UTC)
     found = read_recorded(now - timedelta(hours=1), now)
     assert found.arrivals == [] and found.hit_rate is None and found.rate == 0
-    assert orders.shortage(0, now, now + timedelta(hours=1)) == ""
+    assert overrides.shortage(0, now, now + timedelta(hours=1)) == ""

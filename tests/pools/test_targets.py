@@ -1,11 +1,11 @@
-"""What each pod keeps in stock: orders, demand and reservations within what it can hold, reckoned for the fleet."""
+"""What each pod keeps in stock: overrides, demand and reservations within what it can hold, reckoned for the fleet."""
 
 from math import inf
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pools.decisions.targets import Action, Order, Place, Pool, missing, most_reserved, spread, targets
+from pools.decisions.targets import Action, Override, Place, Pool, missing, most_reserved, spread, targets
 from tests.support.properties import REPEATABLE
 
 DECISIONS = settings(REPEATABLE, max_examples=300)
@@ -13,20 +13,20 @@ AGENTS = Pool.AGENTS
 FLEET = [Place("a", 3, 10), Place("b", 3, 10), Place("c", 3, 10)]
 
 
-def sizes(orders=(), places=FLEET, **values):
-    return {pod: target.size for pod, target in targets(AGENTS, places, orders, **values).items()}
+def sizes(overrides=(), places=FLEET, **values):
+    return {pod: target.size for pod, target in targets(AGENTS, places, overrides, **values).items()}
 
 
-def size_of(orders, pod="a"):
-    return targets(AGENTS, FLEET, orders)[pod].size
+def size_of(overrides, pod="a"):
+    return targets(AGENTS, FLEET, overrides)[pod].size
 
 
 def ordered(number, size, **values):
-    return Order(number, Action.SIZE, AGENTS, size=size, **values)
+    return Override(number, Action.SIZE, AGENTS, size=size, **values)
 
 
 def reserved(number, size, **values):
-    return Order(number, Action.RESERVE, size=size, **values)
+    return Override(number, Action.RESERVE, size=size, **values)
 
 
 # --- examples ----------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_when_a_size_expires_the_one_before_it_counts_again():
 
 
 def test_an_order_for_the_other_pool_changes_nothing():
-    assert size_of([Order(1, Action.SIZE, Pool.ROOMS, size=9), Order(2, Action.PAUSE, Pool.ROOMS)]) == 3
+    assert size_of([Override(1, Action.SIZE, Pool.ROOMS, size=9), Override(2, Action.PAUSE, Pool.ROOMS)]) == 3
 
 
 def test_a_size_beyond_what_the_pod_can_hold_is_cut_and_says_so():
@@ -60,8 +60,8 @@ def test_a_size_beyond_what_the_pod_can_hold_is_cut_and_says_so():
 
 
 def test_a_paused_pool_makes_nothing_and_its_share_goes_to_the_others():
-    orders = [Order(1, Action.PAUSE, AGENTS, "b", words="by ann"), reserved(2, 18)]
-    result = targets(AGENTS, FLEET, orders)
+    overrides = [Override(1, Action.PAUSE, AGENTS, "b", words="by ann"), reserved(2, 18)]
+    result = targets(AGENTS, FLEET, overrides)
     assert result["b"].paused and result["b"].size == 0 and result["b"].why == "paused by ann"
     assert (result["a"].size, result["c"].size) == (9, 9)
 
@@ -136,9 +136,9 @@ def test_a_smaller_total_gives_nobody_more(bounds, total, less):
 
 
 times = st.sampled_from([-inf, -5.0, 0.0, 5.0, 40.0, inf])
-orders = st.lists(
+overrides = st.lists(
     st.builds(
-        Order,
+        Override,
         number=st.integers(1, 99),
         action=st.sampled_from(Action),
         pool=st.sampled_from([None, *Pool]),
@@ -157,17 +157,17 @@ fleets = st.lists(
 
 
 @DECISIONS
-@given(places=fleets, orders=orders, demand=st.integers(0, 600), pool=st.sampled_from(Pool))
-def test_no_target_is_above_what_the_pod_can_hold_whatever_is_ordered(places, orders, demand, pool):
-    result = targets(pool, places, orders, demand=demand)
+@given(places=fleets, overrides=overrides, demand=st.integers(0, 600), pool=st.sampled_from(Pool))
+def test_no_target_is_above_what_the_pod_can_hold_whatever_is_ordered(places, overrides, demand, pool):
+    result = targets(pool, places, overrides, demand=demand)
     assert set(result) == {place.pod for place in places}
     assert all(0 <= result[place.pod].size <= place.capacity for place in places)
 
 
 @DECISIONS
-@given(places=fleets, orders=orders, demand=st.integers(0, 600), shuffled=st.randoms())
-def test_every_pod_reckons_the_same(places, orders, demand, shuffled):
-    numbered = [Order(**{**vars(order), "number": number}) for number, order in enumerate(orders)]
+@given(places=fleets, overrides=overrides, demand=st.integers(0, 600), shuffled=st.randoms())
+def test_every_pod_reckons_the_same(places, overrides, demand, shuffled):
+    numbered = [Override(**{**vars(override), "number": number}) for number, override in enumerate(overrides)]
     expected = targets(AGENTS, places, numbered, demand=demand)
     shuffled.shuffle(places)
     shuffled.shuffle(numbered)

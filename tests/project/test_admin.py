@@ -19,7 +19,7 @@ from leads.models import Lead, LeadStatus, Template, WebhookDelivery
 from pools.daily import budget
 from pools.decisions.targets import Pool
 from pools.models import DailyBudgetSlot, DailyRefusals, Pod, SeenDailyEvent, SessionStatus, VoiceSession
-from pools.operators import orders, rollout
+from pools.operators import overrides, rollout
 from pools.sessions import counters
 from pools.status.sampling import take_sample
 from tests.support.make import (
@@ -95,7 +95,7 @@ def everything():
     SeenDailyEvent.objects.create(event_id="met-end-1", type="meeting.ended")
     DailyRefusals.objects.create(minute=timezone.now(), number=2)
     make_some_of_everything()
-    orders.pause(Pool.ROOMS, by="ann")
+    overrides.pause(Pool.ROOMS, by="ann")
     take_sample()
     counters.count_events(counters.Event.REAPED_POD, 1)
     counters.count_session(VoiceSession.objects.filter(status="ended").earliest("pk"))

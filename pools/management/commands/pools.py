@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 from common.database import is_connection_failure, no_database
 from pools.terminal.explain import Explain
-from pools.terminal.overrides import Orders, Pause, Resize, Resume
+from pools.terminal.overrides import Overrides, Pause, Resize, Resume
 from pools.terminal.pods import Drain, Recycle, Uncordon
 from pools.terminal.reserve import Reserve
 from pools.terminal.rollout import Rollout
@@ -30,7 +30,7 @@ VERBS: dict[str, Verb] = {
     for verb in (
         Drain,
         Explain,
-        Orders,
+        Overrides,
         Pause,
         Recycle,
         Reserve,

@@ -131,13 +131,13 @@ function causeRow(cause) {
 /* As everywhere in the admin. */
 const moment = (text) => `${new Date(text).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
-function orderRow(order) {
-    const what = element("td", {}, element("a", { text: order.what, href: order.url }));
-    if (order.reason) what.append(element("small", { text: order.reason }));
-    const state = element("td", {}, element("span", { className: `ck-pill ${order.begun ? "warn" : "quiet"}`, text: order.begun ? "in force" : `from ${moment(order.starts_at)}` }));
+function overrideRow(override) {
+    const what = element("td", {}, element("a", { text: override.what, href: override.url }));
+    if (override.reason) what.append(element("small", { text: override.reason }));
+    const state = element("td", {}, element("span", { className: `ck-pill ${override.begun ? "warn" : "quiet"}`, text: override.begun ? "in force" : `from ${moment(override.starts_at)}` }));
     const cancel = element("td", { className: "n" });
-    if (order.cancel_url) cancel.append(element("a", { className: "ck-verb", text: "Cancel", href: order.cancel_url }));
-    return element("tr", {}, what, state, element("td", { text: order.ends_at ? moment(order.ends_at) : "cancelled" }), element("td", { text: order.by }), cancel);
+    if (override.cancel_url) cancel.append(element("a", { className: "ck-verb", text: "Cancel", href: override.cancel_url }));
+    return element("tr", {}, what, state, element("td", { text: override.ends_at ? moment(override.ends_at) : "cancelled" }), element("td", { text: override.by }), cancel);
 }
 
 function versionRow(version) {
@@ -211,7 +211,7 @@ function show(live) {
     showRows("pods", live.pods.map(podRow), "No pod runs. Start one: manage.py runpools");
     showVersions(live.versions, live.rollout);
     showRows("causes", live.causes.map(causeRow), "Every start of the last day was warm.");
-    showRows("orders", live.orders.map(orderRow), "None: the pools follow their settings.");
+    showRows("overrides", live.overrides.map(overrideRow), "None: the pools follow their settings.");
     if (live.history) for (const chart of Object.values(drawn)) chart.show(live.history);
     for (const button of root.querySelectorAll("[data-span]")) button.setAttribute("aria-pressed", String(button.dataset.span === live.span));
 }

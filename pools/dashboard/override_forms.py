@@ -1,6 +1,6 @@
-"""The page on which operators give orders and make roll-outs, with its forms.
+"""The page on which operators set overrides and make roll-outs, with its forms.
 
-`pools.operators.orders` decides what is refused; the form shows the reason.
+`pools.operators.overrides` decides what is refused; the form shows the reason.
 """
 
 from datetime import datetime, timedelta
@@ -25,8 +25,8 @@ from unfold.widgets import (
 from pools import shares
 from pools.decisions.targets import Pool
 from pools.models import Pod, PoolOrder, Rollout
-from pools.operators import orders, rollout
-from pools.operators.orders import CAPS, WORDS, OrderRefused, sizes
+from pools.operators import overrides, rollout
+from pools.operators.overrides import CAPS, WORDS, OverrideRefused, sizes
 from pools.operators.rollout import RolloutRefused
 from pools.shares import BadShares
 
@@ -38,8 +38,8 @@ def pods_to_choose() -> list[tuple[str, str]]:
     return [("", "all pods"), *((name, name) for name in names)]
 
 
-class OrderForm(forms.Form):
-    """A form for one kind of order."""
+class OverrideForm(forms.Form):
+    """A form for one kind of override."""
 
     title: ClassVar[str]
     button: ClassVar[str]
@@ -50,27 +50,27 @@ class OrderForm(forms.Form):
         required=False,
         max_length=300,
         label="Why",
-        help_text="Shown with the order and kept in the audit log; optional.",
+        help_text="Shown with the override and kept in the audit log; optional.",
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 
     def warning(self) -> str:
-        """What callers will notice, to be confirmed before the order is given. Empty: nothing."""
+        """What callers will notice, to be confirmed before the override is set. Empty: nothing."""
         return ""
 
-    def order(self, by: str) -> PoolOrder | Rollout:
+    def make(self, by: str) -> PoolOrder | Rollout:
         raise NotImplementedError
 
-    def give(self, by: str) -> PoolOrder | Rollout | None:
-        """Give the order. If it is refused, add the reason to the form and return None."""
+    def apply(self, by: str) -> PoolOrder | Rollout | None:
+        """Set the override. If it is refused, add the reason to the form and return None."""
         try:
-            return self.order(by)
-        except (OrderRefused, BadShares, RolloutRefused) as refusal:
+            return self.make(by)
+        except (OverrideRefused, BadShares, RolloutRefused) as refusal:
             self.add_error(None, ValidationError(str(refusal)))
             return None
 
 
-class OfPoolForm(OrderForm):
+class OfPoolForm(OverrideForm):
     pool = forms.ChoiceField(
         choices=[(pool.value, WORDS[pool]) for pool in Pool], label="Pool", widget=UnfoldAdminSelectWidget
     )
@@ -109,8 +109,8 @@ class PauseForm(OfPoolForm):
             else "All pods stop filling this pool: once it is empty, every start is slower."
         )
 
-    def order(self, by: str) -> PoolOrder:
-        return orders.pause(Pool(self.cleaned_data["pool"]), **self.values(by))
+    def make(self, by: str) -> PoolOrder:
+        return overrides.pause(Pool(self.cleaned_data["pool"]), **self.values(by))
 
 
 class SizeForm(OfPoolForm):
@@ -119,7 +119,7 @@ class SizeForm(OfPoolForm):
     button = "Set size"
     effect = (
         "Each pod keeps this number ready, within its hard limits, instead of the configured size, and does not follow "
-        "demand. When the order ends, the one before it applies again."
+        "demand. When the override ends, the one before it applies again."
     )
     size = forms.IntegerField(
         min_value=0, max_value=10_000, label="Size of each pod", widget=UnfoldAdminIntegerFieldWidget
@@ -131,12 +131,12 @@ class SizeForm(OfPoolForm):
             return ""
         return f"With size 0, {self.cleaned_data['pod'] or 'all pods'} keep nothing ready: every start there is slower."
 
-    def order(self, by: str) -> PoolOrder:
+    def make(self, by: str) -> PoolOrder:
         data = self.cleaned_data
-        return orders.resize(Pool(data["pool"]), data["size"], **self.values(by))
+        return overrides.resize(Pool(data["pool"]), data["size"], **self.values(by))
 
 
-class ReserveForm(OrderForm):
+class ReserveForm(OverrideForm):
     bounded_by_caps = True
     title = "Reserve warm pairs"
     button = "Reserve"
@@ -150,13 +150,13 @@ class ReserveForm(OrderForm):
     )
     field_order = ["pairs", "starts_at", "minutes", "reason"]
 
-    def order(self, by: str) -> PoolOrder:
+    def make(self, by: str) -> PoolOrder:
         data = self.cleaned_data
         ends_at = data["starts_at"] + timedelta(minutes=data["minutes"])
-        return orders.reserve(data["pairs"], starts_at=data["starts_at"], ends_at=ends_at, by=by, why=data["reason"])
+        return overrides.reserve(data["pairs"], starts_at=data["starts_at"], ends_at=ends_at, by=by, why=data["reason"])
 
 
-class RolloutForm(OrderForm):
+class RolloutForm(OverrideForm):
     title = "Roll out a version of the bot"
     button = "Roll out"
     effect = (
@@ -179,13 +179,13 @@ class RolloutForm(OrderForm):
     )
     field_order = ["shares", "ahead", "reason"]
 
-    def order(self, by: str) -> Rollout:
+    def make(self, by: str) -> Rollout:
         data = self.cleaned_data
         wanted = shares.parse(data["shares"].split())
         return rollout.roll_out(wanted, by=by, why=data["reason"], ahead=data["ahead"], how_ahead="switch Ahead on")
 
 
-FORMS: dict[str, type[OrderForm]] = {
+FORMS: dict[str, type[OverrideForm]] = {
     "pause": PauseForm,
     "size": SizeForm,
     "reserve": ReserveForm,
@@ -196,7 +196,7 @@ FORMS: dict[str, type[OrderForm]] = {
 SHOWN = 10  # pods
 
 
-class OrderView(View):
+class OverrideView(View):
     admin_site: Any = None
     http_method_names = ["get", "post"]
 
@@ -209,15 +209,15 @@ class OrderView(View):
         warning = form.warning() if form.is_valid() else ""
         if warning and request.POST.get("confirmed") != warning:
             return self._page(request, form, warning)
-        order = form.give(request.user.get_username()) if form.is_valid() else None
-        if order is None:
+        override = form.apply(request.user.get_username()) if form.is_valid() else None
+        if override is None:
             return self._page(request, form)
-        message = f"ordered: {order.reason}" if order.reason else "ordered"
-        LogEntry.objects.log_actions(request.user.pk or 0, [order], ADDITION, message)
-        messages.success(request, f"Ordered: {order}.")
+        message = f"set: {override.reason}" if override.reason else "set"
+        LogEntry.objects.log_actions(request.user.pk or 0, [override], ADDITION, message)
+        messages.success(request, f"Set: {override}.")
         return HttpResponseRedirect(reverse("admin:index"))
 
-    def _page(self, request: HttpRequest, form: OrderForm, warning: str = "") -> HttpResponse:
+    def _page(self, request: HttpRequest, form: OverrideForm, warning: str = "") -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "title": form.title,
@@ -228,7 +228,7 @@ class OrderView(View):
             "stocks": _stocks() if form.bounded_by_caps else [],
         }
         request.current_app = self.admin_site.name
-        return TemplateResponse(request, "dashboard/order.html", context)
+        return TemplateResponse(request, "dashboard/override.html", context)
 
 
 def _stocks() -> list[str]:
@@ -239,9 +239,9 @@ def _stocks() -> list[str]:
     ] + ([f"and {len(pods) - SHOWN} more pods"] if len(pods) > SHOWN else [])
 
 
-def _form_class(request: HttpRequest, action: str) -> type[OrderForm]:
+def _form_class(request: HttpRequest, action: str) -> type[OverrideForm]:
     if action not in FORMS:
-        raise Http404(f"There is no order {action}.")
+        raise Http404(f"There is no override {action}.")
     if not request.user.has_perm(FORMS[action].permission):
         raise PermissionDenied
     return FORMS[action]

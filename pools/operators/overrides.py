@@ -1,7 +1,7 @@
-"""Orders of operators to the pools: pause, resume, resize, reserve, cancel. Each is checked, written and announced.
+"""Sets and cancels what operators override: pauses, sizes and reservations of pools.
 
-The pods obey at once (NOTIFY) or within a second (the poll). An order that is accepted has not been carried out yet:
-the status shows when it has.
+Each is checked, written and announced. The pods obey at once (NOTIFY) or within a second (the poll). An override that
+is accepted has not been carried out yet: the status shows when it has.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from common.postgresql import advisory_locks
 from common.postgresql.advisory_locks import Lock
 from pools.decisions.targets import Action, Pool, most_reserved
 from pools.models import OperatorAct, Pod, PoolOrder
-from pools.notifications import announce_orders
+from pools.notifications import announce_overrides
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,18 +27,18 @@ FARTHEST = timedelta(days=366)  # anything farther away is a typing error
 TOUCH_S = 1e-3  # a reservation that begins when another ends does not overlap with it
 
 
-class OrderRefused(Exception):
-    """The order cannot be carried out; the message says why and what is possible."""
+class OverrideRefused(Exception):
+    """The override cannot be carried out; the message says why and what is possible."""
 
 
-def _in_turn(order: Callable[P, T]) -> Callable[P, T]:
-    """Run one order at a time, so that two reservations do not share capacity; announce it after the commit."""
+def _in_turn(override: Callable[P, T]) -> Callable[P, T]:
+    """Run one override at a time, so that two reservations do not share capacity; announce it after the commit."""
 
     def ordered(*args: P.args, **kwargs: P.kwargs) -> T:
         with transaction.atomic():
             advisory_locks.wait_for(Lock.OVERRIDES)
-            result = order(*args, **kwargs)
-            transaction.on_commit(announce_orders)
+            result = override(*args, **kwargs)
+            transaction.on_commit(announce_overrides)
         return result
 
     return ordered
@@ -48,18 +48,18 @@ def _in_turn(order: Callable[P, T]) -> Callable[P, T]:
 def pause(pool: Pool, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOrder:
     """Stop filling a pool. Its ready items are still given out, and items on demand are still made."""
     _check_pod(pod)
-    return _order(Action.PAUSE, pool=pool, pod_name=pod, ends_at=until, by=by, why=why)
+    return _override(Action.PAUSE, pool=pool, pod_name=pod, ends_at=until, by=by, why=why)
 
 
 @_in_turn
 def resume(pool: Pool, *, pod: str = "", by: str) -> int:
     """Cancel the pauses of a pool, on one pod or on all. Returns how many.
 
-    Raises OrderRefused for one pod if the pool is paused on all pods.
+    Raises OverrideRefused for one pod if the pool is paused on all pods.
     """
     pauses = PoolOrder.objects.standing().pauses().filter(pool=pool)
     if pod and (general := pauses.filter(pod_name="").first()):
-        raise OrderRefused(f"the pool of {WORDS[pool]} is paused on all pods {general.words}: resume it on all pods")
+        raise OverrideRefused(f"the pool of {WORDS[pool]} is paused on all pods {general.words}: resume it on all pods")
     return _cancel_all(list(pauses.filter(pod_name=pod) if pod else pauses), by)
 
 
@@ -67,22 +67,22 @@ def resume(pool: Pool, *, pod: str = "", by: str) -> int:
 def resize(pool: Pool, size: int, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOrder:
     """Set how many ready items each pod keeps, instead of the configured size and of demand.
 
-    The latest such order applies; when it ends, the one before it applies again.
+    The latest such override applies; when it ends, the one before it applies again.
     """
     _check_pod(pod)
     for each in Pod.objects.taking().filter(**({"name": pod} if pod else {})):
         most = capacity(each, pool)
         if size > most:
-            raise OrderRefused(
+            raise OverrideRefused(
                 f"pod {each.name} can hold {most} {WORDS[pool]}, not {size}: {sizes([each], pool)}; "
                 f"lower the size, or raise {_what_to_raise(each, pool, size)}"
             )
-    return _order(Action.SIZE, pool=pool, pod_name=pod, size=size, ends_at=until, by=by, why=why)
+    return _override(Action.SIZE, pool=pool, pod_name=pod, size=size, ends_at=until, by=by, why=why)
 
 
 @_in_turn
 def unsize(pool: Pool, *, pod: str = "", by: str) -> int:
-    """Return to the configured size: cancel the size orders of a pool, on one pod or on all. Returns how many."""
+    """Return to the configured size: cancel the size overrides of a pool, on one pod or on all. Returns how many."""
     sizes = PoolOrder.objects.standing().sizes().filter(pool=pool)
     return _cancel_all(list(sizes.filter(pod_name=pod) if pod else sizes), by)
 
@@ -93,23 +93,25 @@ def reserve(
 ) -> PoolOrder:
     """Keep a number of warm pairs ready from `starts_at` to `ends_at`, by all pods together.
 
-    Reservations for the same time add up. Raises OrderRefused if the live pods cannot hold them all; with `allow_short`
-    it is accepted, for pods that start later, and the status says how many are missing.
+    Reservations for the same time add up. Raises OverrideRefused if the live pods cannot hold them all; with
+    `allow_short` it is accepted, for pods that start later, and the status says how many are missing.
     """
     if pairs < 1:
-        raise OrderRefused("reserve at least one pair")
+        raise OverrideRefused("reserve at least one pair")
     if starts_at >= ends_at or ends_at <= timezone.now():
-        raise OrderRefused("a reservation ends after it begins, and in the future")
+        raise OverrideRefused("a reservation ends after it begins, and in the future")
     if starts_at - timezone.now() > FARTHEST or ends_at - starts_at > FARTHEST:
-        raise OrderRefused(f"a reservation begins within a year ({FARTHEST.days} days), and lasts no longer than that")
+        raise OverrideRefused(
+            f"a reservation begins within a year ({FARTHEST.days} days), and lasts no longer than that"
+        )
     if not allow_short and (short := shortage(pairs, starts_at, ends_at)):
-        raise OrderRefused(short)
-    return _order(Action.RESERVE, size=pairs, starts_at=starts_at, ends_at=ends_at, by=by, why=why)
+        raise OverrideRefused(short)
+    return _override(Action.RESERVE, size=pairs, starts_at=starts_at, ends_at=ends_at, by=by, why=why)
 
 
-def cancel(order: UUID, *, by: str) -> bool:
-    """Cancel an order of any kind. Returns False if it has ended or does not exist."""
-    return _in_turn(_cancel_all)(list(PoolOrder.objects.standing().filter(uuid=order)), by) == 1
+def cancel(override: UUID, *, by: str) -> bool:
+    """Cancel an override of any kind. Returns False if it has ended or does not exist."""
+    return _in_turn(_cancel_all)(list(PoolOrder.objects.standing().filter(uuid=override)), by) == 1
 
 
 def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: PoolOrder | None = None) -> str:
@@ -121,7 +123,9 @@ def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: Pool
     if beside:
         standing = standing.exclude(pk=beside.pk)
     moments = [
-        (order.starts_at.timestamp(), order.ends_at.timestamp(), order.size or 0) for order in standing if order.ends_at
+        (override.starts_at.timestamp(), override.ends_at.timestamp(), override.size or 0)
+        for override in standing
+        if override.ends_at
     ]
     wanted = pairs + most_reserved(moments, starts_at.timestamp(), ends_at.timestamp() - TOUCH_S)
     pods = list(Pod.objects.taking())
@@ -164,20 +168,20 @@ def _what_to_raise(pod: Pod, pool: Pool, size: int) -> str:
 def _check_pod(name: str) -> None:
     if name and not Pod.objects.current().filter(name=name).exists():
         running = ", ".join(Pod.objects.current().order_by("name").values_list("name", flat=True)[:20]) or "none"
-        raise OrderRefused(f"no pod is named {name[:100]}; running: {running}")
+        raise OverrideRefused(f"no pod is named {name[:100]}; running: {running}")
 
 
-def _order(action: Action, *, by: str, why: str, ends_at: datetime | None, **values: object) -> PoolOrder:
+def _override(action: Action, *, by: str, why: str, ends_at: datetime | None, **values: object) -> PoolOrder:
     if ends_at and ends_at <= timezone.now():
-        raise OrderRefused("it would be over already: the end is in the past")
-    order = PoolOrder.objects.create(action=action, ends_at=ends_at, ordered_by=by[:200], reason=why[:300], **values)
-    order.refresh_from_db()
-    OperatorAct.note(by, f"order: {order}", why)
-    return order
+        raise OverrideRefused("it would be over already: the end is in the past")
+    override = PoolOrder.objects.create(action=action, ends_at=ends_at, ordered_by=by[:200], reason=why[:300], **values)
+    override.refresh_from_db()
+    OperatorAct.note(by, f"override: {override}", why)
+    return override
 
 
-def _cancel_all(orders: list[PoolOrder], by: str) -> int:
-    cancelled = [order for order in orders if order.cancel(by)]
-    for order in cancelled:
-        OperatorAct.note(by, f"cancel: {order}")
+def _cancel_all(overrides: list[PoolOrder], by: str) -> int:
+    cancelled = [override for override in overrides if override.cancel(by)]
+    for override in cancelled:
+        OperatorAct.note(by, f"cancel: {override}")
     return len(cancelled)
