@@ -18,11 +18,11 @@ _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)\s*%?")
 
 
 class BadShares(ValueError):
-    """The message says what is wrong, and what is allowed."""
+    """The text is not a list of shares; the message says what is wrong and what is allowed."""
 
 
 def parse(words: Sequence[str]) -> Shares:
-    """`2.3=10%` or `2.3=10`; a version alone has all calls."""
+    """Parse shares such as `2.3=10%` or `2.3=10`. A version without a share gets all calls. Raises BadShares."""
     shares: Shares = {}
     for word in words:
         version, equals, text = word.strip().rpartition("=")
@@ -43,7 +43,7 @@ def parse(words: Sequence[str]) -> Shares:
 
 
 def in_words(shares: Shares) -> str:
-    """2.3 10 %, the others 90 %."""
+    """The shares as text: `2.3 10 %, the others 90 %`."""
     if not shares:
         return "no preference"
     words = [f"{version} {percent:g} %" for version, percent in shares.items()]
@@ -52,7 +52,7 @@ def in_words(shares: Shares) -> str:
 
 
 def interval(version: str, shares: Shares) -> Interval | None:
-    """Of the numbers that prefer this version; None where no roll-out stands."""
+    """The interval of draws that prefer this version; None without a roll-out."""
     if not shares:
         return None
     bounds = [0.0]
@@ -66,7 +66,7 @@ def interval(version: str, shares: Shares) -> Interval | None:
 
 
 def draw(session: UUID) -> float:
-    """The number of a call: from its random id, so that whoever sees the session knows it."""
+    """The draw of a call, from 0 to 1: computed from its random id, so that every reader gets the same."""
     return (session.int >> 96) / 2**32
 
 

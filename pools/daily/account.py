@@ -1,4 +1,4 @@
-"""How this process talks to Daily: the client, and the signer if Daily accepts tokens that we sign.
+"""Access of this process to Daily: the client, and the signer if Daily accepts tokens that we sign.
 
 `runpools` verifies the key and a self-signed token at its start (`verify`) and records the result in the one
 DailyAccount row; everybody else reads that row.
@@ -46,7 +46,7 @@ for limited in LIMITED_ROUTES:  # shown as 0 from the start, so that the first 4
 
 @functools.cache
 def daily_client() -> DailyClient:
-    """One for the whole process: it keeps connections alive."""
+    """The client of this process. It is shared, so that connections stay open."""
     return DailyClient(settings.DAILY_API_URL, settings.DAILY_API_KEY, on_call=_called)
 
 
@@ -69,7 +69,7 @@ class DailyAccess:
 
     @classmethod
     def read(cls) -> "DailyAccess":
-        """From the row; without one, or with one about another key, tokens are not signed by us."""
+        """Read the access from the row. Without a row for this key, there is no signer."""
         return cls(daily_client(), _signer(_account().first()))
 
 
@@ -116,7 +116,7 @@ def verify(client: DailyClient, *, prefix: str, allow_self_signing: bool) -> Ver
 
 
 def recorded(api_key: str) -> Verification | None:
-    """What was last found out about this key, by whichever pod."""
+    """What a pod has last recorded about this key."""
     account = DailyAccount.objects.filter(pk=1, key_fingerprint=fingerprint(api_key)).first()
     return Verification(account.domain_id, account.domain_name, account.self_signed_tokens) if account else None
 

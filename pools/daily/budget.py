@@ -25,7 +25,7 @@ SLICES = 20
 
 @dataclass(frozen=True)
 class Limit:
-    """What we use: at most `calls` in any `window` seconds."""
+    """What we allow ourselves: at most `calls` in any `window` seconds."""
 
     name: str
     calls: int
@@ -40,12 +40,12 @@ class Group(Enum):
 
 
 def limit_named(group: str) -> Limit | None:
-    """None: a group of another version."""
+    """The limit with this name; None for a group of another version."""
     return next((each.value for each in Group if each.value.name == group), None)
 
 
 class Priority(Enum):
-    """The share of the budget up to which a call of this kind is made."""
+    """Share of the budget up to which calls of this priority are made."""
 
     ON_DEMAND = 1.0
     REPLENISH = 0.75
@@ -56,13 +56,13 @@ OF_BATCHES = {Priority.ON_DEMAND: 1.0, Priority.REPLENISH: 0.5, Priority.CLEAN_U
 
 
 def allowance(group: Group, priority: Priority) -> int:
-    """Calls in a window up to which this priority may go on calling."""
+    """Number of calls in a window up to which this priority may call."""
     share = OF_BATCHES[priority] if group is Group.BATCH else priority.value
     return int(group.value.calls * share)
 
 
 def take(group: Group, priority: Priority, calls: int = 1) -> bool:
-    """Take `calls` calls from the budget: all of them, or none (False) where not all may be made now.
+    """Take `calls` calls from the budget. Returns False, and takes none, if not all may be made now.
 
     Short transaction of its own; pods take their turns under an advisory lock.
     """
@@ -88,7 +88,7 @@ def take(group: Group, priority: Priority, calls: int = 1) -> bool:
 
 
 def left() -> dict[Group, float]:
-    """What is left of each group's budget now: 1 for all of it, 0 for nothing."""
+    """Share of each group's budget that is left now: 1 for all of it, 0 for nothing."""
     result = {}
     with connection.cursor() as cursor:
         for group in Group:
@@ -103,7 +103,7 @@ def left() -> dict[Group, float]:
 
 
 def forget_old_slots() -> None:
-    """Delete the slices that no window reaches any more."""
+    """Delete slices that are older than every window."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         now = float(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""Daily's REST API: one keep-alive session, timeouts on everything, errors of ours (see errors.py).
+"""Client of Daily's REST API: one keep-alive session, timeouts on every call, our own errors (see errors.py).
 
 Knows nothing of Django, of budgets or of retries: its callers decide when to ask and whether to ask again.
 Creating a room is idempotent because the names are ours: after an unknown outcome the same request either
@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"\+?\d[\d\s().-]{4,}\d")  # Daily quotes what it refuses, 
 
 
 def normalise_url(url: str) -> str:
-    """The base with `/v1`, whether or not it was given (both forms are in use)."""
+    """The base URL with `/v1`, which may be missing in the setting."""
     url = url.rstrip("/")
     return url if url.endswith("/v1") else f"{url}/v1"
 
@@ -52,7 +52,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class DailyRoom:
-    """`expires_at` is None for a room that lives for ever."""
+    """A room at Daily. `expires_at` is None for a room that never expires."""
 
     name: str
     url: str
@@ -61,8 +61,11 @@ class DailyRoom:
 
 @dataclass(frozen=True)
 class NewRoom:
-    """A room to be made: private, gone at `expires_at`, whoever is in it is ejected then. `recorded`: may be recorded,
-    and is when somebody joins whose token says so. `dialout`: telephones may be dialled from it."""
+    """A room to be made: private; at `expires_at` it ends and people inside are ejected.
+
+    `recorded`: it may be recorded, and is when somebody joins with a token that says so. `dialout`: phones may be
+    dialled from it.
+    """
 
     name: str
     expires_at: datetime
@@ -93,7 +96,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Webhook:
-    """Daily's side of a webhook. Not `active`: it had failed too often, and is told of nothing until it is updated."""
+    """A webhook at Daily. If it is not `active`, it failed too often and gets no events until it is updated."""
 
     uuid: str
     url: str
@@ -104,8 +107,11 @@ class Webhook:
 
 @dataclass(frozen=True)
 class PhoneCall:
-    """A telephone to be dialled (E.164). `user_id` (at most 36 characters) is how presence and events name it;
-    `caller_id` the id of one of the domain's numbers, without which Daily takes any of them."""
+    """A phone to be dialled (E.164).
+
+    `user_id` (at most 36 characters): its name in presence and events; `caller_id`: id of one of the domain's numbers;
+    without it Daily takes any of them.
+    """
 
     number: str = field(repr=False)
     user_id: str
@@ -118,7 +124,7 @@ class PhoneCall:
 
 @dataclass
 class DailyClient:
-    """Safe to share between threads. Every method raises DailyError."""
+    """Calls Daily. Threads may share it. Every method raises DailyError."""
 
     api_url: str
     api_key: str = field(repr=False)
@@ -140,14 +146,14 @@ class DailyClient:
         return Domain(id=str(body.get("domain_id") or ""), name=str(body.get("domain_name") or ""))
 
     def create_room(self, room: NewRoom) -> DailyRoom:
-        """Make it, or find the one that an earlier attempt made."""
+        """Make the room, or find it if an earlier attempt made it."""
         try:
             return _room(self._call("POST", "/rooms", "/rooms", room.body()))
         except RoomExists:
             return self.get_room(room.name)
 
     def create_rooms(self, rooms: Sequence[NewRoom]) -> list[DailyRoom]:
-        """Make up to 1000 rooms in one call, all or none; or find those that an earlier attempt made."""
+        """Make up to 1000 rooms in one call, all or none; or find them if an earlier attempt made them."""
         try:
             answer = self._call("POST", "/batch/rooms", "/batch/rooms", {"rooms": [room.body() for room in rooms]})
         except RoomExists:
@@ -168,8 +174,8 @@ class DailyClient:
         return _room(self._call("GET", "/rooms/:name", f"/rooms/{quote(name, safe='')}"))
 
     def rooms(self) -> Iterator[DailyRoom]:
-        """All rooms of the domain, newest first, page by page: slowly, for their number is not ours to choose, nor is
-        there a place for each in a budget."""
+        """All rooms of the domain, newest first, page by page. It waits between pages, because others may have made
+        any number of rooms and the budget is shared."""
         after = ""
         while True:
             page = self._call("GET", "/rooms", f"/rooms?limit={PAGE}{after}").get("data", [])
@@ -181,22 +187,22 @@ class DailyClient:
             after = f"&starting_after={page[-1]['id']}"
 
     def delete_room(self, name: str) -> None:
-        """Gone afterwards; people inside are put out. That it was gone already is success."""
+        """Delete the room; people inside are put out. A room that does not exist is success."""
         try:
             self._call("DELETE", "/rooms/:name", f"/rooms/{quote(name, safe='')}")
         except RoomNotFound:
             return
 
     def delete_rooms(self, names: Sequence[str]) -> None:
-        """Up to 1000 in one call. Raises DailyRejected if Daily will not take one of the names."""
+        """Delete up to 1000 rooms in one call. Raises DailyRejected if Daily refuses one of the names."""
         self._call("DELETE", "/batch/rooms", "/batch/rooms", {"room_names": list(names)})
 
     def presence(self) -> dict[str, list[dict[str, Any]]]:
-        """Who is where, by room name; at most 15 s old. Rooms without people are absent."""
+        """Participants by room name, at most 15 s old. Rooms without people are absent."""
         return self._call("GET", "/presence", "/presence")
 
     def start_dialout(self, room_name: str, call: PhoneCall) -> str:
-        """Dial a telephone from a room in which somebody is; Daily's session id of the call, which then rings.
+        """Dial a phone from a room that is not empty. Returns Daily's session id of the call, which then rings.
 
         Not to be repeated unless the error says that the call was not carried out: somebody's phone would ring twice.
         """
@@ -208,7 +214,7 @@ class DailyClient:
         return id
 
     def stop_dialout(self, room_name: str, session_id: str) -> None:
-        """Hang up. That the call, or its room, is over already is success."""
+        """Hang up. A call or room that has ended already is success."""
         path = f"/rooms/{quote(room_name, safe='')}/dialOut/stop"
         try:
             self._call("POST", "/rooms/:name/dialOut/stop", path, {"sessionId": session_id})
@@ -219,16 +225,16 @@ class DailyClient:
         return str(self._call("POST", "/meeting-tokens", "/meeting-tokens", {"properties": properties})["token"])
 
     def validate_token(self, token: str) -> dict[str, Any]:
-        """The token's properties as Daily reads them. Raises DailyRejected for a token that it refuses."""
+        """The properties of a token as Daily reads them. Raises DailyRejected for a token that Daily refuses."""
         return self._call("GET", "/meeting-tokens/:token", f"/meeting-tokens/{quote(token, safe='')}")
 
     def recordings(self, room_name: str) -> list[Recording]:
-        """Those of one room, newest first. Has a limit of its own, with the deletion of rooms: 50 in 30 s."""
+        """Recordings of a room, newest first. Shares its own rate limit with the deletion of rooms: 50 in 30 s."""
         page = self._call("GET", "/recordings", f"/recordings?room_name={quote(room_name, safe='')}&limit=20")
         return [Recording(str(one["id"]), one.get("status") == "finished") for one in page.get("data", [])]
 
     def recording_link(self, id: str) -> str:
-        """Where the file can be fetched for an hour, by whoever knows the link."""
+        """A link to the file, valid for an hour; it needs no key."""
         link = self._call("GET", "/recordings/:id/access-link", f"/recordings/{quote(id, safe='')}/access-link")
         address = str(link.get("download_link") or "")
         if not address.startswith(("https://", "http://")):  # Daily may put an explanation there
@@ -239,7 +245,7 @@ class DailyClient:
         return [_webhook(one) for one in self._call("GET", "/webhooks", "/webhooks")]
 
     def create_webhook(self, url: str, event_types: Collection[str], hmac: str) -> Webhook:
-        """Daily asks `url` before it answers. Raises DailyRejected if that does not answer in time.
+        """Create the webhook. Raises DailyRejected if `url` does not answer Daily's test request in time.
 
         What cannot be delivered is tried again for a while; Daily's other way stops for good after three failures.
         """
@@ -247,7 +253,7 @@ class DailyClient:
         return _webhook(self._call("POST", "/webhooks", "/webhooks", body))
 
     def update_webhook(self, webhook: Webhook, event_types: Collection[str], hmac: str) -> Webhook:
-        """As `create_webhook`; it is active afterwards, whatever it was."""
+        """Update the webhook, as `create_webhook`. It is active afterwards."""
         body = {"url": webhook.url, "eventTypes": sorted(event_types), "hmac": hmac}
         return _webhook(self._call("POST", "/webhooks/:uuid", f"/webhooks/{quote(webhook.uuid, safe='')}", body))
 
@@ -295,8 +301,10 @@ def _webhook(body: Any) -> Webhook:
 
 
 def _error(route: str, answer: requests.Response) -> DailyError:
-    """Daily answers {"error", "info"}, both optional; the text of `info` may change, but nothing else tells a
-    duplicate name from other bad requests."""
+    """The error for a bad request. Daily answers {"error", "info"}, both optional.
+
+    Only the text of `info`, which may change, tells a duplicate name from other bad requests.
+    """
     try:
         body = json.loads(answer.text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What can go wrong with Daily, in our words. Foreign errors stop here.
+"""Errors of calls to Daily. The client turns all foreign errors into these.
 
     DailyError
      +- DailyUnavailable   no answer, a broken answer or 5xx: the outcome of the call is unknown
@@ -15,7 +15,7 @@ pattern, because a token can be part of a path).
 
 
 class DailyError(Exception):
-    """Base. `route` is the pattern of the endpoint, `status` the HTTP status or None without an answer."""
+    """Base of all. `route`: pattern of the endpoint; `status`: HTTP status, None without an answer."""
 
     def __init__(self, route: str, status: int | None, problem: str) -> None:
         super().__init__(f"Daily {route}: {problem}" if status is None else f"Daily {route}: {status} {problem}")

@@ -1,4 +1,4 @@
-"""A recording at Daily: found by its room, opened as a stream. Network and budget, no rows."""
+"""Finds the recording of a room at Daily and opens it as a stream."""
 
 import logging
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ PASSED_ON = ("Content-Length", "Content-Range", "Accept-Ranges")
 
 
 class NoRecording(Exception):
-    """There is none, or it is not finished."""
+    """There is no recording, or it is not finished."""
 
 
 class NoSuchRange(Exception):
-    """`size`: what the storage says of the whole, as the header Content-Range has it."""
+    """The file has no such range. `size`: the header Content-Range of the storage, with the size of the file."""
 
     def __init__(self, size: str) -> None:
         super().__init__("the file has no such range")
@@ -30,15 +30,15 @@ class NoSuchRange(Exception):
 
 
 class DownloadFailed(Exception):
-    """There may be one, but Daily does not give it now."""
+    """There may be a recording, but Daily does not give it now."""
 
 
 class BudgetUsed(Exception):
-    """So many have been asked for that Daily would refuse; try again in some seconds."""
+    """The budget of calls to Daily is used up; try again in some seconds."""
 
 
 class OpenRecording:
-    """The file as it comes. Iterate over it once; close it in any case."""
+    """The file as a stream. Iterate over it once, and close it in any case."""
 
     def __init__(self, response: requests.Response) -> None:
         self._response = response
@@ -63,7 +63,7 @@ class OpenRecording:
 
 
 def open_recording(client: DailyClient, room_name: str, recording_id: str = "", range_: str = "") -> OpenRecording:
-    """`recording_id` if it is known, else the newest finished one of the room; `range_` as in the header of a request.
+    """Open a recording of a room: the one with `recording_id`, else the newest finished one. `range_`: header Range.
 
     Raises NoRecording, NoSuchRange, DownloadFailed, BudgetUsed.
     """

@@ -1,4 +1,4 @@
-"""Names of rooms: ours, unique, recognisable (`<prefix>-<ulid>`), so that a crash leaves a name to look for."""
+"""Makes and recognises names of our rooms, `<prefix>-<ulid>`, so that a crash leaves a name to look for."""
 
 from ulid import ULID
 
@@ -8,7 +8,7 @@ def room_name(prefix: str) -> str:
 
 
 def is_ours(name: str, prefix: str) -> bool:
-    """The prefix alone is not enough: `bb-ulid` is ours, somebody's `bb-lunch` is not."""
+    """Whether we made the room. The prefix alone is not enough: `bb-<ulid>` is ours, `bb-lunch` is not."""
     head, dash, ulid = name.rpartition("-")
     if head != prefix or not dash:
         return False

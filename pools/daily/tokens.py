@@ -1,4 +1,4 @@
-"""Meeting tokens that we sign ourselves: no call, never stale, nothing secret at rest.
+"""Signs meeting tokens ourselves: no call to Daily, never stale, no secret stored.
 
 A meeting token is a JWT (HS256) signed with the domain's API key; claims by their short names. Source:
 https://docs.daily.co/docs/guides/privacy-and-security/self-signing-tokens
@@ -30,7 +30,7 @@ class TokenRequest:
     recording: bool = False  # Daily records from the moment at which this one joins
 
     def claims(self, domain_id: str, now: float) -> dict[str, Any]:
-        """For signing. False-y claims are left out: an explicit `ejt` overrules the room's own ejection."""
+        """Claims for signing. False ones are left out: an explicit `ejt` overrides the ejection of the room."""
         claims = {
             "r": self.room_name,
             "d": domain_id,
@@ -43,7 +43,7 @@ class TokenRequest:
         return claims | ({"o": True} if self.owner else {}) | ({"sr": True} if self.recording else {})
 
     def properties(self, now: float) -> dict[str, Any]:
-        """The same for minting over REST."""
+        """The same as properties for Daily's REST API."""
         return {
             "room_name": self.room_name,
             "exp": int(now) + self.lifetime,
@@ -67,5 +67,5 @@ class TokenSigner:
 
 
 def fingerprint(api_key: str) -> str:
-    """Tells one key from another without holding it: 16 hexadecimal digits of its SHA-256."""
+    """16 hexadecimal digits of the key's SHA-256, to recognise a key without storing it."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Daily's webhooks as they arrive: is it Daily that speaks, is it news, and what does it say.
+"""Checks and reads events of Daily's webhooks: the signature, its age, and the content.
 
 No Django, no database. Daily signs the timestamp, a dot and the raw body with HMAC-SHA256; key and signature are
 base64. Source: https://docs.daily.co/reference/rest-api/webhooks
@@ -26,12 +26,12 @@ MAX_ID = 200
 
 
 class NotFromDaily(Exception):
-    """The signature is missing or wrong, or too old; the text is for whoever sent it."""
+    """The signature is missing, wrong or too old. The message goes to the sender."""
 
 
 @dataclass(frozen=True)
 class DailyEvent:
-    """One event. `room` is the name of its room, empty where the event has none."""
+    """One event. `room` is the name of its room, empty if it has none."""
 
     type: str
     id: str
@@ -51,7 +51,7 @@ class DailyEvent:
 
 
 def webhook_key(api_key: str, room_prefix: str) -> str:
-    """What we give Daily to sign with: known to all our processes and to nobody else, one per environment."""
+    """The key that Daily signs with. All our processes compute the same; each environment has its own."""
     derived = hmac.new(api_key.encode(), f"webhooks of {room_prefix}".encode(), hashlib.sha256)
     return base64.b64encode(derived.digest()).decode()
 
@@ -62,7 +62,7 @@ def sign(key: str, timestamp: str, body: bytes) -> str:
 
 
 def check_signature(key: str, timestamp: str, signature: str, body: bytes, now: float) -> None:
-    """Raises NotFromDaily."""
+    """Check that Daily has signed the body recently. Raises NotFromDaily."""
     if not timestamp or not signature:
         raise NotFromDaily("X-Webhook-Timestamp and X-Webhook-Signature are needed")
     try:
@@ -77,12 +77,12 @@ def check_signature(key: str, timestamp: str, signature: str, body: bytes, now: 
 
 
 def is_test(body: bytes) -> bool:
-    """Daily's question whether anybody is there, which comes before there is a webhook."""
+    """Whether this is the test request that Daily sends before it creates a webhook."""
     return _object(body) == {"test": "test"}
 
 
 def read_event(body: bytes) -> DailyEvent | None:
-    """None if it is no event of a form that we know."""
+    """The event in the body; None if it has no known form."""
     event = _object(body)
     kind, id, payload, at = (event.get(name) for name in ("type", "id", "payload", "event_ts"))
     if not (isinstance(kind, str) and isinstance(id, str) and 0 < len(id) <= MAX_ID and isinstance(payload, dict)):
@@ -100,7 +100,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _moment(seconds: object) -> datetime | None:
-    """Of Unix seconds, whole or not."""
+    """The moment of Unix seconds, whole or not; None for anything else."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
         return None
     try:

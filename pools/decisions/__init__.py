@@ -1,1 +1,1 @@
-"""Pure functions of counts, settings and a clock: how much to keep in stock, what to do next. No Django, no effects."""
+"""Decisions as pure functions of counts, settings and times: how many items to keep, what to do next. No Django."""

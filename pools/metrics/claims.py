@@ -1,4 +1,4 @@
-"""Claims and refusals, counted by the processes that serve HTTP."""
+"""Metrics of claims and refusals, counted by the processes that serve HTTP."""
 
 from prometheus_client import Counter, Histogram
 
@@ -6,7 +6,7 @@ FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 
 
 CLAIM_SECONDS = Histogram(
     "breeze_buddy_claim_seconds",
-    "Time in claim(), a room made on demand not included, by how the session starts.",
+    "Time in claim() by kind of start, without the time to make a room on demand.",
     ["kind"],
     buckets=FAST,
 )
@@ -15,7 +15,7 @@ CONNECTS_REFUSED = Counter(
     "Connects, with or without a lead, answered 503, by what could not be had.",
     ["reason"],
 )
-# Every reason of PoolExhausted. Those that have not occurred are there as 0: the first one must be a rise.
+# Every reason of PoolExhausted. Each is shown as 0 from the start, so that its first occurrence is an increase.
 REASONS = (
     "no agent process in stock",
     "no live pod takes sessions",
@@ -33,4 +33,5 @@ for reason in REASONS:
 
 
 def count_refused(reason: str) -> None:
+    """Count a connect that was answered 503."""
     CONNECTS_REFUSED.labels(reason if reason in REASONS else "other").inc()

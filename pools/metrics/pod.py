@@ -1,4 +1,4 @@
-"""What one `runpools` counts in memory, told on its own port: a restart begins at 0, as Prometheus expects."""
+"""Metrics that one `runpools` counts in memory and serves on its own port. A restart begins at 0."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -25,8 +25,8 @@ TURN_SECONDS = Histogram(
     "How long a turn of the supervisor's loop took, the waiting not included.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
 )
-LOOP_AGE = Gauge("breeze_buddy_loop_age_seconds", "How long ago the supervisor's loop has turned.")
-LATE = Counter("breeze_buddy_loop_late", "Turns that were so late that nobody was judged by a deadline.")
+LOOP_AGE = Gauge("breeze_buddy_loop_age_seconds", "Seconds since the last turn of the supervisor's loop.")
+LATE = Counter("breeze_buddy_loop_late", "Turns that were so late that the supervisor reset all deadlines.")
 FAILURES = Counter("breeze_buddy_failures", "What failed and is tried again after a pause.", ["of"])
-for of in ("daily", "agents", "zygote", "task"):  # there as 0 from the beginning: the first one must be a rise
+for of in ("daily", "agents", "zygote", "task"):  # shown as 0 from the start, so that the first one is an increase
     FAILURES.labels(of)

@@ -1,4 +1,4 @@
-"""Memory and CPU of the processes of a service, read at each scrape."""
+"""Metrics of memory and CPU of the processes of a service, read at each scrape."""
 
 import threading
 import time
@@ -18,8 +18,11 @@ READING_S = 0.04
 
 @dataclass(frozen=True)
 class Group:
-    """Processes that are reported as one. `parents`: those that wait for the dead of the group, whose CPU they know.
-    `private_bytes`: by pid, if only the processes themselves can measure it."""
+    """Processes that are reported together.
+
+    `parents`: processes whose dead children count as well; `private_bytes`: by pid, if only the processes themselves
+    can measure it.
+    """
 
     pids: Collection[int]
     parents: Collection[int] = field(default=())
@@ -45,7 +48,7 @@ def _cpu_times(pid: int) -> tuple[float, ...]:
 
 
 def children_of(pid: int) -> set[int]:
-    """Direct ones, whichever of its threads has started them."""
+    """Direct children, started by any of its threads."""
     try:
         return {child.pid for child in psutil.Process(pid).children()}
     except psutil.Error:
@@ -63,7 +66,7 @@ class PrivateMemory:
         self._known: dict[int, int] = {}  # bytes by pid, in the order in which they were read
 
     def total(self, pids: Collection[int], patience: float = READING_S) -> int:
-        """Those that have not been read yet count like the average of the others."""
+        """Private bytes of these processes. Those that have not been read yet count as the average of the others."""
         self._known = {pid: known for pid, known in self._known.items() if pid in pids}
         until = time.monotonic() + patience
         for pid in [*(pid for pid in pids if pid not in self._known), *self._known]:
@@ -82,7 +85,7 @@ def _reported(pids: Collection[int], private_bytes: Mapping[int, int]) -> int:
 
 
 class ProcessTree(Collector):
-    """`groups` names the processes there are at the moment; it is called in the thread that answers the scrape."""
+    """Collects the metrics. `groups` returns the current processes; it is called in the thread of the scrape."""
 
     def __init__(self, groups: Callable[[], Mapping[str, Group]]) -> None:
         self._groups = groups
@@ -113,7 +116,7 @@ class ProcessTree(Collector):
             return self._memory.setdefault(name, PrivateMemory()).total(group.pids)
 
     def _cpu_of(self, name: str, group: Group) -> float:
-        """Never less than before: one that has just died may not have been waited for yet."""
+        """CPU seconds of the group. Never less than before: a dead process may not have been waited for yet."""
         seconds = sum(cpu_seconds(pid) for pid in group.pids)
         seconds += sum(cpu_seconds_of_dead_children(pid) for pid in group.parents)
         with self._lock:

@@ -1,9 +1,9 @@
-"""What the pools know: pods, rooms, agent processes, voice sessions. PostgreSQL is the truth.
+"""The rows of the pools: pods, rooms, agent processes, voice sessions. PostgreSQL is the truth.
 
-Statuses only move right (a voice session may go back from assigned to waiting: a hand-off that failed).
-Every change of a status is a guarded update: it names the status that it leaves, and not one row changed
-means that somebody else was faster, which is normal. Constraints make double use and impossible states
-impossible, whoever writes. Leases and expiries are judged by PostgreSQL's clock (`Now()`).
+Statuses only move right (a voice session may go back from assigned to waiting: a hand-off that failed). Every change of
+a status is a guarded update: it names the status that it leaves. If no row changed, another process was faster, which
+is normal. Constraints rule out double use and impossible states. Leases and expiries are judged by PostgreSQL's clock
+(`Now()`).
 """
 
 from pools.models.counters import EventTally, PoolSample, SessionTally, VersionTally

@@ -1,4 +1,4 @@
-"""What all pods know about the Daily account, and how much of its budget they have used."""
+"""The Daily account, the calls that all pods have made to it, and its webhook events."""
 
 from django.db import models
 from django.db.models import Q
@@ -50,7 +50,7 @@ class DailyBudgetSlot(models.Model):
 
 
 class DailyRefusals(models.Model):
-    """Calls that Daily answered with 429 in one minute, whoever had made them."""
+    """Number of calls of all processes that Daily answered with 429 in one minute."""
 
     minute = models.DateTimeField(unique=True)
     number = models.PositiveIntegerField(default=0)
@@ -63,7 +63,7 @@ class DailyRefusals(models.Model):
 
 
 class SeenDailyEvent(models.Model):
-    """An event of Daily's webhooks that has been taken: it is not taken again."""
+    """A webhook event of Daily that has been processed, so that it is not processed twice."""
 
     event_id = models.CharField(max_length=200, unique=True)
     type = models.CharField(max_length=100)

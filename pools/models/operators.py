@@ -16,7 +16,7 @@ from common.display import counted
 from pools.decisions.targets import Action, Pool
 from pools.shares import Shares, in_words
 
-IN_VIEW = timedelta(minutes=15)  # before its time an override is read by nobody; reservations begin early
+IN_VIEW = timedelta(minutes=15)  # how early supervisors read an override; reservations begin early
 
 
 class PoolOrderQuerySet(models.QuerySet["PoolOrder"]):

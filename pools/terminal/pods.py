@@ -1,4 +1,4 @@
-"""The verbs for pods and for what they have in stock: `drain`, `uncordon`, `recycle`."""
+"""The verbs for pods and their ready items: `drain`, `uncordon`, `recycle`."""
 
 import time
 from argparse import ArgumentParser

@@ -88,8 +88,8 @@ def test_the_admin_rolls_out_with_a_reason_and_back_after_a_question_and_both_ar
     admin_client.post(back, {"reason": "it stutters"})
     assert rollout.standing() is None
     assert sorted(LogEntry.objects.values_list("change_message", flat=True)) == [
-        "set: canary",
         "rolled back: it stutters",
+        "set: canary",
     ]
     assert OperatorAct.objects.filter(by="admin").count() == 2
 
