@@ -73,7 +73,7 @@ UNFOLD = {
                     item("Agent processes", "smart_toy", "pools.agentprocess"),
                     item("Rooms", "meeting_room", "pools.room"),
                     item("Voice sessions", "call", "pools.voicesession"),
-                    item("Overrides", "tune", "pools.poolorder"),
+                    item("Overrides", "tune", "pools.pooloverride"),
                     item("Roll-outs", "call_split", "pools.rollout"),
                     item("Daily account", "key", "pools.dailyaccount"),
                     item("Daily budget", "speed", "pools.dailybudgetslot"),
@@ -95,7 +95,7 @@ UNFOLD = {
                 "title": "People",
                 "separator": True,
                 "items": [
-                    item("Operators' acts", "gavel", "pools.operatoract"),
+                    item("Operators' actions", "gavel", "pools.operatoraction"),
                     item("Audit log", "history", "admin.logentry"),
                     item("Users", "person", "auth.user"),
                     item("Profiles", "badge", "access.profile"),

@@ -16,12 +16,12 @@ from common.admin_pages import ReadOnlyAdmin
 from common.display import NONE
 from pools.dashboard.changelists import OVERRIDE_COLOURS, ROLLOUT_COLOURS, SteeredAdmin
 from pools.dashboard.dashboard import versions
-from pools.models import OperatorAct, PoolOrder, Rollout
+from pools.models import OperatorAction, PoolOverride, Rollout
 from pools.operators.rollout import standing
 
 
-@admin.register(PoolOrder)
-class PoolOrderAdmin(SteeredAdmin):
+@admin.register(PoolOverride)
+class PoolOverrideAdmin(SteeredAdmin):
     list_display = ["what", "state", "starts_at", "ends", "ordered_by", "reason", "cancelled_by"]
     list_filter = ["action", "pool", ("cancelled_at", admin.EmptyFieldListFilter)]
     search_fields = ["pod_name", "ordered_by", "reason"]
@@ -40,11 +40,11 @@ class PoolOrderAdmin(SteeredAdmin):
     ]
 
     @admin.display(description="override")
-    def what(self, override: PoolOrder) -> str:
+    def what(self, override: PoolOverride) -> str:
         return str(override)
 
     @display(description="state", label=OVERRIDE_COLOURS)
-    def state(self, override: PoolOrder) -> str:
+    def state(self, override: PoolOverride) -> str:
         now = timezone.now()
         if override.cancelled_at:
             return "cancelled"
@@ -53,11 +53,11 @@ class PoolOrderAdmin(SteeredAdmin):
         return "in force" if override.starts_at <= now else "to come"
 
     @admin.display(description="until", ordering="ends_at")
-    def ends(self, override: PoolOrder) -> str:
+    def ends(self, override: PoolOverride) -> str:
         return localize(override.ends_at) or NONE
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        may = request.user.has_perm("pools.add_poolorder")
+        may = request.user.has_perm("pools.add_pooloverride")
         return super().changelist_view(request, {"may_override": may, **(extra_context or {})})
 
 
@@ -103,8 +103,8 @@ class AuditAdmin(ReadOnlyAdmin):
         return entry.get_change_message()
 
 
-@admin.register(OperatorAct)
-class OperatorActAdmin(ReadOnlyAdmin):
+@admin.register(OperatorAction)
+class OperatorActionAdmin(ReadOnlyAdmin):
     list_display = ["at", "by", "what", "reason"]
     list_filter = ["at"]
     search_fields = ["by", "what", "reason"]

@@ -11,11 +11,11 @@ from pools.models import (
     DailyAccount,
     DailyBudgetSlot,
     DailyRefusals,
-    EventTally,
+    EventCounter,
     PoolSample,
     SeenDailyEvent,
-    SessionTally,
-    VersionTally,
+    SessionCounter,
+    VersionCounter,
 )
 
 
@@ -104,21 +104,21 @@ class PoolSampleAdmin(ReadOnlyAdmin):
     fields = [*list_display, "pods", "agents_warming", "agents_in_use", "rooms_warming", "rooms_in_use", "waiting"]
 
 
-@admin.register(SessionTally)
-class SessionTallyAdmin(ReadOnlyAdmin):
+@admin.register(SessionCounter)
+class SessionCounterAdmin(ReadOnlyAdmin):
     list_display = ["start_kind", "agent_miss", "room_miss", "end_reason", "shard", "sessions", "handed_off_again"]
     list_filter = ["start_kind"]
     fields = list_display
 
 
-@admin.register(VersionTally)
-class VersionTallyAdmin(ReadOnlyAdmin):
+@admin.register(VersionCounter)
+class VersionCounterAdmin(ReadOnlyAdmin):
     list_display = ["version", "start_kind", "shard", "sessions", "failed", "failed_handoffs", "joined", "spoke"]
     list_filter = ["version"]
     fields = [*list_display, "joined_s", "spoke_s"]
 
 
-@admin.register(EventTally)
-class EventTallyAdmin(ReadOnlyAdmin):
+@admin.register(EventCounter)
+class EventCounterAdmin(ReadOnlyAdmin):
     list_display = ["event", "number"]
     fields = list_display

@@ -21,7 +21,7 @@ from common.errors import StateError
 from common.openapi import BODY_PROBLEMS, UNAUTHENTICATED, UNAVAILABLE, problem
 from common.strict_json import StrictJSONParser
 from pools.api.serializers import OrderSerializer
-from pools.models import PoolOrder
+from pools.models import PoolOverride
 from pools.operators import overrides
 from pools.operators.overrides import OverrideRefused
 
@@ -120,7 +120,7 @@ class ReservationsView(APIView):
         examples=[OpenApiExample("One", status_codes=["200"], value={"results": [EXAMPLE]})],
     )
     def get(self, request: Request) -> Response:
-        standing = PoolOrder.objects.standing().reservations().order_by("starts_at")
+        standing = PoolOverride.objects.standing().reservations().order_by("starts_at")
         return Response({"results": [as_json(override) for override in standing]})
 
 
@@ -141,12 +141,12 @@ class ReservationView(APIView):
     )
     def delete(self, request: Request, order_id: str) -> Response:
         number = as_uuid(order_id)
-        reserved = PoolOrder.objects.reservations().filter(uuid=number).exists()
+        reserved = PoolOverride.objects.reservations().filter(uuid=number).exists()
         if not reserved or not overrides.cancel(number, by=f"token {scope_of(request).name}"):
             raise NotFound(f"Reservation not found: {order_id[:100]}")
         return Response(status=204)
 
 
-def as_json(override: PoolOrder) -> dict[str, Any]:
+def as_json(override: PoolOverride) -> dict[str, Any]:
     short = overrides.shortage(0, override.starts_at, override.ends_at) if override.ends_at else ""
     return override.report() | {"problem": short}

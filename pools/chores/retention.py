@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VersionTally, VoiceSession
+from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VersionCounter, VoiceSession
 
 BATCH = 1000
 
@@ -31,7 +31,7 @@ def delete_ended(days: int, *, batch: int = BATCH) -> bool:
         _delete(AgentProcess.objects.filter(status=StockStatus.ENDED, ended_at__lt=before, voice_session=None), batch),
         _delete(Pod.objects.filter(ended_at__lt=before, agent_processes=None), batch),
     ]
-    VersionTally.objects.exclude(version__in=Pod.objects.order_by().values("version")).delete()
+    VersionCounter.objects.exclude(version__in=Pod.objects.order_by().values("version")).delete()
     return any(more)
 
 

@@ -17,7 +17,7 @@ from pools.dashboard.starts import causes, last_day, last_hour
 from pools.dashboard.verbs import VERBS
 from pools.dashboard.verdict import Aim, daily_level, pod_level, verdict
 from pools.decisions.targets import Pool
-from pools.models import PoolOrder, PoolSample, Rollout, StartKind, VoiceSession
+from pools.models import PoolOverride, PoolSample, Rollout, StartKind, VoiceSession
 from pools.operators import version_numbers
 from pools.sessions.end_reasons import OUR_FAULT
 from pools.status.sampling import Mark
@@ -126,7 +126,7 @@ def _pod(state: PodState, failed: int, user: Any) -> dict[str, Any]:
     }
 
 
-def _override(override: PoolOrder, user: Any) -> dict[str, Any]:
+def _override(override: PoolOverride, user: Any) -> dict[str, Any]:
     cancel = VERBS["cancel"]
     return {
         "what": str(override),
@@ -135,7 +135,7 @@ def _override(override: PoolOrder, user: Any) -> dict[str, Any]:
         "ends_at": override.ends_at,
         "by": override.ordered_by,
         "reason": override.reason,
-        "url": reverse("admin:pools_poolorder_change", args=[override.pk]),
+        "url": reverse("admin:pools_pooloverride_change", args=[override.pk]),
         "cancel_url": cancel.url([override.pk], back="admin:index") if cancel.may(user) else None,
     }
 

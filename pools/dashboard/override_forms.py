@@ -24,7 +24,7 @@ from unfold.widgets import (
 
 from pools import shares
 from pools.decisions.targets import Pool
-from pools.models import Pod, PoolOrder, Rollout
+from pools.models import Pod, PoolOverride, Rollout
 from pools.operators import overrides, rollout
 from pools.operators.overrides import CAPS, WORDS, OverrideRefused, sizes
 from pools.operators.rollout import RolloutRefused
@@ -44,7 +44,7 @@ class OverrideForm(forms.Form):
     title: ClassVar[str]
     button: ClassVar[str]
     effect: ClassVar[str]
-    permission: ClassVar[str] = "pools.add_poolorder"
+    permission: ClassVar[str] = "pools.add_pooloverride"
     bounded_by_caps: ClassVar[bool] = False  # the page shows sizes and caps of each pod
     reason = forms.CharField(
         required=False,
@@ -58,10 +58,10 @@ class OverrideForm(forms.Form):
         """What callers will notice, to be confirmed before the override is set. Empty: nothing."""
         return ""
 
-    def make(self, by: str) -> PoolOrder | Rollout:
+    def make(self, by: str) -> PoolOverride | Rollout:
         raise NotImplementedError
 
-    def apply(self, by: str) -> PoolOrder | Rollout | None:
+    def apply(self, by: str) -> PoolOverride | Rollout | None:
         """Set the override. If it is refused, add the reason to the form and return None."""
         try:
             return self.make(by)
@@ -109,7 +109,7 @@ class PauseForm(OfPoolForm):
             else "All pods stop filling this pool: once it is empty, every start is slower."
         )
 
-    def make(self, by: str) -> PoolOrder:
+    def make(self, by: str) -> PoolOverride:
         return overrides.pause(Pool(self.cleaned_data["pool"]), **self.values(by))
 
 
@@ -131,7 +131,7 @@ class SizeForm(OfPoolForm):
             return ""
         return f"With size 0, {self.cleaned_data['pod'] or 'all pods'} keep nothing ready: every start there is slower."
 
-    def make(self, by: str) -> PoolOrder:
+    def make(self, by: str) -> PoolOverride:
         data = self.cleaned_data
         return overrides.resize(Pool(data["pool"]), data["size"], **self.values(by))
 
@@ -150,7 +150,7 @@ class ReserveForm(OverrideForm):
     )
     field_order = ["pairs", "starts_at", "minutes", "reason"]
 
-    def make(self, by: str) -> PoolOrder:
+    def make(self, by: str) -> PoolOverride:
         data = self.cleaned_data
         ends_at = data["starts_at"] + timedelta(minutes=data["minutes"])
         return overrides.reserve(data["pairs"], starts_at=data["starts_at"], ends_at=ends_at, by=by, why=data["reason"])

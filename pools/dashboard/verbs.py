@@ -24,7 +24,7 @@ from django.utils.http import urlencode
 from django.views import View
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from pools.models import AgentProcess, Pod, PoolOrder, Rollout, Room, SessionStatus, StockStatus, VoiceSession
+from pools.models import AgentProcess, Pod, PoolOverride, Rollout, Room, SessionStatus, StockStatus, VoiceSession
 from pools.operators import overrides, rollout, steering
 from pools.sessions.ending import end_for_operator
 
@@ -136,7 +136,7 @@ _ALL = (
         "Cancel",
         "cancel",
         "cancelled",
-        PoolOrder,
+        PoolOverride,
         "The override ends now. A pause is lifted, a size goes back to what it was before, a reservation is released.",
         lambda override: (
             override.cancelled_at is None and (override.ends_at is None or override.ends_at > timezone.now())

@@ -27,18 +27,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='EventTally',
+            name='EventCounter',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('event', models.CharField(max_length=50, unique=True)),
                 ('number', models.BigIntegerField(default=0)),
             ],
             options={
-                'verbose_name_plural': 'event tallies',
+                'verbose_name_plural': 'event counters',
             },
         ),
         migrations.CreateModel(
-            name='OperatorAct',
+            name='OperatorAction',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(blank=True, max_length=300)),
             ],
             options={
-                'verbose_name': "operators' act",
+                'verbose_name': "operators' action",
                 'ordering': ['-id'],
             },
         ),
@@ -190,7 +190,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='PoolOrder',
+            name='PoolOverride',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
@@ -208,8 +208,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
-                'indexes': [models.Index(condition=models.Q(('cancelled_at', None)), fields=['ends_at'], name='order_standing')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('action', 'pause'), ('size', None)), models.Q(('action__in', ['size', 'reserve']), ('size__isnull', False)), _connector='OR'), name='order_size_unless_pause'), models.CheckConstraint(condition=models.Q(models.Q(('action__in', ['pause', 'size']), ('pool__in', ['agents', 'rooms'])), models.Q(('action', 'reserve'), ('ends_at__isnull', False), ('pod_name', ''), ('pool', ''), ('size__gt', 0)), _connector='OR'), name='order_reservation_is_of_pairs_and_ends'), models.CheckConstraint(condition=models.Q(('ends_at', None), ('ends_at__gt', models.F('starts_at')), _connector='OR'), name='order_ends_after_it_starts'), models.CheckConstraint(condition=models.Q(models.Q(('cancelled_at', None), ('cancelled_by', '')), models.Q(('cancelled_at__isnull', False), ('cancelled_by__gt', '')), _connector='OR'), name='order_cancelled_by_somebody')],
+                'indexes': [models.Index(condition=models.Q(('cancelled_at', None)), fields=['ends_at'], name='override_standing')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('action', 'pause'), ('size', None)), models.Q(('action__in', ['size', 'reserve']), ('size__isnull', False)), _connector='OR'), name='override_size_unless_pause'), models.CheckConstraint(condition=models.Q(models.Q(('action__in', ['pause', 'size']), ('pool__in', ['agents', 'rooms'])), models.Q(('action', 'reserve'), ('ends_at__isnull', False), ('pod_name', ''), ('pool', ''), ('size__gt', 0)), _connector='OR'), name='override_reservation_is_of_pairs_and_ends'), models.CheckConstraint(condition=models.Q(('ends_at', None), ('ends_at__gt', models.F('starts_at')), _connector='OR'), name='override_ends_after_it_starts'), models.CheckConstraint(condition=models.Q(models.Q(('cancelled_at', None), ('cancelled_by', '')), models.Q(('cancelled_at__isnull', False), ('cancelled_by__gt', '')), _connector='OR'), name='override_cancelled_by_somebody')],
             },
         ),
         migrations.CreateModel(
@@ -253,7 +253,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='SessionTally',
+            name='SessionCounter',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('start_kind', models.CharField(choices=[('hot', 'Hot'), ('warm', 'Warm'), ('partial', 'Partial'), ('cold', 'Cold')], max_length=10)),
@@ -267,12 +267,12 @@ class Migration(migrations.Migration):
                 ('never_heard', models.BigIntegerField(db_default=0, default=0, help_text='Whose bot heard nothing of the caller.')),
             ],
             options={
-                'verbose_name_plural': 'session tallies',
-                'constraints': [models.UniqueConstraint(fields=('start_kind', 'agent_miss', 'room_miss', 'end_reason', 'shard'), name='session_tally')],
+                'verbose_name_plural': 'session counters',
+                'constraints': [models.UniqueConstraint(fields=('start_kind', 'agent_miss', 'room_miss', 'end_reason', 'shard'), name='session_counter')],
             },
         ),
         migrations.CreateModel(
-            name='VersionTally',
+            name='VersionCounter',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('version', models.CharField(blank=True, help_text='Of the process that had the session last.', max_length=100)),
@@ -287,8 +287,8 @@ class Migration(migrations.Migration):
                 ('spoke_s', models.FloatField(default=0, help_text="From the caller's coming; all together.")),
             ],
             options={
-                'verbose_name_plural': 'version tallies',
-                'constraints': [models.UniqueConstraint(fields=('version', 'start_kind', 'shard'), name='version_tally')],
+                'verbose_name_plural': 'version counters',
+                'constraints': [models.UniqueConstraint(fields=('version', 'start_kind', 'shard'), name='version_counter')],
             },
         ),
         migrations.CreateModel(

@@ -6,9 +6,9 @@ is normal. Constraints rule out double use and impossible states. Leases and exp
 (`Now()`).
 """
 
-from pools.models.counters import EventTally, PoolSample, SessionTally, VersionTally
+from pools.models.counters import EventCounter, PoolSample, SessionCounter, VersionCounter
 from pools.models.daily import DailyAccount, DailyBudgetSlot, DailyRefusals, SeenDailyEvent
-from pools.models.operators import OperatorAct, PoolOrder, Rollout
+from pools.models.operators import OperatorAction, PoolOverride, Rollout
 from pools.models.pods import HANDOFF_LEASE, REAP_LEASE, Pod
 from pools.models.stock import AgentProcess, Room, StockStatus, StoredTokens
 from pools.models.voice_sessions import IN_STOCK, SessionStatus, StartKind, VoiceSession
@@ -21,19 +21,19 @@ __all__ = [
     "DailyAccount",
     "DailyBudgetSlot",
     "DailyRefusals",
-    "EventTally",
-    "OperatorAct",
+    "EventCounter",
+    "OperatorAction",
     "Pod",
-    "PoolOrder",
+    "PoolOverride",
     "PoolSample",
     "Rollout",
     "Room",
     "SeenDailyEvent",
+    "SessionCounter",
     "SessionStatus",
-    "SessionTally",
     "StartKind",
     "StockStatus",
     "StoredTokens",
-    "VersionTally",
+    "VersionCounter",
     "VoiceSession",
 ]

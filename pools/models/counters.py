@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from pools.models.voice_sessions import StartKind
 
 
-class SessionTally(models.Model):
+class SessionCounter(models.Model):
     """Number of ended sessions, by how they started and ended.
 
     It is incremented in the transaction that ends a session: no crash, restart or second report makes it wrong. Each
@@ -24,10 +24,10 @@ class SessionTally(models.Model):
     never_heard = models.BigIntegerField(default=0, db_default=0, help_text="Whose bot heard nothing of the caller.")
 
     class Meta:
-        verbose_name_plural = "session tallies"
+        verbose_name_plural = "session counters"
         constraints = [
             models.UniqueConstraint(
-                fields=["start_kind", "agent_miss", "room_miss", "end_reason", "shard"], name="session_tally"
+                fields=["start_kind", "agent_miss", "room_miss", "end_reason", "shard"], name="session_counter"
             )
         ]
 
@@ -35,8 +35,8 @@ class SessionTally(models.Model):
         return f"{self.start_kind} {self.end_reason}: {self.sessions}"
 
 
-class VersionTally(models.Model):
-    """Results of ended sessions by version of the bot; incremented and spread over shards like `SessionTally`."""
+class VersionCounter(models.Model):
+    """Results of ended sessions by version of the bot; incremented and spread over shards like `SessionCounter`."""
 
     version = models.CharField(max_length=100, blank=True, help_text="Of the process that had the session last.")
     start_kind = models.CharField(max_length=10, choices=StartKind)
@@ -50,21 +50,21 @@ class VersionTally(models.Model):
     spoke_s = models.FloatField(default=0, help_text="From the caller's coming; all together.")
 
     class Meta:
-        verbose_name_plural = "version tallies"
-        constraints = [models.UniqueConstraint(fields=["version", "start_kind", "shard"], name="version_tally")]
+        verbose_name_plural = "version counters"
+        constraints = [models.UniqueConstraint(fields=["version", "start_kind", "shard"], name="version_counter")]
 
     def __str__(self) -> str:
         return f"{self.version} {self.start_kind}: {self.sessions}"
 
 
-class EventTally(models.Model):
+class EventCounter(models.Model):
     """Number of rare events (a reaped row, a leak that was found), incremented with the change itself."""
 
     event = models.CharField(max_length=50, unique=True)
     number = models.BigIntegerField(default=0)
 
     class Meta:
-        verbose_name_plural = "event tallies"
+        verbose_name_plural = "event counters"
 
     def __str__(self) -> str:
         return f"{self.event}: {self.number}"

@@ -19,7 +19,7 @@ from pools.shares import Shares, in_words
 IN_VIEW = timedelta(minutes=15)  # how early supervisors read an override; reservations begin early
 
 
-class PoolOrderQuerySet(models.QuerySet["PoolOrder"]):
+class PoolOverrideQuerySet(models.QuerySet["PoolOverride"]):
     def standing(self) -> Self:
         """Overrides that are neither cancelled nor expired: in force now or later."""
         return self.filter(Q(ends_at=None) | Q(ends_at__gt=Now()), cancelled_at=None)
@@ -41,7 +41,7 @@ class PoolOrderQuerySet(models.QuerySet["PoolOrder"]):
         return self.filter(action=Action.RESERVE)
 
 
-class PoolOrder(models.Model):
+class PoolOverride(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     action = models.CharField(max_length=10, choices=[(action.value, action.value) for action in Action])
     pool = models.CharField(
@@ -62,29 +62,29 @@ class PoolOrder(models.Model):
     cancelled_by = models.CharField(max_length=200, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
 
-    objects = PoolOrderQuerySet.as_manager()
+    objects = PoolOverrideQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(
                 condition=Q(action="pause", size=None) | Q(action__in=["size", "reserve"], size__isnull=False),
-                name="order_size_unless_pause",
+                name="override_size_unless_pause",
             ),
             models.CheckConstraint(
                 condition=Q(action__in=["pause", "size"], pool__in=["agents", "rooms"])
                 | Q(action="reserve", pool="", pod_name="", size__gt=0, ends_at__isnull=False),
-                name="order_reservation_is_of_pairs_and_ends",
+                name="override_reservation_is_of_pairs_and_ends",
             ),
             models.CheckConstraint(
-                condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at")), name="order_ends_after_it_starts"
+                condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at")), name="override_ends_after_it_starts"
             ),
             models.CheckConstraint(
                 condition=Q(cancelled_at=None, cancelled_by="") | Q(cancelled_at__isnull=False, cancelled_by__gt=""),
-                name="order_cancelled_by_somebody",
+                name="override_cancelled_by_somebody",
             ),
         ]
-        indexes = [models.Index(fields=["ends_at"], condition=Q(cancelled_at=None), name="order_standing")]
+        indexes = [models.Index(fields=["ends_at"], condition=Q(cancelled_at=None), name="override_standing")]
 
     def __str__(self) -> str:
         if self.action == Action.RESERVE:
@@ -123,7 +123,7 @@ class PoolOrder(models.Model):
 
     def cancel(self, by: str) -> bool:
         """Cancel the override. Returns False if it had expired or was cancelled already."""
-        return PoolOrder.objects.standing().filter(pk=self.pk).update(cancelled_at=Now(), cancelled_by=by[:200]) == 1
+        return PoolOverride.objects.standing().filter(pk=self.pk).update(cancelled_at=Now(), cancelled_by=by[:200]) == 1
 
 
 class RolloutQuerySet(models.QuerySet["Rollout"]):
@@ -173,7 +173,7 @@ class Rollout(models.Model):
         }
 
 
-class OperatorAct(models.Model):
+class OperatorAction(models.Model):
     """Audit record of something that an operator did, in the admin, on a terminal or through the API.
 
     It is written in the transaction of the change itself, and never changed.
@@ -186,7 +186,7 @@ class OperatorAct(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = "operators' act"
+        verbose_name = "operators' action"
 
     def __str__(self) -> str:
         return f"{self.what} by {self.by}"

@@ -16,7 +16,7 @@ from common.display import counted
 from common.postgresql import advisory_locks
 from common.postgresql.advisory_locks import Lock
 from pools.decisions.targets import Action, Pool, most_reserved
-from pools.models import OperatorAct, Pod, PoolOrder
+from pools.models import OperatorAction, Pod, PoolOverride
 from pools.notifications import announce_overrides
 
 P = ParamSpec("P")
@@ -45,7 +45,7 @@ def _in_turn(override: Callable[P, T]) -> Callable[P, T]:
 
 
 @_in_turn
-def pause(pool: Pool, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOrder:
+def pause(pool: Pool, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOverride:
     """Stop filling a pool. Its ready items are still given out, and items on demand are still made."""
     _check_pod(pod)
     return _override(Action.PAUSE, pool=pool, pod_name=pod, ends_at=until, by=by, why=why)
@@ -57,14 +57,16 @@ def resume(pool: Pool, *, pod: str = "", by: str) -> int:
 
     Raises OverrideRefused for one pod if the pool is paused on all pods.
     """
-    pauses = PoolOrder.objects.standing().pauses().filter(pool=pool)
+    pauses = PoolOverride.objects.standing().pauses().filter(pool=pool)
     if pod and (general := pauses.filter(pod_name="").first()):
         raise OverrideRefused(f"the pool of {WORDS[pool]} is paused on all pods {general.words}: resume it on all pods")
     return _cancel_all(list(pauses.filter(pod_name=pod) if pod else pauses), by)
 
 
 @_in_turn
-def resize(pool: Pool, size: int, *, pod: str = "", until: datetime | None = None, by: str, why: str = "") -> PoolOrder:
+def resize(
+    pool: Pool, size: int, *, pod: str = "", until: datetime | None = None, by: str, why: str = ""
+) -> PoolOverride:
     """Set how many ready items each pod keeps, instead of the configured size and of demand.
 
     The latest such override applies; when it ends, the one before it applies again.
@@ -83,14 +85,14 @@ def resize(pool: Pool, size: int, *, pod: str = "", until: datetime | None = Non
 @_in_turn
 def unsize(pool: Pool, *, pod: str = "", by: str) -> int:
     """Return to the configured size: cancel the size overrides of a pool, on one pod or on all. Returns how many."""
-    sizes = PoolOrder.objects.standing().sizes().filter(pool=pool)
+    sizes = PoolOverride.objects.standing().sizes().filter(pool=pool)
     return _cancel_all(list(sizes.filter(pod_name=pod) if pod else sizes), by)
 
 
 @_in_turn
 def reserve(
     pairs: int, *, starts_at: datetime, ends_at: datetime, allow_short: bool = False, by: str, why: str = ""
-) -> PoolOrder:
+) -> PoolOverride:
     """Keep a number of warm pairs ready from `starts_at` to `ends_at`, by all pods together.
 
     Reservations for the same time add up. Raises OverrideRefused if the live pods cannot hold them all; with
@@ -111,15 +113,15 @@ def reserve(
 
 def cancel(override: UUID, *, by: str) -> bool:
     """Cancel an override of any kind. Returns False if it has ended or does not exist."""
-    return _in_turn(_cancel_all)(list(PoolOrder.objects.standing().filter(uuid=override)), by) == 1
+    return _in_turn(_cancel_all)(list(PoolOverride.objects.standing().filter(uuid=override)), by) == 1
 
 
-def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: PoolOrder | None = None) -> str:
+def shortage(pairs: int, starts_at: datetime, ends_at: datetime, *, beside: PoolOverride | None = None) -> str:
     """Why the live pods cannot hold so many more pairs in that time, as text. Empty if they can.
 
     `beside`: the reservation itself, if its row has been written already, so that it does not count twice.
     """
-    standing = PoolOrder.objects.standing().reservations()
+    standing = PoolOverride.objects.standing().reservations()
     if beside:
         standing = standing.exclude(pk=beside.pk)
     moments = [
@@ -171,17 +173,19 @@ def _check_pod(name: str) -> None:
         raise OverrideRefused(f"no pod is named {name[:100]}; running: {running}")
 
 
-def _override(action: Action, *, by: str, why: str, ends_at: datetime | None, **values: object) -> PoolOrder:
+def _override(action: Action, *, by: str, why: str, ends_at: datetime | None, **values: object) -> PoolOverride:
     if ends_at and ends_at <= timezone.now():
         raise OverrideRefused("it would be over already: the end is in the past")
-    override = PoolOrder.objects.create(action=action, ends_at=ends_at, ordered_by=by[:200], reason=why[:300], **values)
+    override = PoolOverride.objects.create(
+        action=action, ends_at=ends_at, ordered_by=by[:200], reason=why[:300], **values
+    )
     override.refresh_from_db()
-    OperatorAct.note(by, f"override: {override}", why)
+    OperatorAction.note(by, f"override: {override}", why)
     return override
 
 
-def _cancel_all(overrides: list[PoolOrder], by: str) -> int:
+def _cancel_all(overrides: list[PoolOverride], by: str) -> int:
     cancelled = [override for override in overrides if override.cancel(by)]
     for override in cancelled:
-        OperatorAct.note(by, f"cancel: {override}")
+        OperatorAction.note(by, f"cancel: {override}")
     return len(cancelled)

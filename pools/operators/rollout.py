@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from common.postgresql import advisory_locks
 from common.postgresql.advisory_locks import Lock
 from pools import shares
-from pools.models import OperatorAct, Pod, Rollout
+from pools.models import OperatorAction, Pod, Rollout
 from pools.notifications import announce_overrides
 from pools.shares import Shares
 
@@ -27,13 +27,13 @@ class RolloutRefused(Exception):
     """The roll-out cannot be made; the message says why and what is possible."""
 
 
-def _in_turn(act: Callable[P, T]) -> Callable[P, T]:
+def _in_turn(change: Callable[P, T]) -> Callable[P, T]:
     """Run one change at a time, starting pods included, so that no pod keeps the shares of an earlier roll-out."""
 
     def acted(*args: P.args, **kwargs: P.kwargs) -> T:
         with transaction.atomic():
             take_turn()
-            result = act(*args, **kwargs)
+            result = change(*args, **kwargs)
             transaction.on_commit(announce_overrides)
         return result
 
@@ -73,7 +73,7 @@ def roll_out(wanted: Shares, *, by: str, why: str = "", ahead: bool = False, how
     made = Rollout.objects.create(pairs=[list(pair) for pair in wanted.items()], set_by=by[:200], reason=why[:300])
     made.refresh_from_db()
     _tell_pods(wanted)
-    OperatorAct.note(by, f"roll-out: {made}", why)
+    OperatorAction.note(by, f"roll-out: {made}", why)
     return made
 
 
@@ -89,7 +89,7 @@ def roll_back(*, by: str, why: str = "", only: Rollout | None = None) -> Rollout
     Rollout.objects.filter(pk=latest.pk).update(taken_back_by=by[:200], taken_back_at=Now())
     before = standing()
     _tell_pods(before.shares if before else {})
-    OperatorAct.note(by, f"roll back: {latest}; now {before or shares.in_words({})}", why)
+    OperatorAction.note(by, f"roll back: {latest}; now {before or shares.in_words({})}", why)
     return latest
 
 

@@ -1,7 +1,7 @@
 """What operators do to single pods, rooms and agent processes, from the admin and from `manage.py pools`.
 
 Each function updates rows with a guard and sends a NOTIFY; the pods obey. `by` names the operator; the log and an audit
-row (OperatorAct) record who did what. Overrides about whole pools are in overrides.py, the end of a session is in
+row (OperatorAction) record who did what. Overrides about whole pools are in overrides.py, the end of a session is in
 pools/sessions/ending.py.
 """
 
@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from pools.models import AgentProcess, OperatorAct, Pod, Room, StockStatus
+from pools.models import AgentProcess, OperatorAction, Pod, Room, StockStatus
 from pools.notifications import announce_overrides
 from pools.rooms.stock import RETIRED
 
@@ -44,7 +44,7 @@ def uncordon(pod: Pod, by: str) -> bool:
 
 def _told(verb: str, pod: Pod, by: str, done: bool) -> bool:
     if done:
-        OperatorAct.note(by, f"{verb} pod {pod.name}")
+        OperatorAction.note(by, f"{verb} pod {pod.name}")
         logger.info("event=operator verb=%s pod=%s by=%r", verb, pod.name, by)
         announce_overrides()
     return done
@@ -80,7 +80,7 @@ def _replace(verb: str, stock: QuerySet[T], by: str, done: int = 0) -> int:
     number = done + stock.update(retiring=True)
     if number:
         meta = stock.model._meta
-        OperatorAct.note(by, f"{verb} {number} {meta.verbose_name if number == 1 else meta.verbose_name_plural}")
+        OperatorAction.note(by, f"{verb} {number} {meta.verbose_name if number == 1 else meta.verbose_name_plural}")
     logger.info("event=operator verb=%s rows=%d by=%r", verb, number, by)
     announce_overrides()
     return number

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection
 from psycopg.types.json import Jsonb
 
-from pools.models import EventTally, SessionTally, VersionTally, VoiceSession
+from pools.models import EventCounter, SessionCounter, VersionCounter, VoiceSession
 from pools.sessions.end_reasons import OUR_FAULT
 
 SHARDS = 8
@@ -33,7 +33,7 @@ class Event(StrEnum):
 
 # The connection chooses the shard: two transactions at the same time use two connections.
 ADD_SESSION = f"""
-INSERT INTO {SessionTally._meta.db_table} AS counter
+INSERT INTO {SessionCounter._meta.db_table} AS counter
     (start_kind, agent_miss, room_miss, end_reason, shard, sessions, handed_off_again, never_spoke, never_heard)
 VALUES (%s, %s, %s, %s, pg_backend_pid() %% {SHARDS}, 1, %s, %s, %s)
 ON CONFLICT (start_kind, agent_miss, room_miss, end_reason, shard) DO UPDATE
@@ -44,7 +44,7 @@ SET sessions = counter.sessions + 1, handed_off_again = counter.handed_off_again
 # In the order of versions: two ends at once take the rows of a shard in one order. A process that a session has left
 # had the version that is noted with the failed hand-off.
 ADD_VERSIONS = f"""
-INSERT INTO {VersionTally._meta.db_table} AS counter
+INSERT INTO {VersionCounter._meta.db_table} AS counter
     (version, start_kind, shard, sessions, failed, failed_handoffs, joined, joined_s, spoke, spoke_s)
 SELECT version, %(start_kind)s, pg_backend_pid() %% {SHARDS}, sum(sessions), sum(sessions) * %(failed)s,
     sum(failed_handoffs), sum(sessions) * %(joined)s, sum(sessions) * %(joined_s)s,
@@ -60,7 +60,7 @@ ON CONFLICT (version, start_kind, shard) DO UPDATE SET sessions = counter.sessio
     spoke = counter.spoke + excluded.spoke, spoke_s = counter.spoke_s + excluded.spoke_s"""  # noqa: S608
 
 ADD_EVENTS = f"""
-INSERT INTO {EventTally._meta.db_table} AS counter (event, number) VALUES (%s, %s)
+INSERT INTO {EventCounter._meta.db_table} AS counter (event, number) VALUES (%s, %s)
 ON CONFLICT (event) DO UPDATE SET number = counter.number + excluded.number"""  # noqa: S608
 
 

@@ -16,7 +16,7 @@ from django.db.models.functions import Extract, Now
 
 from pools import notifications
 from pools.decisions import planner
-from pools.models import OperatorAct, SessionStatus, VoiceSession
+from pools.models import OperatorAction, SessionStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
 from pools.protocol import Ended
 from pools.sessions import counters, owner, traces
@@ -173,12 +173,12 @@ def ask_to_end(uuid: UUID, reason: str) -> VoiceSession | None:
 
 
 def end_for_operator(uuid: UUID, by: str) -> VoiceSession | None:
-    """As `ask_to_end`, and the operators' acts say who it was; once, however often it is asked for."""
+    """As `ask_to_end`, and the operators' actions say who it was; once, however often it is asked for."""
     with transaction.atomic():
         open_ = VoiceSession.objects.exclude(status=SessionStatus.ENDED).filter(uuid=uuid, stop_reason="").exists()
         session = ask_to_end(uuid, ENDED_BY_OPERATOR)
         if open_:
-            OperatorAct.note(by, f"end session {uuid}")
+            OperatorAction.note(by, f"end session {uuid}")
     return session
 
 

@@ -88,7 +88,7 @@ SELECT name, label, coalesce(value, 0)::float8 FROM (
 
 HISTORY = """
 WITH history AS (
-    SELECT start_kind, agent_miss, room_miss, sessions AS n, handed_off_again AS again FROM pools_sessiontally
+    SELECT start_kind, agent_miss, room_miss, sessions AS n, handed_off_again AS again FROM pools_sessioncounter
     UNION ALL
     SELECT start_kind, agent_miss, room_miss, 1, attempt - 1 FROM pools_voicesession
     WHERE status <> 'ended' AND NOT unclaimed
@@ -98,10 +98,10 @@ SELECT name, label, value::float8 FROM (
     UNION ALL SELECT 'agent_misses', agent_miss, sum(n) FROM history WHERE agent_miss <> '' GROUP BY agent_miss
     UNION ALL SELECT 'room_misses', room_miss, sum(n) FROM history WHERE room_miss <> '' GROUP BY room_miss
     UNION ALL SELECT 'handed_off_again', '', coalesce(sum(again), 0) FROM history
-    UNION ALL SELECT 'ended', end_reason, sum(sessions) FROM pools_sessiontally GROUP BY end_reason
-    UNION ALL SELECT 'silent', 'never_spoke', coalesce(sum(never_spoke), 0) FROM pools_sessiontally
-    UNION ALL SELECT 'silent', 'never_heard', coalesce(sum(never_heard), 0) FROM pools_sessiontally
-    UNION ALL SELECT 'event', event, number FROM pools_eventtally
+    UNION ALL SELECT 'ended', end_reason, sum(sessions) FROM pools_sessioncounter GROUP BY end_reason
+    UNION ALL SELECT 'silent', 'never_spoke', coalesce(sum(never_spoke), 0) FROM pools_sessioncounter
+    UNION ALL SELECT 'silent', 'never_heard', coalesce(sum(never_heard), 0) FROM pools_sessioncounter
+    UNION ALL SELECT 'event', event, number FROM pools_eventcounter
 ) AS numbers"""
 
 Numbers = dict[tuple[str, str], float]

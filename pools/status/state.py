@@ -22,7 +22,7 @@ from pools.models import (
     AgentProcess,
     DailyAccount,
     Pod,
-    PoolOrder,
+    PoolOverride,
     Rollout,
     Room,
     StockStatus,
@@ -104,7 +104,7 @@ class PoolState:
     daily_refusals: Refusals
     waiting_sessions: int
     oldest_transaction: float | None  # seconds; None: unknown
-    overrides: Sequence[PoolOrder]  # in force now or later
+    overrides: Sequence[PoolOverride]  # in force now or later
     rollout: Rollout | None
     reserved: int  # pairs, of all pods together, now; 0 for a single pod
 
@@ -166,7 +166,7 @@ def read_state(pod_name: str | None = None) -> PoolState:
     _count_hot(states, unowned)
     pods = list(states.values())
     begun = ExpressionWrapper(Q(starts_at__lte=Now()), output_field=BooleanField())
-    overrides = list(PoolOrder.objects.standing().annotate(begun=begun).order_by("pk"))
+    overrides = list(PoolOverride.objects.standing().annotate(begun=begun).order_by("pk"))
     reserved = sum(override.size or 0 for override in overrides if override.begun and override.action == Action.RESERVE)
     if pod_name is not None:
         pods, unowned = [state for state in pods if state.pod.name == pod_name], Stock()

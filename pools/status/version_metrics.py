@@ -27,7 +27,7 @@ SELECT live.version, live.pods, live.share,
     coalesce(sum(counter.failed_handoffs), 0)::float8, coalesce(sum(counter.joined), 0)::float8,
     coalesce(sum(counter.joined_s), 0)::float8, coalesce(sum(counter.spoke), 0)::float8,
     coalesce(sum(counter.spoke_s), 0)::float8
-FROM live LEFT JOIN pools_versiontally AS counter USING (version)
+FROM live LEFT JOIN pools_versioncounter AS counter USING (version)
 GROUP BY live.version, live.pods, live.share, live.ids, counter.start_kind"""
 SUMS = (
     ("breeze_buddy_version_failed", "Sessions of the version that ended by a fault of ours."),

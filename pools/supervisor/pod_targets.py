@@ -10,7 +10,7 @@ from pools.daily import budget
 from pools.decisions.demand import LARGEST, Follower, affordable_agents, affordable_rooms, misses_of_each
 from pools.decisions.targets import Action, Override, Place, Pool, Target, targets
 from pools.kernel.memory_left import memory_left
-from pools.models import AgentProcess, Pod, PoolOrder
+from pools.models import AgentProcess, Pod, PoolOverride
 from pools.processes.agent_pool import AgentPool
 from pools.rooms.room_pool import RoomPool
 from pools.supervisor.arrivals import Arrivals
@@ -117,7 +117,7 @@ class PodTargets:
 
 def overrides_in_view() -> list[Override]:
     """Their times as seconds from now, by PostgreSQL's clock."""
-    rows = PoolOrder.objects.in_view().annotate(
+    rows = PoolOverride.objects.in_view().annotate(
         starts_in=_seconds_until("starts_at"), ends_in=_seconds_until("ends_at")
     )
     return [_override(row) for row in rows]

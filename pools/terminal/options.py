@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from pools.decisions.targets import Action, Pool
-from pools.models import Pod, PoolOrder
+from pools.models import Pod, PoolOverride
 from pools.terminal import quantities
 from pools.terminal.screen import table
 
@@ -68,7 +68,7 @@ def chosen_pod(options: Mapping[str, Any]) -> Pod:
     return pod
 
 
-def override_table(overrides: Iterable[PoolOrder]) -> str:
+def override_table(overrides: Iterable[PoolOverride]) -> str:
     head = ("override", "from", "until", "by", "why", "undo: manage.py")
     rows = [
         (
@@ -84,12 +84,12 @@ def override_table(overrides: Iterable[PoolOrder]) -> str:
     return table(head, rows)
 
 
-def back(override: PoolOrder) -> str:
+def back(override: PoolOverride) -> str:
     """The command that undoes the override."""
     return f"manage.py {undo(override)}"
 
 
-def undo(override: PoolOrder) -> str:
+def undo(override: PoolOverride) -> str:
     """The same without `manage.py`."""
     pod = f" --pod {override.pod_name}" if override.pod_name else ""
     match override.action:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from common.display import counted
-from pools.models import PoolOrder
+from pools.models import PoolOverride
 from pools.operators import overrides
 from pools.terminal.options import (
     POOLS,
@@ -39,7 +39,7 @@ class Pause(Verb):
     def run(self, options: Mapping[str, Any], screen: Screen) -> int:
         for pool in POOLS[options["pool"]]:
             if (
-                earlier := PoolOrder.objects.in_force()
+                earlier := PoolOverride.objects.in_force()
                 .pauses()
                 .filter(pool=pool, pod_name=options["pod"] or "")
                 .first()
@@ -144,7 +144,7 @@ class Overrides(Verb):
         parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
 
     def run(self, options: Mapping[str, Any], screen: Screen) -> int:
-        standing = list(PoolOrder.objects.standing().order_by("starts_at", "pk"))
+        standing = list(PoolOverride.objects.standing().order_by("starts_at", "pk"))
         if options["json"]:
             screen.out(json.dumps([override.report() for override in standing], cls=DjangoJSONEncoder, indent=1))
         else:

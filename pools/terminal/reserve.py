@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from common.display import counted
-from pools.models import PoolOrder
+from pools.models import PoolOverride
 from pools.operators import overrides
 from pools.operators.overrides import OverrideRefused
 from pools.terminal import quantities
@@ -115,7 +115,7 @@ def show(screen: Screen) -> int:
             override.reason,
             override.uuid,
         )
-        for override in PoolOrder.objects.standing().reservations().order_by("starts_at")
+        for override in PoolOverride.objects.standing().reservations().order_by("starts_at")
     ]
     screen.out(table(("pairs", "from", "to", "by", "why", "id"), rows) if rows else "Nothing is reserved.")
     return ExitCode.FINE

@@ -5,7 +5,7 @@ from rest_framework.test import APIRequestFactory
 
 from leads.models import LeadStatus
 from pools.api.cleanup import CleanupView
-from pools.models import OperatorAct, SessionStatus, StockStatus
+from pools.models import OperatorAction, SessionStatus, StockStatus
 from tests.support.api import check_problem, post
 from tests.support.make import bearer, make_agent_process, make_lead, make_pod, make_session
 
@@ -23,7 +23,9 @@ def test_what_has_not_begun_is_ended_at_once_with_room_and_lead(status):
     session = make_session(status)
     lead = make_lead(LeadStatus.PROCESSING, voice_session=session)
     answer = clean_up(session.uuid, name="ops")
-    assert [(act.by, act.what) for act in OperatorAct.objects.all()] == [("token ops", f"end session {session.uuid}")]
+    assert [(action.by, action.what) for action in OperatorAction.objects.all()] == [
+        ("token ops", f"end session {session.uuid}")
+    ]
     assert answer.json() == {
         "status": "success",
         "message": f"Session {session.uuid} cleaned up successfully",
@@ -56,7 +58,7 @@ def test_a_call_is_left_to_the_pod_that_has_it():
 def test_what_is_over_stays_as_it_is():
     session = make_session("ended", end_reason="caller_left")
     assert clean_up(session.uuid).json()["status"] == "success"
-    assert not OperatorAct.objects.exists()
+    assert not OperatorAction.objects.exists()
     session.refresh_from_db()
     assert session.end_reason == "caller_left"
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from pools.dashboard.verbs import VERBS
 from pools.decisions.targets import Pool
-from pools.models import AgentProcess, OperatorAct, Pod, PoolOrder, Room, VoiceSession
+from pools.models import AgentProcess, OperatorAction, Pod, PoolOverride, Room, VoiceSession
 from pools.operators import overrides, rollout
 from tests.support.dashboard import LIVE, live, looking, make_user
 from tests.support.make import make_agent_process, make_pod, make_room, make_session
@@ -52,7 +52,7 @@ def test_who_may_only_look_is_shown_no_verb_and_refused_each(client):
     assert not Pod.objects.drained_by_operator().exclude(pk=rows["uncordon"].pk).exists()
     assert not Room.objects.filter(retiring=True).exists() and not AgentProcess.objects.filter(retiring=True).exists()
     assert VoiceSession.objects.get(pk=rows["end-session"].pk).stop_reason == ""
-    assert PoolOrder.objects.standing().count() == 1
+    assert PoolOverride.objects.standing().count() == 1
     assert not LogEntry.objects.exists()
     assert client.get("/admin/override/pause/").status_code == client.post("/admin/override/size/").status_code == 403
 
@@ -70,10 +70,10 @@ def test_overrides_are_set_and_logged(action, form, given, admin_client, admin_u
     assert admin_client.get(f"/admin/override/{action}/").status_code == 200
     asked = admin_client.post(f"/admin/override/{action}/", form)
     if action == "pause":  # of all pods
-        assert asked.status_code == 200 and not PoolOrder.objects.exists()
+        assert asked.status_code == 200 and not PoolOverride.objects.exists()
         asked = admin_client.post(f"/admin/override/{action}/", form | {"confirmed": asked.context["warning"]})
     assert asked.status_code == 302
-    override = PoolOrder.objects.get()
+    override = PoolOverride.objects.get()
     assert (str(override), override.ordered_by) == (given, admin_user.username)
     assert LogEntry.objects.get().object_repr == given
     assert [shown["what"] for shown in live(admin_client)["overrides"]] == [given]
@@ -98,7 +98,7 @@ def test_an_override_that_cannot_be_obeyed_is_refused_with_what_can(action, form
     make_pod()
     page = admin_client.post(f"/admin/override/{action}/", form)
     assert page.status_code == 200 and why in page.content.decode()
-    assert not PoolOrder.objects.exists() and not LogEntry.objects.exists()
+    assert not PoolOverride.objects.exists() and not LogEntry.objects.exists()
 
 
 def test_the_forms_that_caps_bound_show_size_target_and_cap_with_the_setting(admin_client):
@@ -128,27 +128,27 @@ def test_rows_that_are_not_there_are_not_found(ids, admin_client):
     assert admin_client.get("/admin/steer/explode/", {"ids": "1"}).status_code == 404
 
 
-def test_steering_from_a_terminal_is_in_the_operators_acts(admin_client):
+def test_steering_from_a_terminal_is_in_the_operators_actions(admin_client):
     pod = make_pod("pool-a")
     call_command("pools", "pause", "rooms", "--why", "maintenance")
     call_command("pools", "resume", "rooms")
     call_command("pools", "drain", "pool-a")
     make_agent_process(pod)
     call_command("pools", "recycle", "processes")
-    acts = [(act.what, act.reason) for act in OperatorAct.objects.order_by("id")]
-    assert acts == [
+    actions = [(action.what, action.reason) for action in OperatorAction.objects.order_by("id")]
+    assert actions == [
         ("override: pause rooms on all pods", "maintenance"),
         ("cancel: pause rooms on all pods", ""),
         ("drain pod pool-a", ""),
         ("recycle 1 agent process", ""),
     ]
-    assert all("@" in act.by for act in OperatorAct.objects.all())
-    assert "drain pod pool-a" in admin_client.get(reverse("admin:pools_operatoract_changelist")).content.decode()
+    assert all("@" in action.by for action in OperatorAction.objects.all())
+    assert "drain pod pool-a" in admin_client.get(reverse("admin:pools_operatoraction_changelist")).content.decode()
 
 
 def test_the_page_of_an_override_writes_its_end_as_it_writes_its_begin(admin_client):
     override = overrides.pause(Pool.ROOMS, until=timezone.now() + timedelta(minutes=5), by="ann")
-    page = admin_client.get(reverse("admin:pools_poolorder_change", args=[override.pk])).content.decode()
+    page = admin_client.get(reverse("admin:pools_pooloverride_change", args=[override.pk])).content.decode()
     assert f"{override.ends_at:%Y-%m-%d %H:%M:%S} UTC" in page and "+00:00" not in page
 
 

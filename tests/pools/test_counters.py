@@ -8,7 +8,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from pools.chores import reaper, retention
-from pools.models import EventTally, Pod, SessionStatus, SessionTally, VoiceSession
+from pools.models import EventCounter, Pod, SessionCounter, SessionStatus, VoiceSession
 from pools.sessions import counters
 from pools.sessions.ending import Result, ask_to_end, end_session, hand_off_failed
 from tests.support.make import make_pod, make_room, make_session
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.django_db
 
 
 def ended(**values: str) -> int:
-    return SessionTally.objects.filter(**values).aggregate(n=Sum("sessions"))["n"] or 0
+    return SessionCounter.objects.filter(**values).aggregate(n=Sum("sessions"))["n"] or 0
 
 
 def happened(event: counters.Event) -> int:
-    return sum(EventTally.objects.filter(event=event).values_list("number", flat=True))
+    return sum(EventCounter.objects.filter(event=event).values_list("number", flat=True))
 
 
 def test_a_session_is_counted_once_however_many_report_its_end():
@@ -44,7 +44,7 @@ def test_handoffs_beyond_the_first_are_counted_with_their_session():
     session = make_session(SessionStatus.ASSIGNED)
     assert hand_off_failed(session.pk, 1, "died")
     end_session(session.pk, Result("not_started"))
-    assert SessionTally.objects.get().handed_off_again == 1
+    assert SessionCounter.objects.get().handed_off_again == 1
 
 
 def test_the_count_outlives_the_rows():

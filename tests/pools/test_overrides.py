@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from pools.decisions.targets import Pool
-from pools.models import AgentProcess, Pod, PoolOrder, Room
+from pools.models import AgentProcess, Pod, PoolOverride, Room
 from pools.operators import overrides
 from pools.operators.overrides import OverrideRefused
 from pools.supervisor.pod_targets import overrides_in_view
@@ -42,7 +42,7 @@ def test_a_size_above_the_cap_of_a_pod_is_refused_and_says_what_it_can_hold():
     with pytest.raises(OverrideRefused, match="VOICE_AGENT_MAX_PROCESSES"):
         overrides.resize(Pool.AGENTS, 5, pod="b", by="ann")
     assert overrides.resize(Pool.AGENTS, 4, pod="b", by="ann").size == 4
-    assert PoolOrder.objects.count() == 1
+    assert PoolOverride.objects.count() == 1
 
 
 def test_an_unknown_pod_is_refused_and_those_that_run_are_named():
@@ -110,14 +110,14 @@ def test_resume_lifts_pauses_of_one_pod_or_of_all_but_not_a_general_one_for_one_
         overrides.resume(Pool.ROOMS, pod="a", by="ben")
     assert overrides.resume(Pool.AGENTS, by="ben") == 1
     assert overrides.resume(Pool.ROOMS, by="ben") == 1
-    assert not PoolOrder.objects.standing().exists()
+    assert not PoolOverride.objects.standing().exists()
 
 
 def test_orders_that_are_over_or_far_off_are_not_looked_at():
     make_pod(agent_cap=10, room_cap=10)
     near, far = reserve(1, 600, 900), reserve(1, 7200, 7300)
     assert [override.number for override in overrides_in_view()] == [near.pk]
-    PoolOrder.objects.update(starts_at=soon(-90), ends_at=soon(-30))
+    PoolOverride.objects.update(starts_at=soon(-90), ends_at=soon(-30))
     assert not overrides_in_view() and far.pk
 
 
@@ -142,11 +142,11 @@ def test_a_size_is_obeyed_at_once_upwards_and_downwards(pods):
     assert not pod.agents.trouble
 
 
-def test_an_order_ends_by_the_clock(pods):
+def test_an_override_ends_by_the_clock(pods):
     pod = pods.start_full(**ROOMY)
     override = overrides.resize(Pool.AGENTS, 4, by="ann", until=soon(60))
     run_until(pod, lambda: AgentProcess.objects.available().count() == 4)
-    PoolOrder.objects.filter(pk=override.pk).update(starts_at=soon(-90), ends_at=soon(-0.001))
+    PoolOverride.objects.filter(pk=override.pk).update(starts_at=soon(-90), ends_at=soon(-0.001))
     run_until(pod, lambda: AgentProcess.objects.available().count() == 2)
 
 

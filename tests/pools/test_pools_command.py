@@ -17,7 +17,7 @@ from django.db import connection
 
 from pools import terminal
 from pools.management.commands.pools import VERBS, Command
-from pools.models import AgentProcess, DailyAccount, Pod, PoolOrder
+from pools.models import AgentProcess, DailyAccount, Pod, PoolOverride
 from pools.terminal.screen import Verb
 from tests.support.make import make_agent_process, make_daily_account, make_pod, make_room, make_session
 from tests.support.programs import PROJECT
@@ -214,7 +214,7 @@ def test_a_pool_is_paused_and_resumed(capsys):
     make_full_pod("pod-a")
     code, text, _ = pools(capsys, "pause", "both", "--minutes", "30", "--why", "limits")
     assert code == 0 and "pause processes on all pods" in text and "(limits)" in text and "pools resume both" in text
-    assert PoolOrder.objects.in_force().pauses().count() == 2
+    assert PoolOverride.objects.in_force().pauses().count() == 2
     code, _, notes = pools(capsys, "resume", "rooms", "--pod", "pod-a")
     assert code == 1 and "is paused on all pods" in notes
     assert pools(capsys, "resume", "both")[1].strip() == "2 pauses taken back."
@@ -233,7 +233,7 @@ def test_a_second_pause_says_that_one_is_in_force(capsys):
 def test_a_time_that_no_override_can_have_is_a_wrong_call(minutes, capsys):
     with pytest.raises(CommandError, match=r"too long: at most a year|not a number of minutes|expected one argument"):
         pools(capsys, "pause", "rooms", "--minutes", minutes)
-    assert not PoolOrder.objects.exists()
+    assert not PoolOverride.objects.exists()
 
 
 @pytest.mark.django_db

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from pools.daily import budget
 from pools.decisions import planner
 from pools.decisions.targets import Action, Pool
-from pools.models import AgentProcess, DailyBudgetSlot, Pod, PoolOrder, Room, SessionStatus, VoiceSession
+from pools.models import AgentProcess, DailyBudgetSlot, Pod, PoolOverride, Room, SessionStatus, VoiceSession
 from pools.notifications import announce_overrides, wake_supervisors
 from pools.sessions.claims import SessionRequest, claim
 from pools.supervisor.loop import Supervisor
@@ -90,7 +90,7 @@ def test_what_an_operator_wants_replaced_is_replaced(pod):
 
 
 def test_an_order_is_carried_out_when_it_is_announced(pod):
-    PoolOrder.objects.create(action=Action.PAUSE, pool=Pool.AGENTS, ordered_by="ann")
+    PoolOverride.objects.create(action=Action.PAUSE, pool=Pool.AGENTS, ordered_by="ann")
     announce_overrides()
     run_until(pod, lambda: Pod.objects.filter(pk=pod.pod.pk, agent_paused=True).exists())
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from pools.models import OperatorAct, PoolOrder
+from pools.models import OperatorAction, PoolOverride
 from tests.support.api import POOL_STATUS, check_problem, get, post
 from tests.support.make import bearer, make_pod
 
@@ -44,13 +44,13 @@ def test_an_admin_reserves_sees_and_releases(admin):
     assert "4 pairs are reserved now: 0 agent processes available" in status["reasons"]
     assert delete(f"{PATH}/{override['order_id']}", admin).status_code == 204
     assert get(PATH, admin).json()["results"] == []
-    assert PoolOrder.objects.get().cancelled_by == "token ops"
-    acts = list(OperatorAct.objects.order_by("id").values_list("by", "what", "reason"))
-    assert [(by, what.partition(":")[0], why) for by, what, why in acts] == [
+    assert PoolOverride.objects.get().cancelled_by == "token ops"
+    actions = list(OperatorAction.objects.order_by("id").values_list("by", "what", "reason"))
+    assert [(by, what.partition(":")[0], why) for by, what, why in actions] == [
         ("token ops", "override", "campaign"),
         ("token ops", "cancel", ""),
     ]
-    assert "4" in acts[0][1]
+    assert "4" in actions[0][1]
 
 
 def test_what_the_pods_cannot_hold_is_refused_or_accepted_as_short(admin):
@@ -79,7 +79,7 @@ def test_a_wrong_shape_is_refused_by_field(admin, wrong):
 
 
 def test_only_reservations_are_released_here(admin):
-    pause = PoolOrder.objects.create(action="pause", pool="rooms", ordered_by="ann")
+    pause = PoolOverride.objects.create(action="pause", pool="rooms", ordered_by="ann")
     for number in (pause.uuid, "5f0c3f6e-8c53-4b0c-a3f5-0f4b6f8f4c21", "nonsense"):
         assert "Reservation not found" in check_problem(delete(f"{PATH}/{number}", admin), 404)
-    assert PoolOrder.objects.standing().exists()
+    assert PoolOverride.objects.standing().exists()

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from leads.models import Lead, LeadStatus
 from pools.chores import retention
-from pools.models import AgentProcess, Pod, Room, VersionTally, VoiceSession
+from pools.models import AgentProcess, Pod, Room, VersionCounter, VoiceSession
 from tests.support.make import make_agent_process, make_lead, make_pod, make_room, make_session
 
 pytestmark = pytest.mark.django_db
@@ -63,8 +63,8 @@ def test_young_rows_among_the_oldest_stop_nothing():
 def test_the_counters_of_a_version_go_after_its_last_pod():
     make_pod(version="2.3"), make_pod(version="2.2", ended_at=LONG_AGO)
     for version in ("2.3", "2.2", "2.1"):
-        VersionTally.objects.create(version=version, start_kind="warm", shard=0)
+        VersionCounter.objects.create(version=version, start_kind="warm", shard=0)
     retention.delete_ended(0)
-    assert VersionTally.objects.count() == 3
+    assert VersionCounter.objects.count() == 3
     retention.delete_ended(30)
-    assert VersionTally.objects.get().version == "2.3"
+    assert VersionCounter.objects.get().version == "2.3"

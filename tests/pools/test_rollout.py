@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from pools import shares
-from pools.models import AgentProcess, OperatorAct, Pod, Rollout, StockStatus, VoiceSession
+from pools.models import AgentProcess, OperatorAction, Pod, Rollout, StockStatus, VoiceSession
 from pools.operators import rollout
 from pools.operators.rollout import RolloutRefused, roll_back, roll_out
 from pools.processes.session_rows import left_to_others
@@ -94,7 +94,7 @@ def test_rolling_back_goes_to_what_stood_before_step_by_step():
     assert rollout.standing() is None and preferred() == OLD
     assert roll_back(by="eve") is None
     assert not Pod.objects.filter(draws_from__isnull=False).exists()
-    assert OperatorAct.objects.filter(by="eve", what__startswith="roll back: ").count() == 3
+    assert OperatorAction.objects.filter(by="eve", what__startswith="roll back: ").count() == 3
 
 
 @pytest.mark.django_db

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from pools.models import Pod, VersionTally, VoiceSession
+from pools.models import Pod, VersionCounter, VoiceSession
 from pools.operators import version_numbers
 from pools.operators.rollout import roll_out
 from pools.sessions.ending import Result, end_session, hand_off_failed
@@ -60,7 +60,7 @@ def test_metrics_by_version_count_what_has_ended_and_are_of_versions_that_run():
     a_day_with_two_versions()
     make_agent_process(Pod.objects.get(version=NEW))
     roll_out({NEW: 10}, by="ann")
-    VersionTally.objects.create(version="1.0", start_kind="warm", shard=0, sessions=9)
+    VersionCounter.objects.create(version="1.0", start_kind="warm", shard=0, sessions=9)
     found = {
         (sample.name.removeprefix("breeze_buddy_version_"), *sample.labels.values()): sample.value
         for family in version_metrics.metrics(version_metrics.read())

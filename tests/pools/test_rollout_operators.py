@@ -9,7 +9,7 @@ from django.core.management import CommandError
 from django.urls import reverse
 
 from pools.dashboard.verbs import VERBS
-from pools.models import OperatorAct, Rollout
+from pools.models import OperatorAction, Rollout
 from pools.operators import rollout
 from pools.operators.rollout import live_versions, roll_out
 from tests.pools.test_pools_command import pools as pools_command
@@ -91,7 +91,7 @@ def test_the_admin_rolls_out_with_a_reason_and_back_after_a_question_and_both_ar
         "rolled back: it stutters",
         "set: canary",
     ]
-    assert OperatorAct.objects.filter(by="admin").count() == 2
+    assert OperatorAction.objects.filter(by="admin").count() == 2
 
 
 @pytest.mark.django_db

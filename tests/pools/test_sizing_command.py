@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import CommandError
 
-from pools.models import PoolOrder
+from pools.models import PoolOverride
 from pools.operators import overrides
 from pools.sizing.recommendation import Conditions, Goal, OutOfReach, cost, recommend
 from pools.sizing.recorded import read_recorded
@@ -141,7 +141,7 @@ def test_what_cannot_be_simulated_is_refused_with_what_can(capsys, arguments, pr
 def test_reserve_list_and_cancel(capsys):
     make_pod(agent_cap=60, room_cap=60, max_processes=99)
     code, text, _ = pools(capsys, "reserve", "60", "--at", "+10m", "--for", "20m", "--why", "campaign")
-    override = PoolOrder.objects.get()
+    override = PoolOverride.objects.get()
     assert code == 0 and f"reserve --cancel {override.uuid}" in text
     assert override.ends_at and override.ends_at - override.starts_at == timedelta(minutes=20)
     assert "campaign" in pools(capsys, "reserve", "--list")[1]
