@@ -79,7 +79,7 @@ def _claim(
             stored_tokens=access.signer is None,
             arrived=arrived,
             # The bots that wait in rooms have another pipeline than a stream needs.
-            hot=settings.VOICE_AGENT_PREJOIN > 0 and lead.execution_mode != ExecutionMode.DAILY_STREAM,
+            prejoined=settings.VOICE_AGENT_PREJOIN > 0 and lead.execution_mode != ExecutionMode.DAILY_STREAM,
         )
         session = claim(request, made)
         _begin_call().run(pk=lead.pk, session=session.pk, call_id=session.room.name)

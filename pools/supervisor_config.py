@@ -55,7 +55,7 @@ class SupervisorConfig:
     self_signed_tokens: bool
     database: Mapping[str, Any] = field(repr=False)  # psycopg's connection parameters
     room_recording: bool = False
-    prejoin: int = 0  # hot pairs to keep
+    prejoin: int = 0  # pre-joined pairs to keep
     webhook_url: str = ""  # where Daily is to send its events; empty: nowhere
     caller_return_timeout: float = 20.0
     hit_rate: float = 0.999  # share of sessions that are to find a warm pair, where the size may follow demand

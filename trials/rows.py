@@ -43,9 +43,9 @@ class Rows:
     def __exit__(self, *exception: object) -> None:
         self._connection.close()
 
-    def settled(self, processes: int, rooms: int, hot: int = 0) -> bool:
-        """Tell whether no session or process is in use and the pools are full; `hot` pairs count as ready."""
-        return self._row(SETTLED) == (0, hot, 0, hot, processes, 0, rooms)
+    def settled(self, processes: int, rooms: int, prejoined: int = 0) -> bool:
+        """Tell whether no session or process is in use and the pools are full; `prejoined` pairs count as ready."""
+        return self._row(SETTLED) == (0, prejoined, 0, prejoined, processes, 0, rooms)
 
     def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()

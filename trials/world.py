@@ -52,7 +52,7 @@ class Sizes:
     rooms: int
     start_method: str = "zygote"
     max_processes: int = 20
-    hot: int = 0  # pairs whose bot has joined
+    prejoined: int = 0  # pairs whose bot has joined
 
 
 class World:
@@ -209,7 +209,7 @@ class World:
             "DAILY_ROOM_POOL_SIZE": str(sizes.rooms),
             "DAILY_ROOM_MAX_POOL_SIZE": str(sizes.rooms),
             "VOICE_AGENT_START_METHOD": sizes.start_method,
-            "VOICE_AGENT_PREJOIN": str(sizes.hot),
+            "VOICE_AGENT_PREJOIN": str(sizes.prejoined),
             **variables,
         }
         program = self._foreground.start(
@@ -244,7 +244,7 @@ class World:
     def wait_until_settled(self, sizes: Sizes, deadline: float = 60.0) -> None:
         """Wait until nothing is in use and the pools are full."""
         self.wait_for(
-            "full pools", lambda: self.rows.settled(sizes.processes, sizes.rooms, sizes.hot), deadline, step=0.03
+            "full pools", lambda: self.rows.settled(sizes.processes, sizes.rooms, sizes.prejoined), deadline, step=0.03
         )
 
     def _announced(self, program: Program, pattern: str) -> tuple[str, ...]:

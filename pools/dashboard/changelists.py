@@ -23,7 +23,7 @@ STATUS_COLOURS = {
     "assigned": "info",
     "active": "success",
 }
-START_COLOURS = {"hot": "success", "warm": "success", "partial": "warning", "cold": "danger"}
+START_COLOURS = {"prejoined": "success", "warm": "success", "partial": "warning", "cold": "danger"}
 POD_COLOURS = {"live": "success", "draining": "warning", "out of service": "warning", "silent": "danger"}
 OVERRIDE_COLOURS = {"in force": "warning", "to come": "info"}
 ROLLOUT_COLOURS = {"in force": "success", "taken back": "warning"}

@@ -148,7 +148,7 @@ def _silent_sessions(since: Mark) -> dict[str, int]:
 
 
 def _began(since: Mark) -> Q:
-    return Q(pk__gt=since.session) | Q(start_kind=StartKind.HOT, created_at__gt=since.at)
+    return Q(pk__gt=since.session) | Q(start_kind=StartKind.PREJOINED, created_at__gt=since.at)
 
 
 def _failed_sessions(since: Mark) -> dict[int, int]:

@@ -256,7 +256,7 @@ class Migration(migrations.Migration):
             name='SessionCounter',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('start_kind', models.CharField(choices=[('hot', 'Hot'), ('warm', 'Warm'), ('partial', 'Partial'), ('cold', 'Cold')], max_length=10)),
+                ('start_kind', models.CharField(choices=[('prejoined', 'Pre-joined'), ('warm', 'Warm'), ('partial', 'Partial'), ('cold', 'Cold')], max_length=10)),
                 ('agent_miss', models.CharField(blank=True, max_length=20)),
                 ('room_miss', models.CharField(blank=True, max_length=20)),
                 ('end_reason', models.CharField(max_length=100)),
@@ -276,7 +276,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('version', models.CharField(blank=True, help_text='Of the process that had the session last.', max_length=100)),
-                ('start_kind', models.CharField(choices=[('hot', 'Hot'), ('warm', 'Warm'), ('partial', 'Partial'), ('cold', 'Cold')], max_length=10)),
+                ('start_kind', models.CharField(choices=[('prejoined', 'Pre-joined'), ('warm', 'Warm'), ('partial', 'Partial'), ('cold', 'Cold')], max_length=10)),
                 ('shard', models.PositiveSmallIntegerField()),
                 ('sessions', models.BigIntegerField(default=0)),
                 ('failed', models.BigIntegerField(default=0, help_text='Those that ended by a fault of ours.')),
@@ -297,9 +297,9 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ('status', models.CharField(choices=[('waiting', 'Waiting'), ('assigned', 'Assigned'), ('active', 'Active'), ('ended', 'Ended')], max_length=10)),
-                ('start_kind', models.CharField(choices=[('hot', 'Hot'), ('warm', 'Warm'), ('partial', 'Partial'), ('cold', 'Cold')], max_length=10)),
+                ('start_kind', models.CharField(choices=[('prejoined', 'Pre-joined'), ('warm', 'Warm'), ('partial', 'Partial'), ('cold', 'Cold')], max_length=10)),
                 ('start_reason', models.CharField(blank=True, db_default='', default='', help_text='Why the start was not warm.', max_length=200)),
-                ('unclaimed', models.BooleanField(db_default=False, default=False, help_text='A hot pair: its bot is in the room, and nobody has wanted it yet.')),
+                ('unclaimed', models.BooleanField(db_default=False, default=False, help_text='A pre-joined pair: its bot is in the room, and nobody has wanted it yet.')),
                 ('outbound', models.BooleanField(db_default=False, default=False, help_text='Its caller is a telephone that is dialled once the bot is there.')),
                 ('agent_miss', models.CharField(blank=True, db_default='', default='', help_text='Why no agent process was in stock.', max_length=20)),
                 ('room_miss', models.CharField(blank=True, db_default='', default='', help_text='Why no room was in stock.', max_length=20)),
@@ -393,7 +393,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='voicesession',
-            index=models.Index(condition=models.Q(('start_kind', 'hot')), fields=['created_at'], name='session_hot'),
+            index=models.Index(condition=models.Q(('start_kind', 'prejoined')), fields=['created_at'], name='session_prejoined'),
         ),
         migrations.AddIndex(
             model_name='voicesession',

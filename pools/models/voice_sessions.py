@@ -20,13 +20,13 @@ class SessionStatus(models.TextChoices):
 
 
 class StartKind(models.TextChoices):
-    HOT = "hot"  # both from stock, and the bot was in the room already
+    PREJOINED = "prejoined", "Pre-joined"  # both from stock, and the bot was in the room already
     WARM = "warm"  # room and process from stock
     PARTIAL = "partial"  # one of them
     COLD = "cold"  # none
 
 
-IN_STOCK = (StartKind.HOT, StartKind.WARM)  # nothing was missing
+IN_STOCK = (StartKind.PREJOINED, StartKind.WARM)  # nothing was missing
 MISSED = (StartKind.PARTIAL, StartKind.COLD)
 
 
@@ -44,7 +44,7 @@ class VoiceSessionQuerySet(models.QuerySet["VoiceSession"]):
         return self.exclude(status=SessionStatus.ENDED)
 
     def unclaimed(self) -> Self:
-        """Hot pairs in stock: no calls."""
+        """Pre-joined pairs in stock: no calls."""
         return self.filter(unclaimed=True)
 
     def to_be_stopped(self) -> Self:
@@ -65,7 +65,9 @@ class VoiceSession(models.Model):
         max_length=200, blank=True, default="", db_default="", help_text="Why the start was not warm."
     )
     unclaimed = models.BooleanField(
-        default=False, db_default=False, help_text="A hot pair: its bot is in the room, and nobody has wanted it yet."
+        default=False,
+        db_default=False,
+        help_text="A pre-joined pair: its bot is in the room, and nobody has wanted it yet.",
     )
     outbound = models.BooleanField(
         default=False, db_default=False, help_text="Its caller is a telephone that is dialled once the bot is there."
@@ -149,8 +151,8 @@ class VoiceSession(models.Model):
             models.Index(fields=["status"], condition=~Q(status="ended"), name="session_current"),
             # Why was something missing? Only the starts that missed pay for it.
             models.Index(fields=["-created_at"], condition=Q(start_kind__in=MISSED), name="session_missed"),
-            # The key of a hot pair is as old as the pair: the time of its claim tells when it became a start.
-            models.Index(fields=["created_at"], condition=Q(start_kind="hot"), name="session_hot"),
+            # The key of a pre-joined pair is as old as the pair: the time of its claim tells when it became a start.
+            models.Index(fields=["created_at"], condition=Q(start_kind="prejoined"), name="session_prejoined"),
             models.Index(fields=["id"], condition=Q(unclaimed=True), name="session_unclaimed"),
         ]
 

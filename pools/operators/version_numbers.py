@@ -18,9 +18,9 @@ from pools.operators import rollout
 from pools.sessions.end_reasons import NO_CALL, OUR_FAULT
 from pools.shares import WHOLE, Shares
 
-# A hot pair has its key from before its claim.
+# A pre-joined pair has its key from before its claim.
 BEGAN = """session.created_at > statement_timestamp() - make_interval(secs => %(seconds)s)
-    AND (session.id > %(after)s OR session.start_kind = 'hot'
+    AND (session.id > %(after)s OR session.start_kind = 'prejoined'
         AND session.created_at > statement_timestamp() - make_interval(secs => %(seconds)s))"""
 OF_SESSIONS = f"""
 WITH session AS (
@@ -32,7 +32,7 @@ WITH session AS (
     CROSS JOIN jsonb_array_elements(failed_handoffs) AS handoff
     WHERE {BEGAN} AND handoff->>'version' IS NOT NULL GROUP BY 1
 ), numbers AS (
-    SELECT version, count(*) FILTER (WHERE start_kind = 'hot') AS hot,
+    SELECT version, count(*) FILTER (WHERE start_kind = 'prejoined') AS prejoined,
         count(*) FILTER (WHERE start_kind = 'warm') AS warm,
         count(*) FILTER (WHERE start_kind = 'partial') AS partial, count(*) FILTER (WHERE start_kind = 'cold') AS cold,
         count(*) FILTER (WHERE agent_miss <> '') AS agent_misses,
@@ -47,7 +47,7 @@ WITH session AS (
         ) FILTER (WHERE first_audio_at IS NOT NULL) AS spoke
     FROM session GROUP BY version
 )
-SELECT version, coalesce(hot, 0), coalesce(warm, 0), coalesce(partial, 0), coalesce(cold, 0),
+SELECT version, coalesce(prejoined, 0), coalesce(warm, 0), coalesce(partial, 0), coalesce(cold, 0),
     coalesce(agent_misses, 0), coalesce(room_misses, 0), coalesce(failed_handoff.n, 0), coalesce(ended, 0),
     coalesce(failed, 0), joined[1], joined[2], spoke[1], spoke[2]
 FROM numbers FULL JOIN failed_handoff USING (version) ORDER BY version"""  # noqa: S608
@@ -60,7 +60,7 @@ class VersionNumbers:
     version: str
     pods: int = 0  # live
     wanted_percent: float | None = None
-    hot: int = 0
+    prejoined: int = 0
     warm: int = 0
     partial: int = 0
     cold: int = 0
@@ -76,7 +76,7 @@ class VersionNumbers:
 
     @property
     def starts(self) -> int:
-        return self.hot + self.warm + self.partial + self.cold
+        return self.prejoined + self.warm + self.partial + self.cold
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"starts": self.starts}

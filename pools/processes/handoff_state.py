@@ -43,11 +43,13 @@ class Handoff:
     start_kind: str = ""
     outbound: bool = False
     lead: str = ""
-    unclaimed: bool = False  # a hot pair, whose process has not been told of a claim
+    unclaimed: bool = False  # a pre-joined pair, whose process has not been told of a claim
     stage: Stage = Stage.BOUND
     since: float = 0.0  # from when the deadline of this stage runs
     start_at: float = 0.0  # when Start was written
-    went_at: float | None = None  # when Go was written, or a hot pair was claimed: the session's limit runs from here
+    went_at: float | None = (
+        None  # when Go was written, or a pre-joined pair was claimed: the session's limit runs from here
+    )
     joined: bool = False
     stop_reason: str = ""
     report: Ended | None = None
@@ -89,7 +91,7 @@ class Handoff:
         return True
 
     def claimed(self, at: datetime, now: float) -> None:
-        """The process of this hot pair has been told of its claim: the call begins."""
+        """The process of this pre-joined pair has been told of its claim: the call begins."""
         self.unclaimed, self.claimed_at = False, at
         if self.told_to_go:
             self.went_at = now

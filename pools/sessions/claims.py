@@ -53,7 +53,7 @@ class SessionRequest:
 
     `reference` is the caller's own id (the lead's), `request_key` makes a retry find the session again. One that is
     `outbound` is served from stock or not at all: nobody waits for it. `arrived`: when the request came, on the
-    monotonic clock. `hot`: a pair whose bot has joined already will do, if there is one.
+    monotonic clock. `prejoined`: a pair whose bot has joined already will do, if there is one.
     """
 
     body: dict[str, Any] = field(repr=False)
@@ -63,7 +63,7 @@ class SessionRequest:
     stored_tokens: bool = False
     outbound: bool = False
     arrived: float | None = None
-    hot: bool = False
+    prejoined: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,15 @@ def _claim(request: SessionRequest, made: OnDemandRoom | None) -> VoiceSession:
         "outbound": request.outbound,
         "before_claim_ms": _milliseconds_since(request.arrived),
     }
-    if not made and (hot := _hot(request, number, asked, of_any_version=False)):
-        return hot
+    if not made and (prejoined := _prejoined(request, number, asked, of_any_version=False)):
+        return prejoined
     locked = _lock_made(made, number) if made else _lock_stock(request, number)
-    if not made and not (locked and locked.process) and (hot := _hot(request, number, asked, of_any_version=True)):
-        return hot
+    if (
+        not made
+        and not (locked and locked.process)
+        and (prejoined := _prejoined(request, number, asked, of_any_version=True))
+    ):
+        return prejoined
     process = locked.process if locked else taking.lock_process(number)
     if process is None:
         process = _none_in_stock() if request.outbound else _lock_or_wait(number)
@@ -133,13 +137,13 @@ def _lock_made(made: OnDemandRoom, number: float) -> Locked:
     return locked
 
 
-def _hot(
+def _prejoined(
     request: SessionRequest, number: float, asked: Mapping[str, Any], *, of_any_version: bool
 ) -> VoiceSession | None:
     """Of the drawn version first: a caller who finds no such pair has a warm one all the same."""
-    if not request.hot:
+    if not request.prejoined:
         return None
-    return taking.take_hot(
+    return taking.take_prejoined(
         number, request.life, asked, stored_tokens=request.stored_tokens, of_any_version=of_any_version
     )
 

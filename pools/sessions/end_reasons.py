@@ -1,8 +1,8 @@
 """How a voice session ends: the words of the glossary. What is none of them (whatever wrote it) is shown as `other`."""
 
 BODY_TOO_LARGE = "body_too_large"
-HOT_PAIR_GIVEN_UP = "hot_pair_given_up"
-HOT_PAIR_LOST = "hot_pair_lost"
+PREJOINED_PAIR_GIVEN_UP = "prejoined_pair_given_up"
+PREJOINED_PAIR_LOST = "prejoined_pair_lost"
 END_REASONS = (
     "caller_left",
     "bot_ended",
@@ -25,12 +25,12 @@ END_REASONS = (
     "no_meeting_token",
     BODY_TOO_LARGE,
     "not_started",
-    HOT_PAIR_GIVEN_UP,
-    HOT_PAIR_LOST,
+    PREJOINED_PAIR_GIVEN_UP,
+    PREJOINED_PAIR_LOST,
 )
 
 # How sessions end that one of our own processes, pods or bots has lost.
 OUR_FAULT = ("agent_lost", "supervisor_lost", "bot_error", "join_failed", "no_meeting_token", "not_started")
 
-# How hot pairs end that nobody has claimed: they were no calls.
-NO_CALL = (HOT_PAIR_GIVEN_UP, HOT_PAIR_LOST)
+# How pre-joined pairs end that nobody has claimed: they were no calls.
+NO_CALL = (PREJOINED_PAIR_GIVEN_UP, PREJOINED_PAIR_LOST)

@@ -20,7 +20,7 @@ from pools.models import OperatorAction, SessionStatus, VoiceSession
 from pools.models.voice_sessions import VoiceSessionQuerySet
 from pools.protocol import Ended
 from pools.sessions import counters, owner, traces
-from pools.sessions.end_reasons import HOT_PAIR_GIVEN_UP, HOT_PAIR_LOST, NO_CALL
+from pools.sessions.end_reasons import NO_CALL, PREJOINED_PAIR_GIVEN_UP, PREJOINED_PAIR_LOST
 
 events = logging.getLogger("pools.events")
 
@@ -94,7 +94,7 @@ def hand_off_failed(
         if session is None:
             return False
         if session.unclaimed:
-            _end(session, Result(HOT_PAIR_LOST, detail={"problem": problem}))
+            _end(session, Result(PREJOINED_PAIR_LOST, detail={"problem": problem}))
             return True
         if session.stop_reason:
             _end(session, Result(session.stop_reason, detail={"problem": problem}))
@@ -109,7 +109,7 @@ def hand_off_failed(
             None,
             None,
         )
-        session.handed_off_at = session.bot_joined_at = None  # that of a hot pair had
+        session.handed_off_at = session.bot_joined_at = None  # a pre-joined pair's bot has already joined
         session.attempt += 1
         session.save(
             update_fields=[
@@ -183,7 +183,7 @@ def end_for_operator(uuid: UUID, by: str) -> VoiceSession | None:
 
 
 def end_unclaimed(sessions: VoiceSessionQuerySet, reason: str) -> list[int]:
-    """Give up hot pairs that nobody has claimed up to now; their primary keys. They were no calls."""
+    """Give up pre-joined pairs that nobody has claimed up to now; their primary keys. They were no calls."""
     with transaction.atomic():
         unclaimed = sessions.unclaimed().select_for_update(skip_locked=True, of=("self",)).select_related("room")
         ended = list(unclaimed)
@@ -193,10 +193,10 @@ def end_unclaimed(sessions: VoiceSessionQuerySet, reason: str) -> list[int]:
 
 
 def _reason_of_pair(reason: str) -> str:
-    """Of a hot pair that nobody has claimed: one of those that say that it was no call."""
+    """Of a pre-joined pair that nobody has claimed: one of those that say that it was no call."""
     if reason in NO_CALL:
         return reason
-    return HOT_PAIR_GIVEN_UP if reason == ENDED_BY_OPERATOR else HOT_PAIR_LOST
+    return PREJOINED_PAIR_GIVEN_UP if reason == ENDED_BY_OPERATOR else PREJOINED_PAIR_LOST
 
 
 def _end(session: VoiceSession, result: Result) -> None:

@@ -117,10 +117,12 @@ def _around(session: VoiceSession) -> explain.Around:
     claimed_at = session.created_at
     near = Q(pk__range=(session.pk - NEIGHBOURS, session.pk + NEIGHBOURS))
     before = Q(created_at__gt=claimed_at - timedelta(seconds=explain.WINDOW_S), created_at__lte=claimed_at)
-    hot = Q(start_kind=StartKind.HOT, unclaimed=False) & ~Q(end_reason__in=NO_CALL)  # their keys may be much older
-    starts = VoiceSession.objects.filter(before & hot | before & near & ~Q(start_kind=StartKind.HOT)).exclude(
-        pk=session.pk
-    )
+    prejoined = Q(start_kind=StartKind.PREJOINED, unclaimed=False) & ~Q(
+        end_reason__in=NO_CALL
+    )  # their keys may be much older
+    starts = VoiceSession.objects.filter(
+        before & prejoined | before & near & ~Q(start_kind=StartKind.PREJOINED)
+    ).exclude(pk=session.pk)
     agents = AgentProcess.objects.filter(available_at__gt=claimed_at)
     rooms = Room.objects.filter(available_at__gt=claimed_at)
     return explain.Around(

@@ -87,17 +87,17 @@ def take_room(life: timedelta, *, stored_tokens: bool) -> Room | None:
     return room
 
 
-def take_hot(
+def take_prejoined(
     draw: float, life: timedelta, claimed: Mapping[str, Any], *, stored_tokens: bool, of_any_version: bool
 ) -> VoiceSession | None:
     """A pre-joined pair: a session whose bot is in its room. It is this claim's from now on, and its times are those of
     the claim. The oldest first: its room and its token have the least life left. `claimed`: the values of CLAIMED."""
-    session: Any = _hot(stored_tokens, of_any_version).first(draw=draw, life=life)
+    session: Any = _prejoined(stored_tokens, of_any_version).first(draw=draw, life=life)
     if session is None:
         return None
     new = {name: claimed[name] for name in CLAIMED} | dict.fromkeys(TIMES, session.now)
-    _claim_hot().run(pk=session.pk, **new)
-    for name, value in {**new, "unclaimed": False, "start_kind": StartKind.HOT}.items():
+    _claim_prejoined().run(pk=session.pk, **new)
+    for name, value in {**new, "unclaimed": False, "start_kind": StartKind.PREJOINED}.items():
         setattr(session, name, value)
     return session
 
@@ -158,7 +158,7 @@ def _begin(*, with_process: bool) -> Insert:
 
 
 @functools.cache
-def _hot(stored_tokens: bool, of_any_version: bool) -> Select[VoiceSession]:
+def _prejoined(stored_tokens: bool, of_any_version: bool) -> Select[VoiceSession]:
     pairs = (
         VoiceSession.objects.unclaimed()
         .active()
@@ -179,7 +179,7 @@ def _hot(stored_tokens: bool, of_any_version: bool) -> Select[VoiceSession]:
 
 
 @functools.cache
-def _claim_hot() -> Update:
+def _claim_prejoined() -> Update:
     new = {name: Parameter(name, VoiceSession._meta.get_field(name)) for name in (*CLAIMED, *TIMES)}
     pair = VoiceSession.objects.filter(pk=Parameter("pk", BigAutoField()))
-    return Update(pair, **new, unclaimed=False, start_kind=StartKind.HOT)
+    return Update(pair, **new, unclaimed=False, start_kind=StartKind.PREJOINED)

@@ -43,7 +43,7 @@ agent AS (
             OR active_at < statement_timestamp() - make_interval(secs => %(join_timeout)s)) AS in_call,
         extract(epoch FROM statement_timestamp() - min(created_at)) AS oldest
     FROM pools_voicesession WHERE status <> 'ended' AND NOT unclaimed GROUP BY 1
-), hot AS (
+), prejoined AS (
     SELECT count(*) AS n, count(*) FILTER (WHERE session.bot_joined_at IS NULL) AS warming,
         count(*) FILTER (WHERE taking.id IS NOT NULL) AS kept,
         count(*) FILTER (WHERE session.bot_joined_at IS NOT NULL AND taking.id IS NOT NULL) AS available
@@ -57,21 +57,21 @@ agent AS (
     GROUP BY limits.name, limits.calls
 )
 SELECT name, label, coalesce(value, 0)::float8 FROM (
-    SELECT 'agents_target' AS name, '' AS label, sum(agent_target)::float8 + (SELECT kept FROM hot) AS value
+    SELECT 'agents_target' AS name, '' AS label, sum(agent_target)::float8 + (SELECT kept FROM prejoined) AS value
         FROM taking
-    UNION ALL SELECT 'agents_cap', '', sum(agent_cap) + (SELECT kept FROM hot) FROM taking
-    UNION ALL SELECT 'agents_available', '', coalesce(sum(n), 0) + (SELECT available FROM hot)
+    UNION ALL SELECT 'agents_cap', '', sum(agent_cap) + (SELECT kept FROM prejoined) FROM taking
+    UNION ALL SELECT 'agents_available', '', coalesce(sum(n), 0) + (SELECT available FROM prejoined)
         FROM agent WHERE status = 'available' AND taking
-    UNION ALL SELECT 'agents_warming', '', coalesce(sum(n), 0) + (SELECT warming FROM hot)
+    UNION ALL SELECT 'agents_warming', '', coalesce(sum(n), 0) + (SELECT warming FROM prejoined)
         FROM agent WHERE status = 'warming' AND live
-    UNION ALL SELECT 'agents_in_use', '', sum(n) - (SELECT n FROM hot) FROM agent WHERE status = 'in_use'
-    UNION ALL SELECT 'rooms_target', '', sum(room_target) + (SELECT kept FROM hot) FROM taking
-    UNION ALL SELECT 'rooms_cap', '', sum(room_cap) + (SELECT kept FROM hot) FROM taking
-    UNION ALL SELECT 'rooms_available', '', coalesce(sum(lasting), 0) + (SELECT available FROM hot)
+    UNION ALL SELECT 'agents_in_use', '', sum(n) - (SELECT n FROM prejoined) FROM agent WHERE status = 'in_use'
+    UNION ALL SELECT 'rooms_target', '', sum(room_target) + (SELECT kept FROM prejoined) FROM taking
+    UNION ALL SELECT 'rooms_cap', '', sum(room_cap) + (SELECT kept FROM prejoined) FROM taking
+    UNION ALL SELECT 'rooms_available', '', coalesce(sum(lasting), 0) + (SELECT available FROM prejoined)
         FROM room WHERE status = 'available'
-    UNION ALL SELECT 'rooms_warming', '', coalesce(sum(n), 0) + (SELECT warming FROM hot)
+    UNION ALL SELECT 'rooms_warming', '', coalesce(sum(n), 0) + (SELECT warming FROM prejoined)
         FROM room WHERE status = 'warming' AND live AND NOT reserved
-    UNION ALL SELECT 'rooms_in_use', '', sum(n) - (SELECT n FROM hot) FROM room WHERE status = 'in_use'
+    UNION ALL SELECT 'rooms_in_use', '', sum(n) - (SELECT n FROM prejoined) FROM room WHERE status = 'in_use'
     UNION ALL SELECT 'rooms_to_delete', '', count(*) FROM pools_room WHERE status = 'ended' AND deleted_at IS NULL
     UNION ALL SELECT 'free_slots', '', sum(free_slots) FROM taking
     UNION ALL SELECT 'pods', 'taking', count(*) FROM taking

@@ -1,8 +1,9 @@
 """Writes samples of the pools: every ten seconds, by the pod that does the chores, kept for a week.
 
 A sample notes the key of the latest session, so that "the sessions since then" is a range of the primary key: the busy
-table needs no index on all times. A hot pair has its key from before its claim, and is found by the time of its claim.
-Starts are counted one interval late: by then every session with an earlier key has been committed and acknowledged.
+table needs no index on all times. A pre-joined pair has its key from before its claim, and is found by the time of its
+claim. Starts are counted one interval late: by then every session with an earlier key has been committed and
+acknowledged.
 """
 
 from dataclasses import dataclass
@@ -21,17 +22,17 @@ from pools.status.state import read_state
 INTERVAL_S = 10.0
 KEEP = timedelta(days=7)
 
-# Sessions with keys in a range, and hot pairs claimed meanwhile. The time is from the request to the acknowledgement,
-# a room made on demand included: what the caller waits for.
+# Sessions with keys in a range, and pre-joined pairs that were claimed in the meantime. The time is from the request to
+# the acknowledgement, a room made on demand included: what the caller waits for.
 STARTS = """
 WITH start AS (
     SELECT start_kind, before_claim_ms, created_at, active_at FROM pools_voicesession
-    WHERE id > %(after)s AND id <= %(until)s AND start_kind <> 'hot'
+    WHERE id > %(after)s AND id <= %(until)s AND start_kind <> 'prejoined'
     UNION ALL SELECT start_kind, before_claim_ms, created_at, active_at FROM pools_voicesession
-    WHERE start_kind = 'hot' AND created_at > %(after_time)s AND created_at <= %(until_time)s
+    WHERE start_kind = 'prejoined' AND created_at > %(after_time)s AND created_at <= %(until_time)s
     AND NOT unclaimed AND end_reason <> ALL(%(no_call)s)
 )
-SELECT count(*) FILTER (WHERE start_kind IN ('hot', 'warm')), count(*) FILTER (WHERE start_kind = 'partial'),
+SELECT count(*) FILTER (WHERE start_kind IN ('prejoined', 'warm')), count(*) FILTER (WHERE start_kind = 'partial'),
 count(*) FILTER (WHERE start_kind = 'cold'), count(active_at),
 percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
     ORDER BY coalesce(before_claim_ms, 0) + extract(epoch FROM active_at - created_at) * 1000

@@ -51,7 +51,7 @@ class Stock:
     in_use: int = 0
     warming: int = 0
     on_demand: int = 0  # of those in use: made for a waiting session
-    hot: int = 0  # of those available: in a pair whose bot has joined and that nobody has claimed
+    prejoined: int = 0  # of those available: in a pair whose bot has joined and that nobody has claimed
 
     def __add__(self, other: "Stock") -> "Stock":
         mine, theirs = vars(self), vars(other)
@@ -163,7 +163,7 @@ def read_state(pod_name: str | None = None) -> PoolState:
     states = {state.pod.pk: state for state in _read_pods()}
     _count_agents(states)
     unowned = _count_rooms(states, stored_tokens=account is None or not account.self_signed_tokens)
-    _count_hot(states, unowned)
+    _count_prejoined(states, unowned)
     pods = list(states.values())
     begun = ExpressionWrapper(Q(starts_at__lte=Now()), output_field=BooleanField())
     overrides = list(PoolOverride.objects.standing().annotate(begun=begun).order_by("pk"))
@@ -238,8 +238,9 @@ def _count_rooms(states: dict[int, PodState], *, stored_tokens: bool) -> Stock:
     return unowned
 
 
-def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
-    """Hot pairs are stock: what is in use by its own row is warming until the bot has joined, and then available.
+def _count_prejoined(states: dict[int, PodState], unowned: Stock) -> None:
+    """Pre-joined pairs are stock: what is in use by its own row is warming until the bot has joined, and then
+    available.
 
     A pod makes them out of its pools and fills these again: they come on top of their targets and caps.
     """
@@ -257,7 +258,7 @@ def _count_hot(states: dict[int, PodState], unowned: Stock) -> None:
                 stock.warming += 1
             elif state and state.taking:
                 stock.available += 1
-                stock.hot += 1
+                stock.prejoined += 1
 
 
 def oldest_transaction() -> float | None:

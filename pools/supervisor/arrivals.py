@@ -1,8 +1,8 @@
 """When callers have come lately, to any pod: read from the voice sessions, a few rows at a time.
 
 Each pod reads them for itself, so that all know the same. Sessions are found by their ids, which have an index; rows
-that were committed out of turn are met by looking a little further back than the last one seen. A hot pair counts when
-it is made, not when it is claimed: that is when it takes a process and a room from the stock.
+that were committed out of turn are met by looking a little further back than the last one seen. A pre-joined pair
+counts when it is made, not when it is claimed: that is when it takes a process and a room from the stock.
 """
 
 import time

@@ -34,7 +34,7 @@ from pools.processes.agent_in_hand import Agent
 from pools.processes.agent_pool import STOPPED, AgentPool
 from pools.processes.handoff import HandOffs
 from pools.processes.handoff_state import Stage
-from pools.processes.hot_pairs import HotPairs
+from pools.processes.prejoined_pairs import PrejoinedPairs
 from pools.rooms.room_pool import RoomPool
 from pools.supervisor.background_tasks import BackgroundTask, BackgroundTasks
 from pools.supervisor.drain import DEVELOPMENT_DRAIN_S, Drain, OutOfService
@@ -112,7 +112,7 @@ class Supervisor:
         self.targets = PodTargets(self._config, self.pod, self.agents, self.rooms)
         about_sessions = self._config, self.pod, self.agents, lambda: self.rooms.signer
         self.handoffs = HandOffs(*about_sessions, guards=self.guards, clock=self._clock)
-        self.hot = HotPairs(*about_sessions)
+        self.prejoined = PrejoinedPairs(*about_sessions)
         self.chores = Chores(self._config, self.pod, self._client, self._calls, self.guards)
         self.heartbeat = Heartbeat(self._config, self.pod, self.agents, self._daily_works)
         self._lateness = Lateness(self.agents.pings, self.heartbeat, self._clock)
@@ -343,24 +343,24 @@ class Supervisor:
 
     def _hand_off(self, now: float) -> None:
         self.handoffs.poll(now, draining=self._draining)
-        self.hot.deliver()
+        self.prejoined.deliver()
 
     def _replenish(self, now: float) -> None:
         """Make up both pools; a pod that drains gives its stock up instead."""
         if self._drain.begun:
-            self.hot.give_up()
+            self.prejoined.give_up()
             self._drain.step(now)
             return
         if self._config.max_processes:
             self.agents.zygote.tend(now)
         if self._out_of_service.in_force:
-            self.hot.give_up()
+            self.prejoined.give_up()
             self._out_of_service.step()
             return
         if self._config.max_processes:
             self.agents.replenish(now)
         self.rooms.replenish(now)
-        if self.hot.replenish(now):
+        if self.prejoined.replenish(now):
             self._wake()  # there is something to hand off
 
     def _tell_warmth(self) -> None:

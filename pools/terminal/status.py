@@ -109,8 +109,11 @@ def picture(state: PoolState, screen: Screen) -> str:
     pods = [pod_row(pod) for pod in state.pods]
     head = ("pod", "version", "state", "heartbeat", "up", "processes", "rooms", "in use", "free slots", "trouble")
     lines += ["", table(head, pods) if pods else "No pod runs."]
-    if state.agents.hot:
-        lines += ["", f"Hot pairs in stock: {state.agents.hot}, on top of the targets and caps that are configured"]
+    if state.agents.prejoined:
+        lines += [
+            "",
+            f"Pre-joined pairs in stock: {state.agents.prejoined}, on top of the targets and caps that are configured",
+        ]
     lines += unusual_targets(state)
     if state.rollout:
         lines += ["", f"Roll-out: {state.rollout}, by {state.rollout.set_by} (manage.py pools rollout)"]

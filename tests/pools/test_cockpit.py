@@ -220,7 +220,7 @@ def test_misses_are_found_by_their_index_and_starts_by_their_key():
         }
         cursor.execute(f"EXPLAIN {STARTS}", began)
         plan = str(cursor.fetchall())
-        assert "session_hot" in plan and "pools_voicesession_pkey" in plan
+        assert "session_prejoined" in plan and "pools_voicesession_pkey" in plan
         cursor.execute("EXPLAIN SELECT count(*) FROM pools_voicesession WHERE id > 5 AND id <= 7")
         assert "pools_voicesession_pkey" in str(cursor.fetchall())
 

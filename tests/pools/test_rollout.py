@@ -17,7 +17,7 @@ from pools.processes.session_rows import left_to_others
 from pools.sessions import taking
 from pools.sessions.claims import PoolExhausted, SessionRequest, claim
 from tests.pools.test_claims import in_threads
-from tests.pools.test_hot_pairs import make_hot_pair
+from tests.pools.test_prejoined_pairs import make_prejoined_pair
 from tests.support.make import make_agent_process, make_pod, make_room, make_session
 from tests.support.rollouts import NEW, OLD, ONE_IN_A_BILLION, REQUEST, claimed, two_versions, version_of
 from tests.support.service import connect_lead, run_until, together
@@ -137,18 +137,18 @@ def test_a_pod_that_starts_has_what_stands_from_its_first_moment(pods):
     assert (started.draws_from, started.draws_until) == (0.25, 1.0)
 
 
-# --- hot pairs and sessions that wait ----------------------------------------------------------------------
+# --- pre-joined pairs and sessions that wait ----------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_a_hot_pair_of_another_version_is_taken_only_before_nothing():
+def test_a_prejoined_pair_of_another_version_is_taken_only_before_nothing():
     new, old = two_versions(stock=0)
-    hot = make_hot_pair(pod=old)
+    prejoined = make_prejoined_pair(pod=old)
     make_agent_process(new), make_room()
     roll_out({NEW: 100}, by="ann")
-    request = SessionRequest(body={}, life=timedelta(minutes=30), hot=True)
+    request = SessionRequest(body={}, life=timedelta(minutes=30), prejoined=True)
     assert version_of(claimed(request)) == NEW
-    assert claimed(request).pk == hot.pk
+    assert claimed(request).pk == prejoined.pk
 
 
 @pytest.mark.django_db

@@ -10,7 +10,7 @@ from pools.operators import version_numbers
 from pools.operators.rollout import roll_out
 from pools.sessions.ending import Result, end_session, hand_off_failed
 from pools.status import version_metrics
-from tests.pools.test_hot_pairs import make_hot_pair
+from tests.pools.test_prejoined_pairs import make_prejoined_pair
 from tests.support.make import make_agent_process, make_pod, make_session
 from tests.support.rollouts import NEW, OLD, two_versions
 
@@ -39,7 +39,7 @@ def a_day_with_two_versions() -> None:
     process = make_agent_process(old, "in_use", version=OLD)
     VoiceSession.objects.filter(pk=session.pk).update(status="assigned", agent_process=process)
     end_session(session.pk, Result("caller_left"))
-    make_hot_pair(pod=old)  # no call
+    make_prejoined_pair(pod=old)  # no call
 
 
 @pytest.mark.django_db
@@ -71,7 +71,7 @@ def test_metrics_by_version_count_what_has_ended_and_are_of_versions_that_run():
     assert found["bots_joined_total", NEW] == 4
     assert found["bot_joined_seconds_total", NEW] == pytest.approx(1.2)
     assert found["first_audio_seconds_total", NEW] == pytest.approx(2.0)
-    assert (found["pods", NEW], found["available", NEW], found["available", OLD]) == (1, 1, 1)  # the hot pair
+    assert (found["pods", NEW], found["available", NEW], found["available", OLD]) == (1, 1, 1)  # the pre-joined pair
     assert (found["wanted_ratio", NEW], found["wanted_ratio", OLD]) == (0.1, 0.9)
     assert not any("1.0" in key for key in found)
 

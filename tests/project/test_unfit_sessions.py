@@ -9,7 +9,7 @@ from leads.connect import connect
 from leads.models import ExecutionMode, Lead, LeadStatus
 from pools.models import AgentProcess, Room, StockStatus, VoiceSession
 from pools.processes.handoff_state import Handoff
-from pools.processes.hot_pairs import HotPairs
+from pools.processes.prejoined_pairs import PrejoinedPairs
 from pools.protocol import MAX_FRAME_BYTES, Ended
 from pools.sessions.ending import ask_to_end
 from tests.support.make import make_daily_account, make_lead, make_room, make_session
@@ -68,17 +68,17 @@ def test_nor_is_a_telephone_tried_again_for_it():
     assert (lead.status, lead.outcome) == (LeadStatus.FINISHED, "PRECHECK_FAILED")
 
 
-def test_a_hot_pair_that_is_claimed_with_too_much_ends_too(pod):
+def test_a_prejoined_pair_that_is_claimed_with_too_much_ends_too(pod):
     agent = ready(pod)
-    hot = HotPairs(pod.config, pod.row, pod.pool, lambda: SIGNER)
+    prejoined = PrejoinedPairs(pod.config, pod.row, pod.pool, lambda: SIGNER)
     process = AgentProcess.objects.get()
-    session = make_session(room=make_room("in_use"), agent_process=process, start_kind="hot", body=MANY_BYTES)
+    session = make_session(room=make_room("in_use"), agent_process=process, start_kind="prejoined", body=MANY_BYTES)
     AgentProcess.objects.update(status=StockStatus.IN_USE)
     pod.pool.agents[process.pk].handoff = Handoff.of(VoiceSession(pk=session.pk, uuid=session.uuid, unclaimed=True))
-    hot.deliver()
+    prejoined.deliver()
     session.refresh_from_db()
     assert session.end_reason == "body_too_large"
-    assert not hot.unclaimed() and agent.acting
+    assert not prejoined.unclaimed() and agent.acting
 
 
 def test_a_call_whose_row_a_failover_has_lost_ends_with_its_process(pod):

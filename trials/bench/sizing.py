@@ -35,7 +35,7 @@ AN_HOUR = 3600.0
 REPEATS, PAUSE_S = 3, 1800.0
 CLOSE = 0.05  # hit rates that differ by no more agree
 RECORDED = """
-SELECT extract(epoch FROM created_at)::float8, agent_process_id IS NOT NULL AND start_kind IN ('hot', 'warm'),
+SELECT extract(epoch FROM created_at)::float8, agent_process_id IS NOT NULL AND start_kind IN ('prejoined', 'warm'),
 extract(epoch FROM active_at - created_at)::float8 FROM pools_voicesession ORDER BY created_at"""
 STOCK = """
 SELECT (SELECT count(*) FROM pools_agentprocess WHERE status = 'available'),

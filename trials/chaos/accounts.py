@@ -67,7 +67,7 @@ def settle(
     failures = [answer for answer in answers if answer.status not in (200, 503)]
     return Accounts(
         asked=len(answers),
-        warm=kinds["hot"] + kinds["warm"],
+        warm=kinds["prejoined"] + kinds["warm"],
         partial=kinds["partial"],
         cold=kinds["cold"],
         rehanded=sum(session.attempt > 1 for session in served),

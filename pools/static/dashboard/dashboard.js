@@ -148,7 +148,7 @@ function versionRow(version) {
     const failed = version.failed + version.failed_handoffs;
     const failedCell = number(count(failed));
     if (failed) failedCell.replaceChildren(element("span", { className: "ck-pill warn", text: count(failed) }));
-    const cells = [number(count(version.pods)), calls, number(count(version.starts)), number(count(version.hot + version.warm)), number(count(version.agent_misses + version.room_misses))];
+    const cells = [number(count(version.pods)), calls, number(count(version.starts)), number(count(version.prejoined + version.warm)), number(count(version.agent_misses + version.room_misses))];
     return element("tr", {}, name, ...cells, number(milliseconds(version.joined_p50_ms)), number(milliseconds(version.first_audio_p50_ms)), failedCell);
 }
 

@@ -36,7 +36,7 @@ MEASURES = (
     Measure("cockpit", "the operators' pages after a million ended sessions", 20, cockpit.run),
 )
 VOICE_MEASURES = (
-    Measure("voice-hot", "press to first word, the bot in its room already", 40, voice.hot),
+    Measure("voice-prejoined", "press to first word, the bot in its room already", 40, voice.prejoined),
     Measure("voice-warm", "press to first word with full pools, and where each millisecond of it goes", 40, voice.warm),
     Measure("voice-process-cold", "press to first word, the process pool empty", 20, voice.process_cold),
     Measure("voice-all-cold", "press to first word, both pools empty", 10, voice.all_cold),

@@ -22,7 +22,7 @@ from trials.world import Sizes, World
 UNMEASURED = 2
 CROWD = 8
 TOKEN_LIFE_S = 1800
-WARM_AIM_MS, OURS_AIM_MS, HOT_AIM_MS = 400, 30, 150
+WARM_AIM_MS, OURS_AIM_MS, PREJOINED_AIM_MS = 400, 30, 150
 STEP_WORDS = {
     "connect": "press to connect answered",
     "joined": "to the caller in the room",
@@ -41,12 +41,12 @@ def warm(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     yield from _timeline("voice_warm", "warm pair", calls)
 
 
-def hot(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
+def prejoined(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:
     with world.other_api(VOICE_AGENT_PREJOIN="2"):
-        calls = _calls(world, Sizes(processes=3, rooms=5, hot=2), rounds, progress)
-    yield _first_word("voice_hot", "hot pair", calls, {"p50": HOT_AIM_MS})
-    yield _ours("voice_hot", "hot pair", calls)
-    yield from _timeline("voice_hot", "hot pair", calls)
+        calls = _calls(world, Sizes(processes=3, rooms=5, prejoined=2), rounds, progress)
+    yield _first_word("voice_prejoined", "pre-joined pair", calls, {"p50": PREJOINED_AIM_MS})
+    yield _ours("voice_prejoined", "pre-joined pair", calls)
+    yield from _timeline("voice_prejoined", "pre-joined pair", calls)
 
 
 def process_cold(world: World, rounds: int, progress: Progress) -> Iterable[Figure]:

@@ -1,4 +1,4 @@
-"""Hot pairs: sessions whose bot has joined its room before anybody has claimed them (VOICE_AGENT_PREJOIN, opt-in).
+"""Keeps pre-joined pairs: sessions whose bot has joined its room before anybody claims them (VOICE_AGENT_PREJOIN).
 
 Such a pair is a session from the beginning, handed off and acknowledged as any other, but `unclaimed`: stock, not a
 call. The claim is one guarded update of it; the process is then told, with the body. What is left unclaimed when the
@@ -25,7 +25,7 @@ from pools.processes.agent_pool import AgentPool
 from pools.processes.handoff_state import Handoff
 from pools.protocol import Claimed, ProtocolError, Stop
 from pools.sessions import taking
-from pools.sessions.end_reasons import BODY_TOO_LARGE, HOT_PAIR_GIVEN_UP
+from pools.sessions.end_reasons import BODY_TOO_LARGE, PREJOINED_PAIR_GIVEN_UP
 from pools.sessions.ending import Result, end_session, end_unclaimed
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 STOP_S = 2.0
 
 
-class HotPairs:
+class PrejoinedPairs:
     def __init__(
         self,
         config: "SupervisorConfig",
@@ -73,7 +73,7 @@ class HotPairs:
             handoff.settled(now)
             agent.channel.send(Stop(BODY_TOO_LARGE, STOP_S))
         handoff.claimed(session.created_at, now)
-        ACKNOWLEDGED_SECONDS.labels("hot").observe((session.before_claim_ms or 0.0) / 1000)
+        ACKNOWLEDGED_SECONDS.labels("prejoined").observe((session.before_claim_ms or 0.0) / 1000)
 
     def replenish(self, now: float) -> bool:
         """Make what is missing, out of the stock of both pools; whether there is something to hand off."""
@@ -104,7 +104,7 @@ class HotPairs:
                 agent_process=agent.row,
                 status=SessionStatus.ASSIGNED,
                 assigned_at=Now(),
-                start_kind=StartKind.HOT,
+                start_kind=StartKind.PREJOINED,
                 unclaimed=True,
             )
         return True
@@ -124,8 +124,8 @@ class HotPairs:
         waiting = {agent.handoff.pk: agent for agent in self.unclaimed() if agent.handoff}
         if not waiting:
             return
-        for pk in end_unclaimed(sessions, HOT_PAIR_GIVEN_UP):
+        for pk in end_unclaimed(sessions, PREJOINED_PAIR_GIVEN_UP):
             agent = waiting.get(pk)
             if agent and agent.handoff:
                 agent.handoff.settled(time.monotonic())
-                agent.channel.send(Stop(HOT_PAIR_GIVEN_UP, STOP_S))
+                agent.channel.send(Stop(PREJOINED_PAIR_GIVEN_UP, STOP_S))

@@ -1,4 +1,4 @@
-"""Hot pairs: the bot has joined before anybody wants it; stock until the claim, a call from then on."""
+"""Pre-joined pairs: the bot has joined before anybody wants it; stock until the claim, a call from then on."""
 
 import contextlib
 import io
@@ -15,9 +15,9 @@ from pools.daily.account import DailyAccess
 from pools.dashboard.starts import causes, last_day, last_hour
 from pools.models import AgentProcess, PoolSample, Room, SessionStatus, VoiceSession
 from pools.operators import version_numbers
-from pools.processes.hot_pairs import HotPairs
+from pools.processes.prejoined_pairs import PrejoinedPairs
 from pools.sessions.claims import RoomNeeded, SessionRequest, claim
-from pools.sessions.end_reasons import HOT_PAIR_LOST
+from pools.sessions.end_reasons import PREJOINED_PAIR_LOST
 from pools.sessions.ending import (
     ENDED_BY_OPERATOR,
     Result,
@@ -53,7 +53,7 @@ async def bot(runner_args):
 """
 
 
-def make_hot_pair(**values) -> VoiceSession:
+def make_prejoined_pair(**values) -> VoiceSession:
     pod = values.pop("pod", None) or make_pod()
     life = values.pop("life", 5400)
     return VoiceSession.objects.create(
@@ -63,16 +63,16 @@ def make_hot_pair(**values) -> VoiceSession:
             "status": SessionStatus.ACTIVE,
             "active_at": "2026-01-01T00:00Z",
             "bot_joined_at": "2026-01-01T00:00Z",
-            "start_kind": "hot",
+            "start_kind": "prejoined",
             "unclaimed": True,
             **values,
         },
     )
 
 
-def claimed(hot: bool = True) -> VoiceSession:
+def claimed(prejoined: bool = True) -> VoiceSession:
     with transaction.atomic():
-        return claim(SessionRequest(body={"payload": {}}, life=LIFE, hot=hot))
+        return claim(SessionRequest(body={"payload": {}}, life=LIFE, prejoined=prejoined))
 
 
 def stock() -> list[tuple[int, int, int]]:
@@ -87,7 +87,7 @@ def stock() -> list[tuple[int, int, int]]:
 
 
 def kept() -> list[tuple[int, int]]:
-    """Target and cap of both kinds: hot pairs come on top of them. The metrics say the same."""
+    """Target and cap of both kinds: pre-joined pairs come on top of them. The metrics say the same."""
     state, numbers = read_state(), fleet_metrics.read()
     pools = {"agents": state.agents, "rooms": state.rooms}
     told = [(pool.pool_size, pool.cap) for pool in pools.values()]
@@ -96,22 +96,22 @@ def kept() -> list[tuple[int, int]]:
 
 
 @pytest.mark.django_db
-def test_a_hot_pair_is_stock_until_it_is_claimed_and_no_call():
+def test_a_prejoined_pair_is_stock_until_it_is_claimed_and_no_call():
     make_daily_account()
     pod = make_pod()
-    make_hot_pair(pod=pod, bot_joined_at=None), make_hot_pair(pod=pod)
+    make_prejoined_pair(pod=pod, bot_joined_at=None), make_prejoined_pair(pod=pod)
     assert stock() == [(1, 1, 0), (1, 1, 0)]
-    assert read_state().agents.hot == 1 and fleet_metrics.read()["active_calls", ""] == 0
+    assert read_state().agents.prejoined == 1 and fleet_metrics.read()["active_calls", ""] == 0
     assert kept() == [(pod.agent_target + 2, pod.agent_cap + 2), (pod.room_target + 2, pod.room_cap + 2)]
-    assert fleet_metrics.read().get(("starts", "hot"), 0) == 0
+    assert fleet_metrics.read().get(("starts", "prejoined"), 0) == 0
     told = io.StringIO()
     with contextlib.suppress(SystemExit):  # the pools are not full
         call_command("pools", "status", stdout=told)
-    assert "Hot pairs in stock: 1" in told.getvalue()
+    assert "Pre-joined pairs in stock: 1" in told.getvalue()
     claimed()
     assert stock() == [(0, 1, 1), (0, 1, 1)]
     assert kept() == [(pod.agent_target + 1, pod.agent_cap + 1), (pod.room_target + 1, pod.room_cap + 1)]
-    assert fleet_metrics.read()["active_calls", ""] == 1 and fleet_metrics.read()["starts", "hot"] == 1
+    assert fleet_metrics.read()["active_calls", ""] == 1 and fleet_metrics.read()["starts", "prejoined"] == 1
 
 
 def nobody(session: VoiceSession) -> None:
@@ -124,16 +124,16 @@ def let_ten_seconds_pass() -> None:
 
 
 @pytest.mark.django_db
-def test_a_hot_start_is_in_one_sample_however_long_the_pair_has_waited_and_is_no_miss():
+def test_a_prejoined_start_is_in_one_sample_however_long_the_pair_has_waited_and_is_no_miss():
     pod = make_pod()
-    make_hot_pair(pod=pod), make_hot_pair(pod=pod), make_hot_pair(pod=pod)
+    make_prejoined_pair(pod=pod), make_prejoined_pair(pod=pod), make_prejoined_pair(pod=pod)
     begun = timezone.now()
     for _ in range(3):  # their keys are those of an interval that has been counted
         take_sample()
         let_ten_seconds_pass()
     session = claimed()
     with ends_are_told_to(nobody):
-        end_unclaimed(VoiceSession.objects.filter(pk=session.pk + 1), "hot_pair_given_up")
+        end_unclaimed(VoiceSession.objects.filter(pk=session.pk + 1), "prejoined_pair_given_up")
     assert (last_hour().starts.warm, last_day().starts.warm) == (1, 1)
     for _ in range(3):
         let_ten_seconds_pass()
@@ -143,7 +143,7 @@ def test_a_hot_start_is_in_one_sample_however_long_the_pair_has_waited_and_is_no
     assert last_hour().starts.total == last_day().starts.total == 1
     assert causes() == []
     versions = version_numbers.read(5)
-    assert sum(version.hot for version in versions) == sum(version.starts for version in versions) == 1
+    assert sum(version.prejoined for version in versions) == sum(version.starts for version in versions) == 1
     recorded = read_recorded(begun - timedelta(hours=1), timezone.now() + timedelta(hours=1))
     assert (len(recorded.arrivals), recorded.hit_rate) == (1, 1)
     answer = TimelineSerializer(data=SessionHistory.read(session.uuid).as_json())
@@ -152,32 +152,32 @@ def test_a_hot_start_is_in_one_sample_however_long_the_pair_has_waited_and_is_no
 
 @pytest.mark.django_db
 def test_a_pair_that_an_operator_ends_unclaimed_was_no_call():
-    hot = make_hot_pair()
+    prejoined = make_prejoined_pair()
     with ends_are_told_to(nobody):
-        ask_to_end(hot.uuid, ENDED_BY_OPERATOR)
-    hot.refresh_from_db()
-    assert hot.stop_reason  # its pod ends it
+        ask_to_end(prejoined.uuid, ENDED_BY_OPERATOR)
+    prejoined.refresh_from_db()
+    assert prejoined.stop_reason  # its pod ends it
     with ends_are_told_to(nobody):
-        assert end_session(hot.pk, Result(ENDED_BY_OPERATOR))
-    hot.refresh_from_db()
-    assert hot.end_reason == "hot_pair_given_up"
+        assert end_session(prejoined.pk, Result(ENDED_BY_OPERATOR))
+    prejoined.refresh_from_db()
+    assert prejoined.end_reason == "prejoined_pair_given_up"
 
 
 @pytest.mark.django_db
-def test_a_start_from_a_hot_pair_is_not_told_as_missed(caplog, settings):
+def test_a_start_from_a_prejoined_pair_is_not_told_as_missed(caplog, settings):
     settings.DAILY_API_KEY = "k" * 64
     make_daily_account()
-    make_hot_pair()
+    make_prejoined_pair()
     with caplog.at_level("INFO", logger="pools.events"):
         hand_out(Claimed(claimed(), new=True), DailyAccess.read())
     assert "start_missed" not in caplog.text
 
 
 @pytest.mark.django_db
-def test_a_hot_pair_of_another_version_is_taken_before_daily_is_asked_for_a_room():
-    hot = make_hot_pair(pod=make_pod(draws_from=0.0, draws_until=0.0))
+def test_a_prejoined_pair_of_another_version_is_taken_before_daily_is_asked_for_a_room():
+    prejoined = make_prejoined_pair(pod=make_pod(draws_from=0.0, draws_until=0.0))
     process = make_agent_process(make_pod())
-    assert claimed().pk == hot.pk
+    assert claimed().pk == prejoined.pk
     process.refresh_from_db()
     assert (process.status, process.in_use_at) == ("available", None)
     with pytest.raises(RoomNeeded):
@@ -185,14 +185,14 @@ def test_a_hot_pair_of_another_version_is_taken_before_daily_is_asked_for_a_room
 
 
 @pytest.mark.django_db
-def test_a_hot_pair_is_claimed_as_one_with_the_times_of_the_claim():
-    hot = make_hot_pair()
+def test_a_prejoined_pair_is_claimed_as_one_with_the_times_of_the_claim():
+    prejoined = make_prejoined_pair()
     session = claimed()
-    assert session.pk == hot.pk
+    assert session.pk == prejoined.pk
     session.refresh_from_db()
-    assert (session.unclaimed, session.body, session.start_kind) == (False, {"payload": {}}, "hot")
+    assert (session.unclaimed, session.body, session.start_kind) == (False, {"payload": {}}, "prejoined")
     assert session.created_at == session.active_at == session.bot_joined_at
-    assert session.created_at.year > 2025 and session.created_at != hot.bot_joined_at
+    assert session.created_at.year > 2025 and session.created_at != prejoined.bot_joined_at
 
 
 @pytest.mark.django_db
@@ -207,8 +207,8 @@ def test_a_hot_pair_is_claimed_as_one_with_the_times_of_the_claim():
     ],
     ids=["not acknowledged", "not joined", "room too old", "to be stopped", "claimed"],
 )
-def test_only_a_pair_that_is_ready_is_claimed_hot(values):
-    make_hot_pair(**values)
+def test_only_a_pair_that_is_ready_is_claimed_prejoined(values):
+    make_prejoined_pair(**values)
     pod = make_pod()
     process, room = make_agent_process(pod), make_room(pod=pod)
     session = claimed()
@@ -217,19 +217,19 @@ def test_only_a_pair_that_is_ready_is_claimed_hot(values):
 
 @pytest.mark.django_db
 def test_where_we_cannot_sign_a_token_the_room_has_to_have_one():
-    for stored, kind in ((False, "warm"), (True, "hot")):
-        room = make_hot_pair().room
+    for stored, kind in ((False, "warm"), (True, "prejoined")):
+        room = make_prejoined_pair().room
         if stored:
             Room.objects.filter(pk=room.pk).update(tokens_expire_at=room.expires_at, guest_token="t")
         make_agent_process(make_pod()), make_room(tokens_expire_at=room.expires_at, guest_token="t")
         with transaction.atomic():
-            session = claim(SessionRequest(body={}, life=LIFE, hot=True, stored_tokens=True))
+            session = claim(SessionRequest(body={}, life=LIFE, prejoined=True, stored_tokens=True))
         assert (session.start_kind, session.room.guest_token) == (kind, "t")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("signer", [None, SIGNER], ids=["not signed", "signed"])
-def test_a_room_whose_tokens_cannot_be_had_is_not_made_hot(tmp_path, signer):
+def test_a_room_whose_tokens_cannot_be_had_is_not_made_prejoined(tmp_path, signer):
     pod = PlayedPod(supervisor_config(tmp_path, agent_target=1, room_target=0, prejoin=1))
     make_room()
     for now in range(2):
@@ -239,22 +239,22 @@ def test_a_room_whose_tokens_cannot_be_had_is_not_made_hot(tmp_path, signer):
     for agent in pod.pool.agents.values():
         assert agent.ready
         agent.ready.warm["prejoin"] = True
-    made = HotPairs(pod.config, pod.row, pod.pool, lambda: signer).replenish(2.0)
+    made = PrejoinedPairs(pod.config, pod.row, pod.pool, lambda: signer).replenish(2.0)
     pod.crash()
     assert made == VoiceSession.objects.exists() == (signer is not None)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("pod", [{"draining": True}, {"silent_for": 4}], ids=["draining", "silent"])
-def test_a_hot_pair_of_a_pod_that_takes_nothing_is_left(pod):
-    make_hot_pair(pod=make_pod(**pod))
+def test_a_prejoined_pair_of_a_pod_that_takes_nothing_is_left(pod):
+    make_prejoined_pair(pod=make_pod(**pod))
     make_agent_process(make_pod()), make_room()
     assert claimed().start_kind == "warm"
 
 
 @pytest.mark.django_db
-def test_without_hot_pairs_the_claim_is_as_many_statements_as_before(django_assert_num_queries):
-    make_hot_pair()
+def test_without_prejoined_pairs_the_claim_is_as_many_statements_as_before(django_assert_num_queries):
+    make_prejoined_pair()
     make_agent_process(make_pod()), make_room()
     with django_assert_num_queries(4), transaction.atomic():  # savepoint, the claim's two, release
         assert claim(SessionRequest(body={}, life=LIFE)).start_kind == "warm"
@@ -262,40 +262,42 @@ def test_without_hot_pairs_the_claim_is_as_many_statements_as_before(django_asse
 
 @pytest.mark.django_db
 def test_a_pair_that_nobody_claimed_ends_without_having_been_a_call():
-    hot = make_hot_pair()
+    prejoined = make_prejoined_pair()
     with ends_are_told_to(nobody):
-        assert end_unclaimed(VoiceSession.objects.all(), "hot_pair_given_up") == [hot.pk]
-    hot.refresh_from_db()
-    assert (hot.status, hot.end_reason, hot.unclaimed) == ("ended", "hot_pair_given_up", False)
+        assert end_unclaimed(VoiceSession.objects.all(), "prejoined_pair_given_up") == [prejoined.pk]
+    prejoined.refresh_from_db()
+    assert (prejoined.status, prejoined.end_reason, prejoined.unclaimed) == ("ended", "prejoined_pair_given_up", False)
     assert Room.objects.get().status == "ended"
 
 
 @pytest.mark.django_db
 def test_the_death_of_an_unclaimed_pair_hands_nothing_on_and_that_of_a_claimed_one_does():
-    lost, called = make_hot_pair(), make_hot_pair(unclaimed=False)
+    lost, called = make_prejoined_pair(), make_prejoined_pair(unclaimed=False)
     assert hand_off_failed(lost.pk, 1, "it died")
     assert hand_off_failed(called.pk, 1, "it died")
     lost.refresh_from_db()
     called.refresh_from_db()
-    assert (lost.status, lost.end_reason, called.status) == ("ended", HOT_PAIR_LOST, "waiting")
+    assert (lost.status, lost.end_reason, called.status) == ("ended", PREJOINED_PAIR_LOST, "waiting")
     assert called.bot_joined_at is None, "should its next pod be lost too, nobody would hand it on"
 
 
-def test_a_pod_keeps_hot_pairs_which_are_stock_until_they_are_claimed_and_then_get_their_body(pods, sandbox, tmp_path):
+def test_a_pod_keeps_prejoined_pairs_which_are_stock_until_they_are_claimed_and_then_get_their_body(
+    pods, sandbox, tmp_path
+):
     (tmp_path / "prejoiner.py").write_text(PREJOINER)
     pod = pods.start(agent_target=1, room_target=1, prejoin=1, bot="prejoiner", bot_dir=tmp_path)
     run_until(pod, lambda: VoiceSession.objects.unclaimed().filter(bot_joined_at__isnull=False).exists())
-    hot = VoiceSession.objects.get()
-    assert [person["owner"] for person in sandbox.participants(hot.room.name)] == [True]
+    prejoined = VoiceSession.objects.get()
+    assert [person["owner"] for person in sandbox.participants(prejoined.room.name)] == [True]
     with transaction.atomic():
-        session = claim(SessionRequest(body={"payload": {"word": "HOT"}}, life=LIFE, hot=True))
-    assert session.pk == hot.pk
-    token = sandbox.token(hot.room.name, user_id="caller")
-    caller = sandbox.join(hot.room.name, token)
-    run_until(pod, lambda: VoiceSession.objects.get(pk=hot.pk).caller_joined_at)
-    sandbox.leave(hot.room.name, caller)
-    run_until(pod, lambda: VoiceSession.objects.get(pk=hot.pk).status == SessionStatus.ENDED)
-    assert VoiceSession.objects.get(pk=hot.pk).outcome == "HOT"
+        session = claim(SessionRequest(body={"payload": {"word": "HOT"}}, life=LIFE, prejoined=True))
+    assert session.pk == prejoined.pk
+    token = sandbox.token(prejoined.room.name, user_id="caller")
+    caller = sandbox.join(prejoined.room.name, token)
+    run_until(pod, lambda: VoiceSession.objects.get(pk=prejoined.pk).caller_joined_at)
+    sandbox.leave(prejoined.room.name, caller)
+    run_until(pod, lambda: VoiceSession.objects.get(pk=prejoined.pk).status == SessionStatus.ENDED)
+    assert VoiceSession.objects.get(pk=prejoined.pk).outcome == "HOT"
     run_until(pod, lambda: VoiceSession.objects.unclaimed().filter(bot_joined_at__isnull=False).exists())
 
     pod.drain(20)
