@@ -17,7 +17,7 @@ from pools.guards import Guards
 from pools.models import AgentProcess, Pod, Room, SessionStatus, StockStatus, VoiceSession
 from pools.models.pods import PodQuerySet
 from pools.sessions import counters
-from pools.sessions.end_reasons import HOT_PAIR_LOST
+from pools.sessions.end_reasons import PREJOINED_PAIR_LOST
 from pools.sessions.ending import (
     NOT_STARTED,
     Result,
@@ -69,7 +69,7 @@ def settle_ended_pods(guards: Guards | None = None) -> None:
     ended = Pod.objects.ended()
     sessions = VoiceSession.objects.filter(agent_process__pod__in=ended)
     _hand_back(sessions.assigned(), "its pod has ended", guards, skip_locked=True)
-    end_unclaimed(sessions, HOT_PAIR_LOST)
+    end_unclaimed(sessions, PREJOINED_PAIR_LOST)
     in_session = VoiceSession.objects.current().filter(agent_process=OuterRef("pk"))
     processes = AgentProcess.objects.current().filter(~Exists(in_session), pod__in=ended)
     with transaction.atomic():
@@ -111,7 +111,7 @@ def reap_pod(pod: Pod, reason: str) -> None:
     pod.end(reason)
     assigned = VoiceSession.objects.assigned().filter(agent_process__pod=pod)
     _hand_back(assigned, f"its pod: {reason}")
-    end_unclaimed(VoiceSession.objects.filter(agent_process__pod=pod), HOT_PAIR_LOST)
+    end_unclaimed(VoiceSession.objects.filter(agent_process__pod=pod), PREJOINED_PAIR_LOST)
     AgentProcess.objects.current().filter(pod=pod).exclude(voice_session__status=SessionStatus.ACTIVE).update(
         status=StockStatus.ENDED, ended_at=Now(), end_reason=f"pod: {reason}"
     )  # which has waited for claims that had taken one of them and were about to commit

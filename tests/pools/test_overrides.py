@@ -158,7 +158,7 @@ def test_a_paused_pool_gives_out_what_it_has_and_makes_no_more_until_it_is_resum
     made = AgentProcess.objects.count(), Room.objects.count()
     call = connect_lead(sandbox)
     run_until(pod, call.is_active)
-    run_until(pod, lambda: pod.handoffs.just_sent(0.0) is not None)
+    run_until(pod, lambda: not pod.handoffs.just_sent())
     assert (AgentProcess.objects.count(), Room.objects.count()) == made
     status = client.get("/agent/voice/automatic/pool/status", headers=bearer()).json()
     assert status["status"] == "degraded" and "paused by ann" in " ".join(status["reasons"])
