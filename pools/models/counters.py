@@ -20,8 +20,12 @@ class SessionCounter(models.Model):
     shard = models.PositiveSmallIntegerField()
     sessions = models.BigIntegerField(default=0)
     handed_off_again = models.BigIntegerField(default=0, help_text="Hand-offs beyond the first of each session.")
-    never_spoke = models.BigIntegerField(default=0, db_default=0, help_text="Whose caller heard nothing of the bot.")
-    never_heard = models.BigIntegerField(default=0, db_default=0, help_text="Whose bot heard nothing of the caller.")
+    never_spoke = models.BigIntegerField(
+        default=0, db_default=0, help_text="Sessions whose caller heard nothing of the bot."
+    )
+    never_heard = models.BigIntegerField(
+        default=0, db_default=0, help_text="Sessions whose bot heard nothing of the caller."
+    )
 
     class Meta:
         verbose_name_plural = "session counters"
@@ -38,16 +42,20 @@ class SessionCounter(models.Model):
 class VersionCounter(models.Model):
     """Results of ended sessions by version of the bot; incremented and spread over shards like `SessionCounter`."""
 
-    version = models.CharField(max_length=100, blank=True, help_text="Of the process that had the session last.")
+    version = models.CharField(
+        max_length=100, blank=True, help_text="Version of the process that had the session last."
+    )
     start_kind = models.CharField(max_length=10, choices=StartKind)
     shard = models.PositiveSmallIntegerField()
     sessions = models.BigIntegerField(default=0)
-    failed = models.BigIntegerField(default=0, help_text="Those that ended by a fault of ours.")
-    failed_handoffs = models.BigIntegerField(default=0, help_text="Attempts that went elsewhere afterwards.")
-    joined = models.BigIntegerField(default=0, help_text="Whose bot came into the room.")
-    joined_s = models.FloatField(default=0, help_text="From the request; all together.")
-    spoke = models.BigIntegerField(default=0, help_text="Whose bot said something.")
-    spoke_s = models.FloatField(default=0, help_text="From the caller's coming; all together.")
+    failed = models.BigIntegerField(default=0, help_text="Sessions that ended by an error of the service.")
+    failed_handoffs = models.BigIntegerField(default=0, help_text="Hand-offs that failed.")
+    joined = models.BigIntegerField(default=0, help_text="Sessions whose bot joined the room.")
+    joined_s = models.FloatField(default=0, help_text="Seconds from the request until the bot joined, summed up.")
+    spoke = models.BigIntegerField(default=0, help_text="Sessions whose bot said something.")
+    spoke_s = models.FloatField(
+        default=0, help_text="Seconds from the caller's arrival until the bot spoke, summed up."
+    )
 
     class Meta:
         verbose_name_plural = "version counters"
@@ -74,7 +82,7 @@ class PoolSample(models.Model):
     """The pools of all pods at one moment; starts are those of the interval before (pools/status/sampling.py)."""
 
     at = models.DateTimeField(db_default=Now(), db_index=True)
-    pods = models.PositiveIntegerField(help_text="That took sessions.")
+    pods = models.PositiveIntegerField(help_text="Pods that took sessions.")
     agents_available = models.PositiveIntegerField()
     agents_warming = models.PositiveIntegerField()
     agents_in_use = models.PositiveIntegerField()
@@ -84,14 +92,18 @@ class PoolSample(models.Model):
     rooms_in_use = models.PositiveIntegerField()
     rooms_target = models.PositiveIntegerField()
     waiting = models.PositiveIntegerField(help_text="Sessions without a process.")
-    last_session = models.BigIntegerField(help_text="The latest session's key: finds those of a time without an index.")
+    last_session = models.BigIntegerField(
+        help_text="Primary key of the latest session, to find later ones without another index."
+    )
     warm = models.PositiveIntegerField(default=0)
     partial = models.PositiveIntegerField(default=0)
     cold = models.PositiveIntegerField(default=0)
     acknowledged = models.PositiveIntegerField(default=0)
     connect_p50_ms = models.FloatField(null=True, blank=True)
     connect_p99_ms = models.FloatField(null=True, blank=True)
-    daily_left = models.FloatField(default=1.0, help_text="Of the budget of Daily calls, in the tightest group: 0..1.")
+    daily_left = models.FloatField(
+        default=1.0, help_text="Share of the budget of Daily calls left, in the tightest group: 0..1."
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -16,7 +16,7 @@ class DailyAccount(models.Model):
     domain_name = models.CharField(max_length=128, blank=True)
     self_signed_tokens = models.BooleanField(default=False, help_text="Daily has accepted a token that we signed.")
     verified_at = models.DateTimeField(null=True, blank=True)
-    trouble = models.TextField(blank=True, help_text="Why Daily cannot be used now, if it can't.")
+    trouble = models.TextField(blank=True, help_text="Why Daily cannot be used now. Empty if it can.")
     webhook_active_at = models.DateTimeField(
         null=True, blank=True, help_text="When Daily was last seen to have our webhook, active."
     )
@@ -24,7 +24,7 @@ class DailyAccount(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="Why Daily does not send us its events, if it should and doesn't.",
+        help_text="Why Daily does not send events. Empty if it does, or should not.",
     )
 
     class Meta:

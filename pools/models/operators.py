@@ -48,7 +48,7 @@ class PoolOverride(models.Model):
         max_length=10,
         blank=True,
         choices=[(pool.value, pool.value) for pool in Pool],
-        help_text="Empty: both, as pairs (reservations).",
+        help_text="Empty: pairs of both (reservations).",
     )
     pod_name = models.CharField(max_length=200, blank=True, help_text="Empty: all pods.")
     size = models.PositiveIntegerField(
@@ -142,7 +142,10 @@ class Rollout(models.Model):
     """
 
     pairs = models.JSONField(
-        "versions and percent", default=list, blank=True, help_text="In their order, which JSON objects do not keep."
+        "versions and percent",
+        default=list,
+        blank=True,
+        help_text="A list of pairs, because JSON objects keep no order.",
     )
     reason = models.CharField(max_length=300, blank=True)
     set_by = models.CharField(max_length=200)

@@ -56,37 +56,39 @@ class Pod(models.Model):
     heartbeat_at = models.DateTimeField(db_default=Now())
     draining = models.BooleanField(default=False)
     drained_by = models.CharField(
-        max_length=200, blank=True, db_default="", default="", help_text="The operator who took it out of service."
+        max_length=200, blank=True, db_default="", default="", help_text="The operator who drained it."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=100, blank=True)
 
-    agent_size = models.PositiveIntegerField(db_default=0, help_text="As configured.")
-    agent_target = models.PositiveIntegerField(help_text="What it keeps in stock now.")
+    agent_size = models.PositiveIntegerField(db_default=0, help_text="The configured size.")
+    agent_target = models.PositiveIntegerField(help_text="How many ready items it keeps now.")
     agent_target_why = models.CharField(max_length=300, db_default="configured")
     agent_paused = models.BooleanField(db_default=False)
     agent_cap = models.PositiveIntegerField()
-    room_size = models.PositiveIntegerField(db_default=0, help_text="As configured.")
-    room_target = models.PositiveIntegerField(help_text="What it keeps in stock now.")
+    room_size = models.PositiveIntegerField(db_default=0, help_text="The configured size.")
+    room_target = models.PositiveIntegerField(help_text="How many ready items it keeps now.")
     room_target_why = models.CharField(max_length=300, db_default="configured")
     room_paused = models.BooleanField(db_default=False)
     room_cap = models.PositiveIntegerField()
     max_processes = models.PositiveIntegerField()
     free_slots = models.PositiveIntegerField(
-        default=0, help_text="Processes that this pod could still start; calls are spread by it."
+        default=0, help_text="Processes that this pod can still start. Claims prefer the pod with most."
     )
     draws_from = models.FloatField(
-        null=True, blank=True, help_text="A roll-out's: calls that draw a number from here are this pod's first."
+        null=True, blank=True, help_text="Set by a roll-out: calls whose draw is at least this prefer the pod."
     )
-    draws_until = models.FloatField(null=True, blank=True, help_text="To here; see pools.shares.")
+    draws_until = models.FloatField(null=True, blank=True, help_text="Set by a roll-out: upper end of these draws.")
     start_method = models.CharField(max_length=20, blank=True)
-    agent_trouble = models.TextField(blank=True, help_text="Why agent processes do not become ready, if they don't.")
+    agent_trouble = models.TextField(blank=True, help_text="Why agent processes do not become ready. Empty if they do.")
     can_do_chores = models.BooleanField(
-        default=False, db_default=False, help_text="On time, and Daily takes its key: fit for the fleet's chores."
+        default=False,
+        db_default=False,
+        help_text="Its loop is on time and it can use Daily: it may do the chores of the fleet.",
     )
 
     task_trouble = models.TextField(
-        blank=True, default="", db_default="", help_text="What it does beside the calls and what fails of it."
+        blank=True, default="", db_default="", help_text="Which of its background tasks fail, and why."
     )
 
     objects = PodQuerySet.as_manager()

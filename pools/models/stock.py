@@ -66,14 +66,21 @@ class Room(models.Model):
     name = models.CharField(max_length=128, unique=True)
     url = models.URLField(max_length=500, blank=True)
     pod = models.ForeignKey(
-        Pod, null=True, blank=True, on_delete=models.SET_NULL, related_name="rooms", help_text="Counts it as its stock."
+        Pod,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="rooms",
+        help_text="The pod whose pool it belongs to.",
     )
     status = models.CharField(max_length=10, choices=StockStatus, default=StockStatus.WARMING)
     reserved = models.BooleanField(
-        default=False, help_text="Made on demand for one request: outside the stock and its cap."
+        default=False, help_text="Made on demand for one request; not part of the pool and its cap."
     )
     retiring = models.BooleanField(
-        default=False, db_default=False, help_text="An operator wants it replaced; given out until it is."
+        default=False,
+        db_default=False,
+        help_text="An operator has asked to replace it; it can be given out until then.",
     )
     recorded = models.BooleanField(default=False, db_default=False, help_text="Daily records what is said in it.")
     expires_at = models.DateTimeField("expires at Daily")
@@ -167,9 +174,11 @@ class AgentProcess(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     pod = models.ForeignKey(Pod, on_delete=models.CASCADE, related_name="agent_processes")
     status = models.CharField(max_length=10, choices=StockStatus, default=StockStatus.WARMING)
-    on_demand = models.BooleanField(default=False, help_text="Made for a waiting session: never stock.")
+    on_demand = models.BooleanField(default=False, help_text="Made for one waiting session; never part of the pool.")
     retiring = models.BooleanField(
-        default=False, db_default=False, help_text="An operator wants it replaced; given out until it is."
+        default=False,
+        db_default=False,
+        help_text="An operator has asked to replace it; it can be given out until then.",
     )
     os_pid = models.PositiveIntegerField("PID", null=True, blank=True)
     start_method = models.CharField(max_length=20, blank=True)

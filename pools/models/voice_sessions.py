@@ -67,19 +67,19 @@ class VoiceSession(models.Model):
     unclaimed = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="A pre-joined pair: its bot is in the room, and nobody has wanted it yet.",
+        help_text="A pre-joined pair that nobody has claimed yet: its bot is in the room.",
     )
     outbound = models.BooleanField(
-        default=False, db_default=False, help_text="Its caller is a telephone that is dialled once the bot is there."
+        default=False, db_default=False, help_text="Its caller is a phone, which is dialled when the bot has joined."
     )
     agent_miss = models.CharField(
-        max_length=20, blank=True, default="", db_default="", help_text="Why no agent process was in stock."
+        max_length=20, blank=True, default="", db_default="", help_text="Why no agent process was ready."
     )
     room_miss = models.CharField(
-        max_length=20, blank=True, default="", db_default="", help_text="Why no room was in stock."
+        max_length=20, blank=True, default="", db_default="", help_text="Why no room was ready."
     )
     circumstances = models.JSONField(
-        null=True, blank=True, help_text="What the pools looked like when the start missed; null when it was warm."
+        null=True, blank=True, help_text="State of the pools when the start missed. Null if it was warm."
     )
     attempt = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="Number of the hand-off.")
     failed_handoffs = models.JSONField(
@@ -88,11 +88,11 @@ class VoiceSession(models.Model):
         blank=True,
         help_text="The earlier hand-offs: process, pod, when, and what went wrong.",
     )
-    reference = models.UUIDField(null=True, blank=True, db_index=True, help_text="The caller's own id: the lead's.")
+    reference = models.UUIDField(null=True, blank=True, db_index=True, help_text="Id of the lead.")
     request_key = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
     body = models.JSONField(default=dict, blank=True, help_text="What the bot is given.")
     stop_reason = models.CharField(
-        max_length=100, blank=True, default="", db_default="", help_text="Somebody has asked to end it, and why."
+        max_length=100, blank=True, default="", db_default="", help_text="Why it was asked to end."
     )
 
     before_claim_ms = models.FloatField(
@@ -109,7 +109,7 @@ class VoiceSession(models.Model):
     caller_present_since = models.DateTimeField(
         null=True, blank=True, help_text="When the caller last came, as Daily's webhooks tell it."
     )
-    caller_left_at = models.DateTimeField(null=True, blank=True, help_text="And left; empty while there.")
+    caller_left_at = models.DateTimeField(null=True, blank=True, help_text="When the caller left. Empty while there.")
     first_audio_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=100, blank=True, default="", db_default="")
@@ -123,7 +123,11 @@ class VoiceSession(models.Model):
         default=False, db_default=False, help_text="The caller was there, and the bot never heard anything of them."
     )
     recording_id = models.CharField(
-        max_length=64, blank=True, default="", db_default="", help_text="Daily's, when it is ready."
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Id of the recording at Daily, when it is ready.",
     )
 
     objects = VoiceSessionQuerySet.as_manager()

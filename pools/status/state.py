@@ -239,10 +239,9 @@ def _count_rooms(states: dict[int, PodState], *, stored_tokens: bool) -> Stock:
 
 
 def _count_prejoined(states: dict[int, PodState], unowned: Stock) -> None:
-    """Pre-joined pairs are stock: what is in use by its own row is warming until the bot has joined, and then
-    available.
+    """Count pre-joined pairs as ready items: warming until the bot has joined, then available.
 
-    A pod makes them out of its pools and fills these again: they come on top of their targets and caps.
+    Their rows are in use. A pod takes them out of its pools and fills these again: they come on top of the targets.
     """
     pairs = VoiceSession.objects.unclaimed().values_list("agent_process__pod_id", "room__pod_id", "bot_joined_at")
     for agents_pod, rooms_pod, joined in pairs:
