@@ -204,7 +204,8 @@ def test_a_template_can_be_made_and_edited(admin_client):
 def test_the_forms_begin_empty_and_in_the_theme(admin_client):
     """No role is given by leaving a form as it is; what is not stored yet has no id and no times."""
     for model, names in ((ApiToken, ["reseller_ids", "merchant_ids", "days"]), (Profile, ["merchant_ids"])):
-        form = admin_client.get(reverse(f"admin:leads_{model._meta.model_name}_add")).context["adminform"].form
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add")
+        form = admin_client.get(address).context["adminform"].form
         assert form.initial.get("role") is None
         assert next(iter(form.fields["role"].choices))[0] == ""
         assert all("border" in form.fields[name].widget.attrs["class"] for name in names)
