@@ -178,7 +178,7 @@ class PlayedAgent:
 class PlayedZygote:
     """Stands where the pool's zygote keeper does: agents are made at once, and played."""
 
-    method, trouble, can_start, at_once, pid = "zygote", "", True, 32, None
+    method, trouble, can_start, at_once, pid, private_bytes = "zygote", "", True, 32, None, 0
 
     def __init__(self, config: SupervisorConfig) -> None:
         self._config = config
