@@ -134,7 +134,7 @@ class StubAgents:
 class StubZygote:
     """Replaces a pod's zygote keeper: agents are ready at once."""
 
-    method, trouble, can_start, at_once, pid = "zygote", "", True, 32, None
+    method, trouble, can_start, at_once, pid, private_bytes = "zygote", "", True, 32, None, 0
 
     def __init__(self, agents: StubAgents) -> None:
         self._agents = agents
