@@ -283,13 +283,12 @@ def admin_urls(tenant: Tenant) -> list[str]:
         "<path:app_label>": "leads",
         "<path:content_type_id>/<path:object_id>": "1/1",
         "<int:content_type_id>": "1",
-        "(?P<app_label>auth|pools|leads)": "leads",
         "(?P<url>.*)$": "leads/lead",
         "<id>": str(User.objects.order_by("pk").values_list("pk", flat=True).first() or 1),
     }
     urls = []
     for page in ADMIN_PAGES:
-        url = "/" + page
+        url = "/" + re.sub(r"\(\?P<app_label>[^)]*\)", "leads", page)
         for name, value in values.items():
             url = url.replace(name, value)
         if "/leads/lead/1/" in url:
