@@ -53,7 +53,9 @@ def lead_body(**values: Any) -> dict[str, Any]:
 
 def rows() -> dict[str, list[Any]]:
     """All rows of our own tables, to be compared with later; but for the counts of the rates, which every try moves."""
-    models: list[Any] = [*apps.get_app_config("pools").get_models(), *apps.get_app_config("leads").get_models()]
+    models: list[Any] = [
+        model for app in ("access", "pools", "leads") for model in apps.get_app_config(app).get_models()
+    ]
     return {
         model.__name__: list(model.objects.order_by("pk").values()) for model in models if model is not RateAllowance
     }
