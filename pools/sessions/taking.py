@@ -15,7 +15,6 @@ from django.db.models import (
     Case,
     DateTimeField,
     DurationField,
-    Exists,
     Expression,
     FloatField,
     Model,
@@ -118,9 +117,14 @@ def _rooms(life: Expression, stored_tokens: bool) -> QuerySet[Room]:
 
 
 def _processes() -> QuerySet[AgentProcess]:
-    """Newest first, as the rooms; of the pod that comes first and has any."""
+    """Newest first, as the rooms; of the pod that comes first and has any.
+
+    Whether a pod has any is asked of its newest process, by the same index backwards: an `Exists` would begin at the
+    oldest entries, which are dead where something holds an old snapshot.
+    """
     available = AgentProcess.objects.available()
-    pods = Pod.objects.taking().filter(Exists(available.filter(pod=OuterRef("pk"))))
+    newest = Subquery(available.filter(pod=OuterRef("pk")).order_by("-pk").values("pk")[:1])
+    pods = Pod.objects.taking().alias(newest=newest).filter(newest__isnull=False)
     first = pods.order_by(_not_drawn(), "-free_slots", "?").values("pk")[:1]
     return available.filter(pod=Subquery(first)).order_by("-pk").select_for_update(skip_locked=True, of=("self",))
 
