@@ -52,6 +52,6 @@ class ForgettingPool(ConnectionPool[ImpatientConnection]):
         """Replace all connections in the pool. Threads whose connections were lost together do it once."""
         with self._forgetting:
             if self._forgotten == forgotten:
-                self._forgotten += 1
                 logger.info("event=database_connections_lost")
                 self.drain()
+                self._forgotten += 1  # after it: a thread that reads the new count cannot be given a lost connection
